@@ -1,0 +1,138 @@
+"""What happened: the input of ``Scheduler.handle``. Past tense, frozen, per job and never per item.
+
+Items are known here by their position (0, 1, 2, ... in the order of the data dict), never by their id;
+slaves by their number (tid); jobs by a number that is given out once and never again, so that a late
+answer can not be taken for a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveReady:
+    """A slave is up and initialized: it may be given jobs."""
+
+    slave: int
+    host: str
+    nickname: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveLost:
+    """A slave is gone: killed, crashed, its line cut, or ended on purpose.
+
+    ``running`` is the job that it was working on, None if it was idle or that is unknown;
+    its other jobs had not begun. ``on_purpose``: we ended it ourselves, so no item is guilty.
+    """
+
+    slave: int
+    reason: str
+    running: int | None = None
+    on_purpose: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveRetired:
+    """The slave stays up but gets no more jobs (``is_valid_slave`` said no)."""
+
+    slave: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostDisabled:
+    """No slave on this host gets another job; what they are doing still counts."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostEnabled:
+    """The host was taken back out of ``disabled_hosts``."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostSlowed:
+    """The user said that items take ``factor`` times as long on this host (``mark_slow_slaves``)."""
+
+    host: str
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsAdded:
+    """``count`` more items, at the positions after the last one (calls submitted to a pool)."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgressed:
+    """A running job has finished some of its items; the rest is still being worked on."""
+
+    job: int
+    slave: int
+    finished: Sequence[int]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """A job has come back whole.
+
+    ``failed``: positions of the job whose item raised or gave no usable result, by itself; all others
+    of the job are finished. ``seconds``: time the slave worked on the whole job. ``size``: bytes that
+    travelled for it, both ways.
+    """
+
+    job: int
+    slave: int
+    seconds: float
+    failed: Sequence[int] = ()
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """A job failed as a whole (``go`` raised, or returned something unusable): which item is guilty is unknown.
+
+    ``final``: trying again cannot help (a value that cannot be sent), so all its items are given up.
+    """
+
+    job: int
+    slave: int
+    seconds: float = 0.0
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobReturned:
+    """A recalled job came back unbegun."""
+
+    job: int
+    slave: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Nothing happened but time: asked for by ``Scheduler.next_wakeup``."""
+
+
+Event = (
+    SlaveReady
+    | SlaveLost
+    | SlaveRetired
+    | HostDisabled
+    | HostEnabled
+    | HostSlowed
+    | ItemsAdded
+    | JobProgressed
+    | JobDone
+    | JobFailed
+    | JobReturned
+    | Ticked
+)
