@@ -1,0 +1,130 @@
+"""Reads what a run file holds, over a connection that somebody else opened."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tracking.errors import StoreError
+from tracking.store.pickling import from_bytes, to_bytes
+from tracking.store.records import ErrorRecord, HostSummary
+from tracking.store.schema import KIND
+
+BATCH_JOBS = 500
+BATCH_BYTES = 32 << 20
+_LAST_ITEM = 2**63 - 1
+
+
+def packed_ids(ids: Sequence[Hashable]) -> bytes:
+    """Pack the ids of all items for ``meta``."""
+    return zlib.compress(to_bytes(list(ids), "the list of all ids"), 1)
+
+
+class Contents:
+    """What a run file holds.
+
+    Args:
+        connection: to the open file.
+        path: its path, for error messages.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    def meta(self, key: str) -> Any:
+        """Give one value that holds for the whole calculation, None if there is none."""
+        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def all_ids(self) -> list[Hashable]:
+        """Give the ids of all items of the calculation, in their order."""
+        ids: list[Hashable] = self._load(zlib.decompress(self.meta("ids")), "the list of all ids")
+        return ids
+
+    def finished_ids(self) -> set[Hashable]:
+        """Give the ids of the finished items."""
+        return {self._id(id, key) for id, key in self._connection.execute("SELECT id, key FROM items")}
+
+    def errors(self) -> dict[Hashable, ErrorRecord]:
+        """Give the items that failed and were not finished since."""
+        query = (
+            "SELECT id, key, message, host, nickname, tries, failed_at, payload "
+            "FROM errors ORDER BY error"
+        )
+        rows = ((self._id(id, key), *rest) for id, key, *rest in self._connection.execute(query))
+        return {row[0]: ErrorRecord(*row) for row in rows}
+
+    def hosts(self) -> tuple[HostSummary, ...]:
+        """Sum up what each slave did, in the order of their first answers."""
+        query = (
+            "SELECT nickname, host, count(*), sum(items), sum(seconds) FROM jobs "
+            "GROUP BY nickname, host ORDER BY min(job)"
+        )
+        return tuple(HostSummary(*row) for row in self._connection.execute(query))
+
+    def results_after(self, job: int) -> tuple[int, list[tuple[Hashable, Any]]]:
+        """Read the results of the next few jobs.
+
+        Args:
+            job: the last job that was read before, -1 to begin.
+
+        Returns:
+            The last job read now, the given one if there are no more; and (id, result) of all read now.
+
+        Raises:
+            StoreError: a result cannot be read back; names the items.
+        """
+        jobs = self._jobs_after(job)
+        if not jobs:
+            return job, []
+        last = jobs[-1][0]
+        items = self._items(jobs[0][1], self._first_item_after(last))
+        return last, [
+            pair for number, first, payload in jobs for pair in self._pairs(items[number], first, payload)
+        ]
+
+    def _jobs_after(self, job: int) -> list[tuple[int, int, bytes]]:
+        jobs, size = [], 0
+        rows = self._connection.execute(
+            "SELECT job, first_item, payload FROM jobs WHERE job > ? ORDER BY job LIMIT ?", (job, BATCH_JOBS)
+        )
+        for row in rows:
+            jobs.append(row)
+            size += len(row[2])
+            if size >= BATCH_BYTES:
+                break
+        rows.close()  # an unfinished statement would hold its lock on the file
+        return jobs
+
+    def _first_item_after(self, job: int) -> int:
+        query = "SELECT first_item FROM jobs WHERE job > ? ORDER BY job LIMIT 1"
+        row = self._connection.execute(query, (job,)).fetchone()
+        return int(row[0]) if row else _LAST_ITEM
+
+    def _items(self, begin: int, end: int) -> dict[int, list[tuple[int, Hashable]]]:
+        query = "SELECT item, job, id, key FROM items WHERE item >= ? AND item < ? ORDER BY item"
+        jobs: dict[int, list[tuple[int, Hashable]]] = {}
+        for item, job, id, key in self._connection.execute(query, (begin, end)):
+            jobs.setdefault(job, []).append((item, self._id(id, key)))
+        return jobs
+
+    def _pairs(
+        self, items: list[tuple[int, Hashable]], first: int, payload: bytes
+    ) -> Iterator[tuple[Hashable, Any]]:
+        names = ", ".join(repr(id) for _, id in items[:5])
+        results = self._load(payload, f"the result of item {names}")
+        return ((id, results[item - first]) for item, id in items)
+
+    def _id(self, id: Hashable, key: bytes | None) -> Hashable:
+        restored: Hashable = id if key is None else self._load(key, f"the id {id}")
+        return restored
+
+    def _load(self, data: bytes, what: str) -> Any:
+        try:
+            return from_bytes(data, what)
+        except StoreError as exc:
+            raise StoreError(f"{KIND} {self._path}: {exc}") from exc

@@ -1,0 +1,207 @@
+"""Makes a run file, or opens one to go on with it, with all the checks that this needs."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tracking.errors import StoreError
+from tracking.store.contents import Contents, packed_ids
+from tracking.store.lock import LockHeldError, OwnerLock, host_name
+from tracking.store.refusals import refusal
+from tracking.store.schema import COMPANIONS, KIND, TABLES, check_files, check_kind, connect, is_blank, number
+
+SILENT_S = 60.0  # a writer on another machine that gave no sign of life for so long is gone
+LEAVE_WAL_TRIES = 50
+LEAVE_WAL_PAUSE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a run begins with.
+
+    Attributes:
+        ids: of all items.
+        recipe: how to make the calculation anew, None if unknown.
+        code: fingerprint of the function, '' if unknown.
+        trust: accept a file of another user.
+        on_network: other machines may write the file.
+        now: seconds since 1970.
+    """
+
+    ids: Sequence[Hashable]
+    recipe: bytes | None
+    code: str
+    trust: bool
+    on_network: bool
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An open run file: the connection, the number of this run, and whether the file is new."""
+
+    connection: sqlite3.Connection
+    run: int
+    is_new: bool
+
+
+def take_lock(path: Path) -> OwnerLock:
+    """Become the only writer of this file.
+
+    Raises:
+        StoreError: somebody else is, or the directory cannot be written.
+    """
+    lock = OwnerLock(path)
+    try:
+        lock.acquire()
+    except LockHeldError as exc:
+        raise _taken(path, exc.host, exc.pid, "let it end, stop it, or give another name") from None
+    except OSError as exc:
+        raise refusal(KIND, path, exc) from exc
+    return lock
+
+
+def open_database(path: Path, start: Start) -> Opened:
+    """Make or continue the file; the lock must be held.
+
+    Raises:
+        StoreError: it cannot be used; nothing was changed and nothing is left behind.
+    """
+    was_made = _make(path, start.trust)
+    try:
+        with _explained(path):
+            return _begin(path, start)
+    except BaseException:
+        if was_made:
+            _remove(path)
+        raise
+
+
+def close_database(connection: sqlite3.Connection) -> None:
+    """Close the file and turn it into an ordinary one without companions.
+
+    A reader may be in the way for a moment; if it stays, the companions stay too, which does no harm.
+    """
+    for _ in range(LEAVE_WAL_TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE")
+            break
+        except sqlite3.Error:
+            time.sleep(LEAVE_WAL_PAUSE_S)
+    connection.close()
+
+
+def _make(path: Path, trust: bool) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        check_files(path, trust=trust)
+        return False
+    except OSError as exc:
+        raise refusal(KIND, path, exc) from exc
+    return True
+
+
+def _remove(path: Path) -> None:
+    for ending in ("", *COMPANIONS):
+        with suppress(OSError):
+            os.unlink(f"{path}{ending}")
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as exc:
+        raise refusal(KIND, path, exc) from exc
+
+
+def _begin(path: Path, start: Start) -> Opened:
+    connection = connect(path, "rw")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        is_new = is_blank(connection)
+        if is_new:
+            _fill(connection, start)
+        else:
+            _check(connection, path, start)
+        run = _add_run(connection, start)
+        connection.execute("COMMIT")
+        _set_journal(connection, start.on_network)
+    except BaseException:
+        connection.close()
+        raise
+    if is_new:
+        os.chmod(path, 0o600)  # an empty file that was there already may have been open to others
+    return Opened(connection, run, is_new)
+
+
+def _fill(connection: sqlite3.Connection, start: Start) -> None:
+    for statement in TABLES.split(";"):
+        connection.execute(statement)
+    values = {"n_items": len(start.ids), "ids": packed_ids(start.ids), "recipe": start.recipe}
+    connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
+
+
+def _check(connection: sqlite3.Connection, path: Path, start: Start) -> None:
+    check_kind(connection, path)
+    _check_last_run(connection, path, start)
+    _check_ids(set(Contents(connection, path).all_ids()), set(start.ids), path)
+    if start.recipe is not None:
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'recipe'", (start.recipe,))
+
+
+def _check_last_run(connection: sqlite3.Connection, path: Path, start: Start) -> None:
+    if not start.on_network:
+        return  # the lock has said all
+    query = "SELECT host, pid, alive_at FROM runs WHERE state = 'running' AND host <> ?"
+    row = connection.execute(query, (host_name(),)).fetchone()
+    silence_s = start.now - row[2] if row else SILENT_S
+    if silence_s < SILENT_S:
+        ago_s = max(0.0, silence_s)
+        advice = f"it gave a sign of life {ago_s:.0f} s ago; if it is gone, try again in a minute"
+        raise _taken(path, row[0], row[1], advice)
+
+
+def _taken(path: Path, host: str, pid: int, advice: str) -> StoreError:
+    return StoreError(f"{KIND} {path} is being written by process {pid} on host {host}: {advice}")
+
+
+def _check_ids(recorded: set[Hashable], given: set[Hashable], path: Path) -> None:
+    if recorded == given:
+        return
+    parts = [
+        f"{_some(recorded - given)} of it not in the data" if recorded - given else "",
+        f"{_some(given - recorded)} of the data not in it" if given - recorded else "",
+    ]
+    raise StoreError(
+        f"{KIND} {path} belongs to other data: {', '.join(part for part in parts if part)}; "
+        f"give the data that it was begun with, or another name"
+    )
+
+
+def _some(ids: set[Hashable], shown: int = 3) -> str:
+    names = ", ".join(sorted(map(repr, ids))[:shown]) + (", ..." if len(ids) > shown else "")
+    return f"{len(ids)} item{'s' if len(ids) != 1 else ''} ({names})"
+
+
+def _add_run(connection: sqlite3.Connection, start: Start) -> int:
+    connection.execute("UPDATE runs SET state = 'interrupted' WHERE state = 'running'")
+    connection.execute(
+        "INSERT INTO runs (host, pid, state, started_at, alive_at, code) VALUES (?, ?, 'running', ?, ?, ?)",
+        (host_name(), os.getpid(), start.now, start.now, start.code),
+    )
+    return number(connection, "SELECT max(run) FROM runs")
+
+
+def _set_journal(connection: sqlite3.Connection, on_network: bool) -> None:
+    wanted = "DELETE" if on_network else "WAL"
+    mode = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0]
+    # The write-ahead log stays sound without a flush per commit; the rollback journal does not.
+    connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")

@@ -1,0 +1,126 @@
+"""The form of a run file: tables, version, and how to open one.
+
+Readable with any SQLite tool, also while the calculation runs; start with the view ``item_states``.
+
+==========  =====================================================================================
+meta        what holds for the whole calculation: number of items, all ids, the recipe
+runs        one row per master that worked on it: host, process, state, code fingerprint
+jobs        one row per finished job: who, when, how long, and the pickled list of its results
+items       one row per finished item: its job; its place in the job's list is item - first_item
+errors      one row per item that failed and has not been finished since
+==========  =====================================================================================
+
+An id stands in its column as it is if it is an int or a str; of any other the column holds the
+``repr`` and ``key`` the pickle. Rows of jobs and items are only ever added, never changed.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Hashable
+from pathlib import Path
+
+from tracking.errors import StoreError
+from tracking.store.pickling import to_bytes
+from tracking.store.refusals import refusal, refuse_foreign
+
+APPLICATION_ID = 0x74726B6A  # 'trkj'
+VERSION = 1
+KIND = "run file"
+BUSY_TIMEOUT_S = 5.0
+
+# With WAL the file has companions that SQLite reads as a part of it.
+COMPANIONS = ("-wal", "-shm", "-journal")
+
+TABLES = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE runs (run INTEGER PRIMARY KEY, host TEXT, pid INTEGER, state TEXT,
+                   started_at REAL, ended_at REAL, alive_at REAL, code TEXT);
+CREATE TABLE jobs (job INTEGER PRIMARY KEY, run INTEGER, host TEXT, nickname TEXT,
+                   given_at REAL, seconds REAL, recorded_at REAL,
+                   first_item INTEGER, items INTEGER, payload BLOB);
+CREATE TABLE items (item INTEGER PRIMARY KEY, job INTEGER, id, key BLOB);
+CREATE TABLE errors (error INTEGER PRIMARY KEY, id, key BLOB, run INTEGER, message TEXT,
+                     host TEXT, nickname TEXT, tries INTEGER, failed_at REAL, payload BLOB);
+CREATE VIEW item_states AS
+    SELECT id, 'finished' AS state, host, nickname, recorded_at AS since, '' AS message
+        FROM items JOIN jobs USING (job)
+    UNION ALL SELECT id, 'failed', host, nickname, failed_at, message FROM errors;
+PRAGMA user_version = {VERSION};
+PRAGMA application_id = {APPLICATION_ID};
+"""  # noqa: S608 - no input of anybody goes into it
+
+
+def connect(path: Path, mode: str) -> sqlite3.Connection:
+    """Open the database in SQLite's mode 'ro' or 'rw'; it must exist. Transactions are begun by hand."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,  # opened by one thread and used by another, never by two at a time
+    )
+
+
+def check_files(path: Path, *, trust: bool) -> None:
+    """Refuse what is missing, no file, or open to others; its companions too.
+
+    Raises:
+        StoreError: says which and why.
+    """
+    try:
+        refuse_foreign(KIND, path, os.stat(path), trust=trust)
+    except OSError as exc:
+        raise exc if isinstance(exc, StoreError) else refusal(KIND, path, exc) from exc
+    for ending in COMPANIONS:
+        companion = path.with_name(path.name + ending)
+        if companion.exists():
+            refuse_foreign(KIND, companion, os.stat(companion), trust=trust)
+
+
+def is_blank(connection: sqlite3.Connection) -> bool:
+    """Say whether the database has nothing in it: just made, or left so by a crash in its first moment."""
+    is_marked = number(connection, "PRAGMA application_id") != 0
+    return not is_marked and number(connection, "SELECT count(*) FROM sqlite_master") == 0
+
+
+def check_kind(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a database that is no run file, or of a version that we do not know.
+
+    Raises:
+        StoreError: says which.
+    """
+    if number(connection, "PRAGMA application_id") != APPLICATION_ID:
+        raise StoreError(f"{path} is no run file but another program's SQLite file; give another name")
+    version = number(connection, "PRAGMA user_version")
+    if version > VERSION:
+        raise StoreError(
+            f"run file {path} was written by a newer version of this package "
+            f"(format {version}, known up to {VERSION}); update the package or give another name"
+        )
+
+
+def number(connection: sqlite3.Connection, query: str) -> int:
+    """Run a query that answers with one whole number (0 for NULL)."""
+    row = connection.execute(query).fetchone()
+    return int(row[0] or 0) if row else 0
+
+
+def columns(id: Hashable) -> tuple[object, bytes | None]:
+    """Give the columns (id, key) of an item's id."""
+    # Exactly these types: a bool or an Enum that is an int must come back as what it was.
+    if type(id) is int and -(2**63) <= id < 2**63:
+        return id, None
+    if type(id) is str and (id.isascii() or _is_text(id)):
+        return id, None
+    return repr(id).encode(errors="replace").decode(), to_bytes(id, f"the id {id!r}")
+
+
+def _is_text(id: str) -> bool:
+    # Half characters, as in undecodable file names, cannot be stored as text.
+    try:
+        id.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
