@@ -112,10 +112,10 @@ def _pickle_dumps(obj: object, buffer_callback: BufferCallback) -> bytes:
 def _cloudpickle_dumps(obj: object, buffer_callback: BufferCallback) -> bytes:
     from tracking.wire import by_value  # loads cloudpickle: only where a payload needs it
 
-    return by_value.cloudpickle_dumps(obj, buffer_callback)
+    return by_value.data_dumps(obj, buffer_callback)
 
 
-def _dill_dumps(obj: object, buffer_callback: BufferCallback) -> bytes:
+def dill_dumps(obj: object, buffer_callback: BufferCallback) -> bytes:
     from tracking.wire import by_value
 
     return by_value.dill_dumps(obj, buffer_callback)
@@ -124,7 +124,7 @@ def _dill_dumps(obj: object, buffer_callback: BufferCallback) -> bytes:
 USER_PICKLERS: tuple[tuple[str, Dumps], ...] = (
     ("pickle", _pickle_dumps),
     ("cloudpickle", _cloudpickle_dumps),
-    ("dill", _dill_dumps),
+    ("dill", dill_dumps),
 )
 
 
