@@ -53,7 +53,7 @@ class Member(MessageThread):
         if tid not in self.network.deaf:
             self._tr_pong_arrived(token)
 
-    def _tr_find_tasks(self) -> dict[str, int]:
+    def _tr_tasks(self) -> dict[str, int]:
         return {name: member._tr_tid for name, member in self.network.members.items()}
 
     def _tr_wake(self) -> None:

@@ -24,7 +24,7 @@ class MessageThread(threading.Thread):
     A subclass brings the lines to the others:
 
     * it defines ``_tr_transmit(tid, tag, values)``, ``_tr_transmit_ping(tid, token)`` and
-      ``_tr_find_tasks()``;
+      ``_tr_tasks()``;
     * it may define ``_tr_wake()``, ``_tr_wait_for(event, timeout_s)`` and
       ``_tr_message_failed(error, tag, sender)``;
     * it sets ``_tr_tid`` and, on a slave, ``_tr_parent``;
@@ -68,7 +68,7 @@ class MessageThread(threading.Thread):
         """Ask that task to answer with the token; NameError for an unknown tid."""
         raise NotImplementedError
 
-    def _tr_find_tasks(self) -> dict[str, int]:
+    def _tr_tasks(self) -> dict[str, int]:
         """The tasks that can be reached, {nickname: tid}; called from any thread."""
         raise NotImplementedError
 
@@ -179,7 +179,7 @@ class MessageThread(threading.Thread):
 
     def sendToAll(self, msg_tag: Hashable, value: Values | None = None) -> None:
         """Send a message to every other task; one that just went away is left out."""
-        for tid in self._tr_find_tasks().values():
+        for tid in self._tr_tasks().values():
             if tid != self._tr_tid:
                 self._tr_send_unless_gone(tid, msg_tag, value)
 
@@ -195,7 +195,7 @@ class MessageThread(threading.Thread):
         try:
             self._tr_send(tid, tag, values)
         except NameError:
-            if tid in self._tr_find_tasks().values():
+            if tid in self._tr_tasks().values():
                 raise
             self._tr_note(f"task {tid} is gone, message {tag!r} not sent to it")
 
@@ -209,7 +209,7 @@ class MessageThread(threading.Thread):
             return task
         if not isinstance(task, str):
             raise TypeError(f"{task!r} is neither a nickname nor a tid")
-        tasks = self._tr_find_tasks()
+        tasks = self._tr_tasks()
         if task not in tasks:
             raise NameError(f"no task is called {task!r}; there are {', '.join(map(repr, tasks)) or 'none'}")
         return tasks[task]
@@ -258,7 +258,7 @@ class MessageThread(threading.Thread):
 
     def getTasks(self) -> dict[str, int]:
         """Return the tasks that can be sent to, {nickname: tid}; a copy."""
-        return dict(self._tr_find_tasks())
+        return dict(self._tr_tasks())
 
     # ---- the loop ----
 
