@@ -269,11 +269,10 @@ class RunFile:
     def _check_recordable(self, job: JobRecord) -> None:
         self._check_open()
         if len(job.payload) > MAX_PAYLOAD:
-            names = ", ".join(map(repr, job.ids[:3]))
+            names = ", ".join(map(repr, job.ids[:3])) + (", ..." if len(job.ids) > 3 else "")
             raise StoreError(
-                f"the results of {len(job.ids)} items ({names}, ...) are {len(job.payload) / 1e9:.1f} GB pickled, "
-                f"more than a run file takes at once (1 GB): make the chunks smaller, or let the function write "
-                f"a file and return its name"
+                f"the results of one job (items {names}) are {len(job.payload) / 1e9:.1f} GB pickled, more "
+                f"than a run file takes at once (1 GB): make the chunks smaller, or return the name of a file"
             )
 
     def _drop_errors(self, ids: Sequence[Hashable]) -> None:

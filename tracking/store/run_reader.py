@@ -43,8 +43,7 @@ class RunFileReader:
         self.path = Path(os.path.realpath(path))
         self._trust = trust
         self._clock = clock
-        with self._look():
-            pass
+        self._n_items = self._read_n_items()
 
     def __enter__(self) -> RunFileReader:
         return self
@@ -62,7 +61,7 @@ class RunFileReader:
             return RunSummary(
                 path=self.path,
                 state=state,
-                n_items=contents.meta("n_items"),
+                n_items=self._n_items,
                 n_finished=number(connection, "SELECT count(*) FROM items"),
                 n_failed=number(connection, "SELECT count(*) FROM errors"),
                 started_at=connection.execute("SELECT min(started_at) FROM runs").fetchone()[0],
@@ -91,6 +90,10 @@ class RunFileReader:
         with self._look() as connection:
             found: bytes | None = Contents(connection, self.path).meta("recipe")
             return found
+
+    def _read_n_items(self) -> int:
+        with self._look() as connection:
+            return int(Contents(connection, self.path).meta("n_items"))
 
     @contextmanager
     def _look(self) -> Iterator[sqlite3.Connection]:
