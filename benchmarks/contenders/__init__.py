@@ -1,0 +1,113 @@
+"""The contenders, ours, a bare loop and the peers, behind one interface: so each row is written once."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import math
+import platform
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmarks.work import Array, LookUp
+
+Function = Callable[[Any], Any]  # any function of one value: each row brings its own
+
+
+class NotOfferedError(Exception):
+    """This contender has no such feature; its cell shows a dash."""
+
+
+class Contender(ABC):
+    """A pool of worker processes, used in the way its own documentation recommends.
+
+    `work` is always what `prepare` returned, so that nobody's time includes the making of the input.
+    """
+
+    name = ""  # as in NAMES; set by `make`
+    slaves = 0
+
+    @abstractmethod
+    def start(self, slaves: int) -> None:
+        """Make a pool of so many worker processes."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the pool and wait for its processes."""
+
+    def prepare(self, values: Sequence[Any]) -> Any:
+        """The values in the container that this contender takes."""
+        return list(values)
+
+    @abstractmethod
+    def singly(self, function: Function, work: Any) -> Iterable[Any]:
+        """Results in any order, each item sent as a job of its own."""
+
+    @abstractmethod
+    def batched(self, function: Function, work: Any) -> Iterable[Any]:
+        """All results, in chunks of the contender's own choice; without one, in four chunks a worker."""
+
+    @abstractmethod
+    def call(self, function: Function, value: Any) -> Any:
+        """One item there and back."""
+
+    @abstractmethod
+    def shared(self, thing: Array, slaves: int, tasks: list[LookUp]) -> Iterable[float]:
+        """Start, and run `look_up` for all tasks in one large object that is handed over once."""
+
+    def first(self, function: Function, value: Any) -> Any:
+        """Start, and give the first result."""
+        self.start(2)
+        return self.call(function, value)
+
+    def watched(self, function: Function, work: Any, folder: Path) -> Iterable[Any]:
+        """Like `singly`, with a record and a progress display where the contender has them."""
+        return self.singly(function, work)
+
+    def recorded(self, function: Function, work: Any, items_per_job: int, record: Path | None) -> None:
+        """Run all, recording each result under `record`; None: the same without a record."""
+        raise NotOfferedError("keeps no record")
+
+    def chunk_size(self, work: Sequence[Any]) -> int:
+        """Four chunks a worker: mp.Pool's rule, for those that have none."""
+        return math.ceil(len(work) / (4 * self.slaves))
+
+
+_CLASSES = {  # name -> (package that must be there, module, class); in the order of a round
+    "ours": ("tracking", "ours", "Ours"),
+    "raw": ("multiprocessing", "raw", "Raw"),
+    "mp.Pool": ("multiprocessing", "mp_pool", "MpPool"),
+    "cf": ("concurrent.futures", "executors", "ConcurrentFutures"),
+    "loky": ("loky", "executors", "Loky"),
+    "joblib": ("joblib", "joblib_parallel", "Joblib"),
+    "mpire": ("mpire", "mpire_pool", "Mpire"),
+    "pebble": ("pebble", "pebble_pool", "Pebble"),
+}
+NAMES = tuple(_CLASSES)
+PEERS = tuple(name for name in NAMES if name not in ("ours", "raw"))
+
+
+def is_installed(name: str) -> bool:
+    """Whether the contender's package is there (nothing of it is imported)."""
+    return importlib.util.find_spec(_CLASSES[name][0]) is not None
+
+
+def make(name: str) -> Contender:
+    """The contender, imported only now: nobody's imports weigh on another."""
+    _, module, class_name = _CLASSES[name]
+    contender: Contender = getattr(importlib.import_module(f"{__name__}.{module}"), class_name)()
+    contender.name = name
+    return contender
+
+
+def version(name: str) -> str:
+    """Version of the contender's package; that of Python where it is part of it."""
+    package = _CLASSES[name][0]
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "checkout" if name == "ours" else f"Python {platform.python_version()}"

@@ -1,0 +1,51 @@
+"""concurrent.futures.ProcessPoolExecutor, and loky, which has the same interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import work as tasks_of_workers
+from benchmarks.contenders import Contender, Function
+
+if TYPE_CHECKING:
+    from benchmarks.work import Array, LookUp
+
+
+class ConcurrentFutures(Contender):
+    """One future an item; `map` with a chunk size for batches."""
+
+    def _make(self, slaves: int, **options: Any) -> Executor:
+        return ProcessPoolExecutor(slaves, **options)
+
+    def start(self, slaves: int) -> None:
+        self.slaves = slaves
+        self._executor = self._make(slaves)
+
+    def stop(self) -> None:
+        self._executor.shutdown()
+
+    def singly(self, function: Function, work: Any) -> Iterable[Any]:
+        futures = [self._executor.submit(function, value) for value in work]
+        return (future.result() for future in as_completed(futures))
+
+    def batched(self, function: Function, work: Any) -> Iterable[Any]:
+        return self._executor.map(function, work, chunksize=self.chunk_size(work))
+
+    def call(self, function: Function, value: Any) -> Any:
+        return self._executor.submit(function, value).result()
+
+    def shared(self, thing: Array, slaves: int, tasks: list[LookUp]) -> Iterable[float]:
+        self._executor = self._make(slaves, initializer=tasks_of_workers.keep, initargs=(thing,))
+        return self.singly(tasks_of_workers.look_up_kept, tasks)
+
+
+class Loky(ConcurrentFutures):
+    """loky's reusable executor."""
+
+    def _make(self, slaves: int, **options: Any) -> Executor:
+        from loky import get_reusable_executor
+
+        executor: Executor = get_reusable_executor(max_workers=slaves, **options)
+        return executor

@@ -1,0 +1,36 @@
+"""I: work that keeps all processors busy, while ours also records and shows its progress."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.contenders import Contender
+from benchmarks.rows import Cells, Goal, Metric, Row, fixed, started
+from benchmarks.work import burn
+
+BURN_S = 0.01
+
+
+def processor_work(contender: Contender, *, items: int, slaves: int) -> Cells:
+    """Share of the pure work in the time."""
+    started(contender, slaves)
+    work = contender.prepare([BURN_S] * items)
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        assert sum(1 for _ in contender.watched(burn, work, Path(folder))) == items
+        return {"efficiency": BURN_S * items / slaves / (time.perf_counter() - begin)}
+
+
+ROWS = (
+    Row(
+        "I",
+        "400 x 10 ms of processor work, 2 slaves; ours with run file and progress display",
+        processor_work,
+        (Metric("efficiency", "more", 3),),
+        (Goal("efficiency", ">= 0.97", fixed(0.97)),),
+        {"items": 400, "slaves": 2},
+        {"items": 8, "slaves": 2},
+    ),
+)

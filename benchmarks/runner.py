@@ -1,0 +1,148 @@
+"""Runs measurements, each in a fresh process with a time limit, in interleaved rounds.
+
+    runner ── Popen ──> benchmarks.measure ──> the contender's workers
+      ^  one line of JSON through a pipe │
+      └─ a terminal for what they print ─┘
+
+Whatever outlives its measurement becomes a child of the runner, which ends it before the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from benchmarks.contenders import is_installed
+from benchmarks.meters import descendants
+from benchmarks.rows import Cells, Row, without_numbers
+
+ROOT = Path(__file__).parent.parent
+GRACE_S = 5.0  # for a process to clean up after its measurement
+PR_SET_CHILD_SUBREAPER = 36  # see prctl(2)
+
+Rounds = dict[str, list[Cells]]  # contender -> its measurements
+
+
+def adopt_orphans() -> None:
+    """From now on orphans of our measurements become our children instead of those of process 1."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def run_rows(
+    rows: Iterable[Row], names: list[str], rounds: int, sizes: str, say: Callable[[str], None]
+) -> dict[str, Rounds]:
+    """Measure all rows: letter -> contender -> one cell dict a round. Rows with one measurement share it."""
+    done: dict[Callable[..., Cells], Rounds] = {}
+    for row in rows:
+        if row.measure not in done:
+            done[row.measure] = _interleaved(row, names, rounds, sizes, say)
+    return {row.letter: done[row.measure] for row in rows}
+
+
+def _interleaved(row: Row, names: list[str], rounds: int, sizes: str, say: Callable[[str], None]) -> Rounds:
+    results: Rounds = {name: [] for name in names}
+    for number in range(rounds):
+        for name in names:
+            cells = _asked(row, name, sizes, results[name])
+            results[name].append(cells)
+            say(f"{row.letter} round {number + 1} {name}: {json.dumps(cells)}")
+    return results
+
+
+def _asked(row: Row, name: str, sizes: str, before: list[Cells]) -> Cells:
+    """A measurement, or why there is none; what hung once is not asked again."""
+    if not is_installed(name):
+        return without_numbers("not installed")
+    if name in row.skipped:
+        return without_numbers(row.skipped[name])
+    if before and before[-1] == without_numbers("hangs"):
+        return before[-1]
+    return measure_apart(row, name, sizes)
+
+
+def measure_apart(row: Row, name: str, sizes: str) -> Cells:
+    """One measurement in a fresh process, at a terminal of its own."""
+    others = set(descendants(os.getpid()))
+    outcome, outcome_end = os.pipe()
+    screen, terminal = pty.openpty()
+    argv = [sys.executable, "-m", "benchmarks.measure", row.letter, name, sizes, str(outcome_end)]
+    child = subprocess.Popen(
+        argv, cwd=ROOT, stdin=terminal, stdout=terminal, stderr=terminal, pass_fds=(outcome_end,),
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
+    )  # fmt: skip
+    os.close(outcome_end)
+    os.close(terminal)
+    try:
+        line, shown = _first_line(outcome, screen, child, row.limit_s)
+        if line:
+            _first_line(outcome, screen, child, GRACE_S)
+    finally:
+        _end_all(child, others)
+        os.close(outcome)
+        os.close(screen)
+    return json.loads(line) if line else without_numbers(_what_happened(child, shown))
+
+
+def _first_line(
+    outcome: int, screen: int, child: subprocess.Popen[bytes], limit_s: float
+) -> tuple[bytes, bytes]:
+    """(a line from `outcome`; empty when the child ended or the time is over, what the screen showed)."""
+    line, shown, end = b"", b"", time.monotonic() + limit_s
+    sources = [outcome, screen]
+    while not line.endswith(b"\n") and time.monotonic() < end:
+        ready = select.select(sources, [], [], 0.05)[0]
+        if screen in ready and not (seen := _read(screen)):
+            sources.remove(screen)  # nobody is at the terminal any more
+        elif screen in ready:
+            shown = (shown + seen)[-4000:]
+        if outcome in ready and not (read := _read(outcome)):
+            break
+        if outcome in ready:
+            line += read
+        elif not ready and child.poll() is not None:
+            break
+    return line, shown
+
+
+def _read(descriptor: int) -> bytes:
+    with contextlib.suppress(OSError):  # Linux says so when the last one at a terminal has gone
+        return os.read(descriptor, 65536)
+    return b""
+
+
+def _end_all(child: subprocess.Popen[bytes], others: set[int]) -> None:
+    """End the measurement and everything that it left behind; `others` were our descendants before it."""
+    if child.poll() is None:
+        _kill({child.pid, *descendants(child.pid)})
+        child.wait()
+    end = time.monotonic() + GRACE_S
+    while left := set(descendants(os.getpid())) - others:
+        if time.monotonic() > end:
+            _kill(left)
+        for pid in left:
+            with contextlib.suppress(ChildProcessError):  # the child of one that is still there
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.01)
+
+
+def _kill(pids: set[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _what_happened(child: subprocess.Popen[bytes], shown: bytes) -> str:
+    if child.returncode == -signal.SIGKILL:
+        return "hangs"
+    last = shown.decode(errors="replace").strip().rpartition("\n")[2]
+    return f"fails: exit {child.returncode}: {last}"

@@ -1,0 +1,112 @@
+"""What the workers of every contender run; importable by name, and light (no numpy of its own)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
+T = TypeVar("T")
+
+
+def same(value: T) -> T:
+    """Do nothing: what is measured is everything around it."""
+    return value
+
+
+def nap(seconds: float) -> int:
+    """Sleep and say which process did."""
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def burn(cpu_seconds: float) -> float:
+    """Use so much processor time (not wall time, so that a busy machine shows)."""
+    end = time.thread_time() + cpu_seconds
+    while time.thread_time() < end:
+        pass
+    return cpu_seconds
+
+
+def fresh_copy(array: Array) -> Array:
+    """A new array of the same content, so that nobody can send back a mere reference to the input."""
+    return array.copy()
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """One look into a shared object (a class of its own, as some peers unpack tuples into arguments)."""
+
+    index: int
+    pause_s: float
+
+
+def look_up(thing: Array, task: LookUp) -> float:
+    """One element of a large shared object."""
+    time.sleep(task.pause_s)
+    return float(thing[task.index])
+
+
+_kept: list[Array] = []  # the shared object of pools that hand it over when a worker starts
+
+
+def keep(thing: Array) -> None:
+    """Initializer of a worker: keep the shared object for `look_up_kept`."""
+    _kept[:] = [thing]
+
+
+def look_up_kept(task: LookUp) -> float:
+    """`look_up` in the object that the initializer kept."""
+    return look_up(_kept[0], task)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One item of a calculation with a special worker or item; `folder` is shared by all workers."""
+
+    number: int
+    seconds: float
+    folder: str
+
+
+def slow_in_one_worker(errand: Errand) -> int:
+    """Sleep; 50 times longer in the worker that came first."""
+    factor = 50 if _came_first(Path(errand.folder) / "slow") else 1
+    time.sleep(errand.seconds * factor)
+    return errand.number
+
+
+def dies_once(errand: Errand) -> int:
+    """Sleep; where the folder holds the number of this item, take it out and be killed half-way."""
+    with open(os.path.join(errand.folder, "runs"), "ab") as runs:
+        runs.write(b".")
+    time.sleep(errand.seconds / 2)
+    if errand.number % 100 == 0 and _take(Path(errand.folder) / f"kill-{errand.number}"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(errand.seconds / 2)
+    return errand.number
+
+
+def _came_first(marker: Path) -> bool:
+    try:
+        with open(marker, "x") as mine:
+            mine.write(str(os.getpid()))
+    except FileExistsError:
+        return marker.read_text() == str(os.getpid())
+    return True
+
+
+def _take(marker: Path) -> bool:
+    try:
+        marker.unlink()
+    except FileNotFoundError:
+        return False
+    return True

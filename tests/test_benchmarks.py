@@ -1,0 +1,114 @@
+"""The benchmarks work and judge rightly; how fast anything is, is not tested here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.rows import Goal, Metric, Row, all_rows, best_peer, fixed, relative, without_numbers
+from benchmarks.runner import ROOT, Rounds, measure_apart
+from benchmarks.tables import markdown, shown
+from benchmarks.verdicts import Verdict, median_cell, medians_of, verdicts
+
+RATE, TIME = Metric("items/s", "more"), Metric("s", "less", 2)
+GOAL = Goal("s", "<= 2 x mp.Pool", relative(2, "mp.Pool", "s"))
+ROW = Row("Z", "a row", lambda _: {}, (RATE, TIME), (GOAL,), {}, {})
+ROUNDS: Rounds = {
+    "ours": [{"items/s": 1.0, "s": 3.0}, {"items/s": 3.0, "s": 6.0}, {"items/s": 2.0, "s": "hangs"}],
+    "mp.Pool": [{"items/s": 4.0, "s": 1.0}],
+    "pebble": [without_numbers("not installed")],
+}
+
+
+def judged(value: float | str, limit: float | None, metric: Metric) -> str:
+    return Verdict(metric, "a goal", limit, value, ()).word
+
+
+def test_a_median_is_of_the_numbers_and_a_reason_where_there_are_none() -> None:
+    assert median_cell(ROUNDS["ours"], "items/s") == 2.0
+    assert median_cell(ROUNDS["ours"], "s") == 4.5
+    assert median_cell(ROUNDS["pebble"], "s") == "not installed"
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "metric", "word"),
+    [
+        (1.0, 1.0, TIME, "met"),
+        (3.0, 2.0, TIME, "1.50 times off"),
+        (3.0, 2.0, RATE, "met"),
+        (2.0, 3.0, RATE, "1.50 times off"),
+        (-1.0, 3.0, TIME, "met"),
+        (2.0, None, RATE, "no peer to compare with"),
+        ("hangs", 3.0, RATE, "hangs"),
+    ],
+)
+def test_a_verdict_says_met_or_by_how_much_not(
+    value: float | str, limit: float | None, metric: Metric, word: str
+) -> None:
+    assert judged(value, limit, metric) == word
+
+
+def test_a_row_is_judged_against_the_peers_of_the_same_run() -> None:
+    (verdict,) = verdicts(ROW, medians_of(ROUNDS, ROW.metrics))
+    assert (verdict.limit, verdict.word) == (2.0, "2.25 times off")
+    assert verdict.peers == (("mp.Pool", 1.0),)
+
+
+def test_limits_leave_out_who_has_no_number() -> None:
+    medians = {"ours": {"s": 9.0}, "cf": {"s": 4.0}, "loky": {"s": 5.0}, "joblib": {}}
+    assert best_peer(1.5, "s", ("cf", "loky", "joblib"))(medians) == 7.5
+    assert best_peer(1, "s", ("joblib",))(medians) is None
+    assert relative(1, "pebble", "s")(medians) is None
+    assert fixed(3)(medians) == 3
+
+
+def test_the_markdown_table_has_a_line_for_each_goal() -> None:
+    cells = medians_of(ROUNDS, ROW.metrics)
+    machine = {"date": "d", "command": "c", "cores": 2, "processor": "p", "memory GB": 8, "system": "s",
+               "python": "3.11", "versions": {"cf": "1"}}  # fmt: skip
+    text = markdown(machine, [(ROW, cells, verdicts(ROW, cells))])
+    assert "| Z a row: s | <= 2 x mp.Pool (2.00) | 4.50 | 2.25 times off | - | mp.Pool 1.00 |" in text
+    assert "cf 1" in text
+
+
+@pytest.mark.slow
+def test_a_failure_is_one_word_in_a_table_and_whole_in_the_record() -> None:
+    row = dataclasses.replace(ROW, letter="A")
+    cells = measure_apart(row, "no such contender", "quick")
+    assert cells == without_numbers("fails: KeyError: 'no such contender'")
+    assert shown(median_cell([cells], "s"), TIME) == "fails: KeyError"
+
+
+def test_every_goal_is_about_a_metric_of_its_row() -> None:
+    pytest.importorskip("numpy")
+    for row in all_rows().values():
+        assert {goal.metric for goal in row.goals} <= {metric.name for metric in row.metrics}
+    assert "".join(all_rows()) == "ABCDEFGHIJKL"
+
+
+@pytest.mark.slow
+def test_a_measurement_that_takes_too_long_hangs_and_is_ended() -> None:
+    pytest.importorskip("numpy")
+    endless = dataclasses.replace(all_rows()["H"], limit_s=0.1)
+    assert measure_apart(endless, "raw", "full") == without_numbers("hangs")
+
+
+@pytest.mark.slow
+def test_the_quick_form_gives_numbers_for_raw_and_ours(tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    out = tmp_path / "all.json"
+    argv = ["--quick", "--rows", "A,B,D,E,F,I,K,L", "--peers", "ours,raw", "--json", str(out)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *argv], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    rows = json.loads(out.read_text())["rows"]
+    cells = {(row, who): cell for row, rounds in rows.items() for who, (cell,) in rounds.items()}
+    del cells["K", "raw"]  # knows no faults
+    assert len(cells) == 15
+    assert all(isinstance(number, float) for cell in cells.values() for number in cell.values())
