@@ -413,7 +413,7 @@ def test_a_name_that_main_has_not_is_said(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_function_that_nothing_can_send_is_said_with_its_part() -> None:
     numbers = (n for n in range(3))
-    with pytest.raises(EncodeError, match=r"function cannot be sent: closure variable 'numbers' is a generator"):
+    with pytest.raises(EncodeError, match="function cannot be sent: closure variable 'numbers' is a gen"):
         mainmodule.encode_function(lambda: next(numbers), "function")
 
 

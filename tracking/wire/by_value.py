@@ -222,6 +222,8 @@ def _dill_pickler() -> Callable[..., pickle.Pickler]:
 
     class DillPickler(dill.Pickler):  # type: ignore[misc]  # dill has no types
         def reducer_override(self, obj: object) -> object:
+            if (type(obj).__module__, type(obj).__name__) == ("numpy", "ndarray"):
+                return obj.__reduce_ex__(PROTOCOL)  # dill itself would copy the array into the pickle
             return obj.__qualname__ if isinstance(obj, type) and is_in_main(obj) else NotImplemented
 
     return DillPickler
