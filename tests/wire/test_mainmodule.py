@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 # What a slave does, without any of its machinery: it installs, loads a function, applies it, answers.
 SLAVE = """
-import pickle, sys
+import pickle, sys, types
 from tracking.wire import codec, mainmodule
 function = None
 while True:
@@ -26,6 +26,8 @@ while True:
         mainmodule.install(payload)
     elif order == "function":
         function = mainmodule.decode_function(payload)
+    elif order == "begin anew":
+        sys.modules["__main__"] = types.ModuleType("__main__")
     elif order == "loaded":
         pickle.dump(set(sys.modules), sys.stdout.buffer)
     else:
@@ -282,6 +284,73 @@ with _Slave() as slave:
     assert type(result) is Point is not First and result.name == "new 1 100"
     value, = slave.map(lambda point: point, [Point(2, 3)])
     assert type(value) is Point and value.name == "new 2 3"
+"""
+    run_script(tmp_path, body)
+
+
+def test_a_slave_that_begins_anew_with_an_empty_main_learns_the_names_again(tmp_path: Path) -> None:
+    body = """
+with _Slave() as slave:
+    for _ in range(2):
+        result, made = slave.map(lambda value: value or Color.RED, [Point(1), None])
+        assert type(result) is Point and made is Color.RED
+        slave.tell("begin anew")
+"""
+    run_script(tmp_path, body)
+
+
+def test_classes_come_with_all_that_python_lets_them_have(tmp_path: Path) -> None:
+    body = """
+class Register:
+    known = []
+    def __init_subclass__(cls):
+        Register.known.append(cls.__name__)
+
+class Full(Register):
+    __private = 3
+    @staticmethod
+    def static(n): return n + 1
+    @classmethod
+    def of_class(cls): return cls.__private
+    @property
+    def prop(self): return super().__init__ is not None
+    @functools.cached_property
+    def cached(self): return [1]
+    def all(self): return self.static(1), self.of_class(), self.prop, self.cached, self.cached is self.cached
+
+@dataclasses.dataclass(slots=True, frozen=True)
+class Frozen:
+    n: int
+    things: list = dataclasses.field(default_factory=list)
+
+T = typing.TypeVar("T")
+class Generic(typing.Generic[T]):
+    pass
+
+class Empty:
+    __slots__ = ()
+
+assert on_slave(Full.all, [Full()]) == [Full().all()] == [(2, 3, True, [1], True)]
+assert on_slave(lambda n: Frozen(n), [1]) == [Frozen(1)]
+assert [type(each) for each in on_slave(lambda each: each(), [Generic, Empty])] == [Generic, Empty]
+assert Register.known == ["Full"]
+"""
+    run_script(tmp_path, body)
+
+
+def test_the_part_of_a_class_that_cannot_be_sent_is_named(tmp_path: Path) -> None:
+    body = """
+class Bad:
+    @staticmethod
+    def first(): pass
+    numbers = (n for n in range(3))
+    def method(self, n): pass
+try:
+    _mainmodule.encode_function(Bad().method, "function")
+except TypeError as error:
+    assert str(error).startswith("function cannot be sent: .__self__ class.numbers is a generator"), error
+else:
+    raise AssertionError("it was sent")
 """
     run_script(tmp_path, body)
 

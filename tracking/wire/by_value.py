@@ -24,6 +24,7 @@ import types
 import typing
 import uuid
 import weakref
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -105,14 +106,31 @@ def _this_process() -> str:
     return f"{_TOKEN}.{os.getpid()}"  # a forked child has its parent's token, but not its later definitions
 
 
-class _DataPickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+def _reduce_cached_property(cached: functools.cached_property[object]) -> tuple[typing.Any, ...]:
+    return _make_cached_property, (cached.func, cached.attrname)
+
+
+def _make_cached_property(function: Callable[..., object], name: str | None) -> object:
+    made = functools.cached_property(function)
+    made.attrname = name  # a class that is filled later does not tell it
+    return made
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    # Up to Python 3.11 a cached property holds a lock, which cannot be pickled and need not be.
+    dispatch_table: typing.ClassVar = ChainMap(
+        {functools.cached_property: _reduce_cached_property}, cloudpickle.Pickler.dispatch_table
+    )
+
+
+class _DataPickler(_Pickler):
     def reducer_override(self, obj: object) -> object:
         if is_in_main(obj):
             return obj.__qualname__  # type: ignore[attr-defined]  # is_in_main has looked
         return _with_origin(obj, False, _with_class_bodies(obj, super().reducer_override(obj)))
 
 
-class _CodePickler(cloudpickle.Pickler):  # type: ignore[misc]
+class _CodePickler(_Pickler):
     def reducer_override(self, obj: object) -> object:
         reduced = _with_class_bodies(obj, super().reducer_override(obj))
         if not is_in_main(obj):

@@ -15,6 +15,7 @@ Bundles are made anew for each calculation, so a class redefined in a notebook r
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickle
 import sys
@@ -63,20 +64,18 @@ def encode_function(function: object, what: str) -> Payload:
     Raises:
         EncodeError: it cannot be sent; the message names the part that is at fault.
     """
-    return codec.encode_with(_FUNCTION_PICKLERS, function, what, {})
+    buffers: list[Buffer] = []
+    with contextlib.suppress(Exception):  # whatever it was, the other picklers may do better
+        data = pickle.dumps(function, codec.PROTOCOL, buffer_callback=codec.keep_large(buffers))
+        if b"__main__" not in data:
+            return Payload(data, tuple(buffers))
+    return codec.encode_with(_CODE_PICKLERS, function, what, {})
 
 
 def decode_function(payload: Payload) -> Callable[..., Any]:
     """The function or class, with what it uses of the master's ``__main__`` installed in ours."""
     function: Any = codec.decode(payload)
     return function  # type: ignore[no-any-return]  # what the master says is a function
-
-
-def _importable_dumps(function: object, buffer_callback: BufferCallback) -> bytes:
-    data = pickle.dumps(function, codec.PROTOCOL, buffer_callback=buffer_callback)
-    if b"__main__" in data:
-        raise pickle.PicklingError("it is known by name in __main__ only")
-    return data
 
 
 def _code_dumps(function: object, buffer_callback: BufferCallback) -> bytes:
@@ -94,7 +93,7 @@ def _dill_dumps(function: object, buffer_callback: BufferCallback) -> bytes:
     return pickle.dumps(both, codec.PROTOCOL, buffer_callback=buffer_callback)
 
 
-_FUNCTION_PICKLERS = (("pickle", _importable_dumps), ("cloudpickle", _code_dumps), ("dill", _dill_dumps))
+_CODE_PICKLERS = (("cloudpickle", _code_dumps), ("dill", _dill_dumps))
 
 
 class _DefinitionsFirst:

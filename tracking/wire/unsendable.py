@@ -79,6 +79,7 @@ def _parts(obj: object) -> Iterator[tuple[str, object]]:
     yield from _parts_of_code(obj)
     if not isinstance(obj, type | types.ModuleType):
         yield from ((f".{name}", part) for name, part in _attributes(obj).items())
+        yield " class", type(obj)
 
 
 def _parts_of_code(obj: object) -> Iterator[tuple[str, object]]:
@@ -95,7 +96,13 @@ def _parts_of_code(obj: object) -> Iterator[tuple[str, object]]:
         yield from ((f".args[{index}]", part) for index, part in enumerate(obj.args))
         yield from ((f".keywords[{name!r}]", part) for name, part in obj.keywords.items())
     elif isinstance(obj, type):
-        yield from ((f".{name}", part) for name, part in vars(obj).items() if not name.startswith("__"))
+        own = [(f".{name}", part) for name, part in vars(obj).items() if not name.startswith("__")]
+        # Methods last: by value they bring their class along, so they fail with whatever else fails.
+        yield from sorted(own, key=lambda step: _is_method(step[1]))
+
+
+def _is_method(part: object) -> bool:
+    return isinstance(part, types.FunctionType | staticmethod | classmethod | property)
 
 
 def _attributes(obj: object) -> dict[str, object]:
