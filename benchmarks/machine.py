@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.contenders import is_installed, version
+from benchmarks.contenders import is_installed, package
 
 
 def described(names: list[str], command: str) -> dict[str, object]:
@@ -21,7 +22,7 @@ def described(names: list[str], command: str) -> dict[str, object]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "load before": os.getloadavg()[0],
-        "versions": {name: version(name) for name in names if is_installed(name)},
+        "versions": {name: _version(name) for name in names if is_installed(name)},
     }
 
 
@@ -30,3 +31,11 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def _version(name: str) -> str:
+    """Version of the contender's package; that of Python where it is part of it."""
+    try:
+        return importlib.metadata.version(package(name))
+    except importlib.metadata.PackageNotFoundError:
+        return "checkout" if name == "ours" else f"Python {platform.python_version()}"

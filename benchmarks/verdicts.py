@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from statistics import median
 
 from benchmarks.contenders import PEERS
@@ -51,7 +52,7 @@ class Verdict:
         high, low = (self.limit, self.ours) if self.metric.better == "more" else (self.ours, self.limit)
         if high <= low:
             return "met"
-        return f"{high / low:.2f} times off" if low > 0 else "not met"
+        return f"{ceil(100 * high / low) / 100:.2f} times off" if low > 0 else "not met"
 
 
 def verdicts(row: Row, cells: dict[str, dict[str, Cell]]) -> list[Verdict]:

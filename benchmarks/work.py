@@ -1,12 +1,13 @@
-"""What the workers of every contender run; importable by name, and light (no numpy of its own)."""
+"""What the workers of every contender run; importable by name.
+
+Light, as its import is part of row G: no dataclasses, pathlib or numpy of its own.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ def fresh_copy(array: Array) -> Array:
     return array.copy()
 
 
-@dataclass(frozen=True, slots=True)
 class LookUp:
     """One look into a shared object (a class of its own, as some peers unpack tuples into arguments)."""
 
-    index: int
-    pause_s: float
+    __slots__ = ("index", "pause_s")
+
+    def __init__(self, index: int, pause_s: float) -> None:
+        self.index = index
+        self.pause_s = pause_s
 
 
 def look_up(thing: Array, task: LookUp) -> float:
@@ -68,18 +71,20 @@ def look_up_kept(task: LookUp) -> float:
     return look_up(_kept[0], task)
 
 
-@dataclass(frozen=True, slots=True)
 class Errand:
     """One item of a calculation with a special worker or item; `folder` is shared by all workers."""
 
-    number: int
-    seconds: float
-    folder: str
+    __slots__ = ("folder", "number", "seconds")
+
+    def __init__(self, number: int, seconds: float, folder: str) -> None:
+        self.number = number
+        self.seconds = seconds
+        self.folder = folder
 
 
 def slow_in_one_worker(errand: Errand) -> int:
     """Sleep; 50 times longer in the worker that came first."""
-    factor = 50 if _came_first(Path(errand.folder) / "slow") else 1
+    factor = 50 if _came_first(os.path.join(errand.folder, "slow")) else 1
     time.sleep(errand.seconds * factor)
     return errand.number
 
@@ -89,24 +94,25 @@ def dies_once(errand: Errand) -> int:
     with open(os.path.join(errand.folder, "runs"), "ab") as runs:
         runs.write(b".")
     time.sleep(errand.seconds / 2)
-    if errand.number % 100 == 0 and _take(Path(errand.folder) / f"kill-{errand.number}"):
+    if errand.number % 100 == 0 and _take(os.path.join(errand.folder, f"kill-{errand.number}")):
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(errand.seconds / 2)
     return errand.number
 
 
-def _came_first(marker: Path) -> bool:
+def _came_first(marker: str) -> bool:
     try:
         with open(marker, "x") as mine:
             mine.write(str(os.getpid()))
     except FileExistsError:
-        return marker.read_text() == str(os.getpid())
+        with open(marker) as first:
+            return first.read() == str(os.getpid())
     return True
 
 
-def _take(marker: Path) -> bool:
+def _take(marker: str) -> bool:
     try:
-        marker.unlink()
+        os.unlink(marker)
     except FileNotFoundError:
         return False
     return True

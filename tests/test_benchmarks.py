@@ -85,7 +85,6 @@ def test_a_failure_is_one_word_in_a_table_and_whole_in_the_record() -> None:
 
 
 def test_every_goal_is_about_a_metric_of_its_row() -> None:
-    pytest.importorskip("numpy")
     for row in all_rows().values():
         assert {goal.metric for goal in row.goals} <= {metric.name for metric in row.metrics}
     assert "".join(all_rows()) == "ABCDEFGHIJKL"
@@ -93,14 +92,12 @@ def test_every_goal_is_about_a_metric_of_its_row() -> None:
 
 @pytest.mark.slow
 def test_a_measurement_that_takes_too_long_hangs_and_is_ended() -> None:
-    pytest.importorskip("numpy")
     endless = dataclasses.replace(all_rows()["H"], limit_s=0.1)
     assert measure_apart(endless, "raw", "full") == without_numbers("hangs")
 
 
 @pytest.mark.slow
 def test_the_quick_form_gives_numbers_for_raw_and_ours(tmp_path: Path) -> None:
-    pytest.importorskip("numpy")
     out = tmp_path / "all.json"
     argv = ["--quick", "--rows", "A,B,D,E,F,I,K,L", "--peers", "ours,raw", "--json", str(out)]
     ran = subprocess.run(

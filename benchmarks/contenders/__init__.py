@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
-import importlib.util
 import math
-import platform
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmarks.work import Array, LookUp
 
 Function = Callable[[Any], Any]  # any function of one value: each row brings its own
@@ -91,9 +89,16 @@ NAMES = tuple(_CLASSES)
 PEERS = tuple(name for name in NAMES if name not in ("ours", "raw"))
 
 
+def package(name: str) -> str:
+    """The package that must be there for a contender."""
+    return _CLASSES[name][0]
+
+
 def is_installed(name: str) -> bool:
     """Whether the contender's package is there (nothing of it is imported)."""
-    return importlib.util.find_spec(_CLASSES[name][0]) is not None
+    from importlib.util import find_spec  # here, as the imports of this module are part of row G
+
+    return find_spec(package(name)) is not None
 
 
 def make(name: str) -> Contender:
@@ -102,12 +107,3 @@ def make(name: str) -> Contender:
     contender: Contender = getattr(importlib.import_module(f"{__name__}.{module}"), class_name)()
     contender.name = name
     return contender
-
-
-def version(name: str) -> str:
-    """Version of the contender's package; that of Python where it is part of it."""
-    package = _CLASSES[name][0]
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "checkout" if name == "ours" else f"Python {platform.python_version()}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import work as tasks_of_workers
@@ -12,6 +11,8 @@ from benchmarks.contenders import Contender, Function
 from tracking import SlavePool, TrackingJobMaster
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmarks.work import Array, LookUp
 
 

@@ -7,13 +7,14 @@ import pickle
 import selectors
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import work as tasks_of_workers
 from benchmarks.contenders import Contender, Function
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmarks.work import Array, LookUp
 
 
