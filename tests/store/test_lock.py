@@ -56,10 +56,11 @@ sys.stdin.read()
 def test_the_lock_is_inherited_by_no_child(tmp_path: Path) -> None:
     process = start_python(_HOLD_AND_FORK, tmp_path / "x")
     assert process.stdout
-    assert process.stdout.readline() == "refused\n"  # the child cannot take it from its parent ...
+    # The child cannot take it from its parent, and does not keep it when the parent is gone.
+    assert process.stdout.readline() == f"refused by {process.pid}\n"
     process.kill()
     process.wait()
-    assert not is_locked(tmp_path / "x")  # ... and does not keep it when the parent is gone
+    assert not is_locked(tmp_path / "x")
     lock = OwnerLock(tmp_path / "x")
     lock.acquire()
     lock.release()
@@ -79,8 +80,8 @@ if os.fork():
     os.wait()
 try:
     OwnerLock(Path(sys.argv[1])).acquire()
-except LockHeldError:
-    os.write(1, b"refused\\n")
+except LockHeldError as exc:
+    os.write(1, f"refused by {exc.pid}\\n".encode())
 sys.stdin.read()
 os.write(1, b"the child ends\\n")
 os._exit(0)

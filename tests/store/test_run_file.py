@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 import sqlite3
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.store.helpers import Clock, job, names, on_network, recorded
+from tests.store.helpers import Clock, job, names, on_network, recorded, start_python
 from tracking.errors import EncodeError, StoreError
 from tracking.store import run_file
 from tracking.store.run_file import RunFile, RunFileReader
@@ -152,10 +153,13 @@ def test_errors_stay_until_the_item_is_finished(path: Path) -> None:
     clock = Clock()
     run = RunFile.open(path, ["a", "b", ("c",)], clock=clock)
     run.record_error("a", "first", "node", "node_0", 1, b"1")
-    run.record_error("a", "second", "node", "node_1", 2, b"2")
+    run.record_error("a", "second \udc80", "node", "node_1", 2, b"2")
     run.record_error(("c",), "odd", "node", "node_0", 1, b"3")
     run.commit()
-    assert {id: error.message for id, error in run.errors().items()} == {"a": "second", ("c",): "odd"}
+    assert {id: error.message for id, error in run.errors().items()} == {
+        "a": "second \\udc80",
+        ("c",): "odd",
+    }
     run.close("failed")
 
     again = RunFile.open(path, ["a", "b", ("c",)], clock=clock)
@@ -253,30 +257,97 @@ def test_an_id_that_cannot_be_pickled_is_refused_and_leaves_no_file(tmp_path: Pa
     assert names(tmp_path) == []
 
 
-def test_a_commit_that_succeeded_unnoticed_is_not_done_twice(path: Path) -> None:
-    class InterruptedAfterCommit:
-        """Commits, and then fails to say so."""
+class Interrupting:
+    """A connection that Ctrl-C strikes just after a statement."""
 
-        def __init__(self, connection: sqlite3.Connection) -> None:
-            self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, beginning: str) -> None:
+        self._connection = connection
+        self._beginning = beginning
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._connection, name)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
 
-        def execute(self, query: str, *arguments: Any) -> Any:
-            done = self._connection.execute(query, *arguments)
-            if query == "COMMIT":
-                raise KeyboardInterrupt
-            return done
+    def execute(self, query: str, *arguments: Any) -> Any:
+        return self._run(self._connection.execute, query, arguments)
 
-    run = RunFile.open(path, range(4))
-    run.record(job({0: 0, 1: 1}))
-    run.record_error(2, "bad", "node", "node_0", 1, b"")
+    def executemany(self, query: str, *arguments: Any) -> Any:
+        return self._run(self._connection.executemany, query, arguments)
+
+    def _run(self, function: Callable[..., Any], query: str, arguments: tuple[Any, ...]) -> Any:
+        done = function(query, *arguments)
+        if query.startswith(self._beginning):
+            raise KeyboardInterrupt
+        return done
+
+
+def interrupt(run: RunFile, beginning: str) -> None:
+    """Interrupt a commit just after the statement that begins so."""
     connection = run._connection
-    run._connection = InterruptedAfterCommit(connection)  # type: ignore[assignment]
+    run._connection = Interrupting(connection, beginning)  # type: ignore[assignment]
     with pytest.raises(KeyboardInterrupt):
         run.commit()
     run._connection = connection
+
+
+def test_a_commit_that_is_interrupted_is_done_again(path: Path) -> None:
+    run = RunFile.open(path, range(4))
+    run.record(job({0: 0, 1: 1}))
+    interrupt(run, "INSERT OR IGNORE INTO jobs")
+    assert dict(RunFileReader(path).results()) == {}
+    assert run.commit()
+    assert run.close("finished")
+    assert dict(RunFileReader(path).results()) == {0: 0, 1: 1}
+
+
+def test_a_program_that_holds_the_file_for_long_delays_a_commit_and_spoils_nothing(path: Path) -> None:
+    clock = Clock()
+    run = RunFile.open(path, range(4), clock=clock)
+    run._connection.execute("PRAGMA busy_timeout = 1")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    run.record(job({0: 0}))
+    assert not run.commit()
+    assert run.problem is not None
+    assert "is held by another program" in run.problem
+    other.close()
+    clock.now += 1
+    assert run.commit()
+    assert run.close("finished")
+    assert dict(RunFileReader(path).results()) == {0: 0}
+
+
+def test_a_forked_child_cannot_write_or_close_the_file_of_its_parent(path: Path) -> None:
+    process = start_python(_FORK, path)
+    said, _ = process.communicate()
+    assert re.fullmatch(r"child: .* is closed: .*\nparent: True running finished\n", said)
+    assert dict(RunFileReader(path).results()) == {0: 0}
+
+
+_FORK = """
+import os, pickle, sys
+from tracking.store.run_file import JobRecord, RunFile, RunFileReader
+run = RunFile.open(sys.argv[1], [0, 1])
+if os.fork() == 0:
+    run.close("failed")
+    try:
+        run.record(JobRecord([1], pickle.dumps([1]), "node", "node_0", 0.0, 0.0))
+    except OSError as exc:
+        os.write(1, f"child: {exc}\\n".encode())
+    os._exit(0)
+os.wait()
+run.record(JobRecord([0], pickle.dumps([0]), "node", "node_0", 0.0, 0.0))
+safe = run.commit()
+state = RunFileReader(sys.argv[1]).summary().state
+run.close("finished")
+print("parent:", safe, state, RunFileReader(sys.argv[1]).summary().state)
+"""
+
+
+def test_a_commit_that_succeeded_unnoticed_is_not_done_twice(path: Path) -> None:
+    run = RunFile.open(path, range(4))
+    run.record(job({0: 0, 1: 1}))
+    run.record_error(2, "bad", "node", "node_0", 1, b"")
+    interrupt(run, "COMMIT")
     run.record(job({3: 3}))
     assert run.commit()
     run.close("failed")
@@ -308,6 +379,9 @@ def test_on_a_network_file_system_the_writer_gives_signs_of_life(path: Path) -> 
     clock.now += 6
     run.commit()
     assert RunFileReader(path, clock=clock).summary().updated_at == clock.now
+    clock.now += 9
+    run.commit()
+    assert RunFileReader(path, clock=clock).summary().updated_at == clock.now - 9
     run.close("finished")
 
 

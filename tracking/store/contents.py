@@ -58,6 +58,19 @@ class Contents:
         rows = ((self._id(id, key), *rest) for id, key, *rest in self._connection.execute(query))
         return {row[0]: ErrorRecord(*row) for row in rows}
 
+    def error_numbers(self) -> dict[Hashable, int]:
+        """Give {id: number of its row} of those items."""
+        rows = self._connection.execute("SELECT id, key, error FROM errors")
+        return {self._id(id, key): number for id, key, number in rows}
+
+    def holds_other_code(self, code: str) -> bool:
+        """Say whether results were recorded by a run with another code fingerprint than this."""
+        query = (
+            "SELECT count(*) FROM runs WHERE code NOT IN ('', ?) "
+            "AND EXISTS (SELECT 1 FROM jobs WHERE jobs.run = runs.run)"
+        )
+        return bool(self._connection.execute(query, (code,)).fetchone()[0])
+
     def hosts(self) -> tuple[HostSummary, ...]:
         """Sum up what each slave did, in the order of their first answers."""
         query = (

@@ -53,6 +53,11 @@ class OwnerLock:
         self.path = lock_path(path)
         self._descriptor = -1
 
+    @property
+    def is_held(self) -> bool:
+        """Say whether this process holds it; False in a child forked from the one that does."""
+        return self._descriptor >= 0 and self.path in _held
+
     def acquire(self) -> None:
         """Take the lock or fail at once.
 
@@ -69,7 +74,7 @@ class OwnerLock:
     def release(self) -> None:
         """Give the lock back and remove its file. Nothing happens if it is not held."""
         with _guard:
-            if self._descriptor < 0:
+            if not self.is_held:
                 return
             _held.discard(self.path)
             # Removed before it is unlocked: who opened it meanwhile sees that its file is no longer there.

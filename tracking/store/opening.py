@@ -44,11 +44,26 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open run file: the connection, the number of this run, and whether the file is new."""
+    """An open run file and what its writer has to know of it.
+
+    Attributes:
+        run: the number of this run.
+        is_new: nothing was in the file.
+        code_changed: it holds results that were made with other code.
+        finished: the items whose results it holds.
+        error_numbers: {id: number} of the rows in ``errors``.
+        last_job, last_item, last_error: the highest numbers given so far.
+    """
 
     connection: sqlite3.Connection
     run: int
     is_new: bool
+    code_changed: bool
+    finished: set[Hashable]
+    error_numbers: dict[Hashable, int]
+    last_job: int
+    last_item: int
+    last_error: int
 
 
 def take_lock(path: Path) -> OwnerLock:
@@ -134,12 +149,29 @@ def _begin(path: Path, start: Start) -> Opened:
         run = _add_run(connection, start)
         connection.execute("COMMIT")
         _set_journal(connection, start.on_network)
+        if is_new:
+            os.chmod(path, 0o600)  # an empty file that was there already may have been open to others
+        return _look_around(connection, path, run, is_new, start.code)
     except BaseException:
         connection.close()
         raise
-    if is_new:
-        os.chmod(path, 0o600)  # an empty file that was there already may have been open to others
-    return Opened(connection, run, is_new)
+
+
+def _look_around(
+    connection: sqlite3.Connection, path: Path, run: int, is_new: bool, code: str
+) -> Opened:
+    contents = Contents(connection, path)
+    return Opened(
+        connection=connection,
+        run=run,
+        is_new=is_new,
+        code_changed=bool(code) and contents.holds_other_code(code),
+        finished=contents.finished_ids(),
+        error_numbers=contents.error_numbers(),
+        last_job=number(connection, "SELECT max(job) FROM jobs"),
+        last_item=number(connection, "SELECT max(item) FROM items"),
+        last_error=number(connection, "SELECT max(error) FROM errors"),
+    )
 
 
 def _fill(connection: sqlite3.Connection, start: Start) -> None:

@@ -49,6 +49,8 @@ def _sqlite_words(exc: sqlite3.Error) -> str:
         return f"{_WORDS[errno.EACCES]} ({exc})"
     if name.startswith("SQLITE_CORRUPT"):
         return f"is damaged ({exc}); restore it from a copy or give another name"
+    if name.startswith("SQLITE_IOERR"):
+        return f"cannot be read or written ({exc}): if the disk is full make room, else choose another disk"
     if name.startswith("SQLITE_NOTADB"):
         return "is something else (not even an SQLite file); give another name"
     return f"cannot be used: {exc}"

@@ -32,7 +32,7 @@ from tracking.store.opening import Opened, Start, close_database, open_database,
 from tracking.store.records import ErrorRecord, HostSummary, JobRecord, RunSummary
 from tracking.store.refusals import refusal
 from tracking.store.run_reader import RunFileReader
-from tracking.store.schema import KIND, columns, number
+from tracking.store.schema import KIND, columns, printable
 
 __all__ = ["ErrorRecord", "HostSummary", "JobRecord", "RunFile", "RunFileReader", "RunSummary"]
 
@@ -63,19 +63,19 @@ class RunFile:
     ) -> None:
         self.path = path
         self.is_new = opened.is_new
+        self.code_changed = opened.code_changed
         self.problem: str | None = None
         self._lock = lock
         self._connection = opened.connection
-        self._run = opened.run
+        self._contents = Contents(opened.connection, path)
         self._clock = clock
         self._is_open = True
-        self._contents = Contents(self._connection, path)
-        self._finished = self._contents.finished_ids()
-        self.code_changed = self._holds_other_code(start.code)
-        self._next_job = 1 + number(self._connection, "SELECT max(job) FROM jobs")
-        self._next_item = 1 + number(self._connection, "SELECT max(item) FROM items")
-        self._next_error = 1 + number(self._connection, "SELECT max(error) FROM errors")
-        self._error_numbers = self._read_error_numbers()
+        self._run = opened.run
+        self._finished = opened.finished
+        self._error_numbers = opened.error_numbers
+        self._next_job = opened.last_job + 1
+        self._next_item = opened.last_item + 1
+        self._next_error = opened.last_error + 1
         # What is not committed yet, as rows.
         self._jobs: list[Row] = []
         self._items: list[Row] = []
@@ -117,8 +117,7 @@ class RunFile:
         start = Start(ids, recipe, code, trust, on_network(real), clock())
         lock = take_lock(real)
         try:
-            opened = open_database(real, start)
-            return cls(real, lock, opened, start, clock)
+            return cls(real, lock, open_database(real, start), start, clock)
         except BaseException:
             lock.release()
             raise
@@ -189,7 +188,7 @@ class RunFile:
         number, self._next_error = self._next_error, self._next_error + 1
         self._error_numbers[id] = number
         self._errors.append(
-            (number, *columns(id), self._run, message, host, nickname, tries, self._clock(), error)
+            (number, *columns(id), self._run, printable(message), host, nickname, tries, self._clock(), error)
         )
 
     def commit(self) -> bool:
@@ -218,7 +217,7 @@ class RunFile:
         Returns:
             True if all is safe; False if something could not be written: ``problem`` says why.
         """
-        if not self._is_open:
+        if not self._is_open or not self._lock.is_held:  # a forked child has nothing to close
             return self.problem is None
         try:
             now = self._clock()
@@ -263,7 +262,7 @@ class RunFile:
         return self._beats and now >= self._beat_at
 
     def _check_open(self) -> None:
-        if not self._is_open:
+        if not self._is_open or not self._lock.is_held:
             raise StoreError(f"{KIND} {self.path} is closed: nothing can be recorded in it any more")
 
     def _check_recordable(self, job: JobRecord) -> None:
@@ -280,14 +279,3 @@ class RunFile:
             number = self._error_numbers.pop(id, None)
             if number is not None:
                 self._outdated_errors.append((number,))
-
-    def _read_error_numbers(self) -> dict[Hashable, int]:
-        numbers = self._connection.execute("SELECT error FROM errors ORDER BY error").fetchall()
-        return {id: number for id, (number,) in zip(self._contents.errors(), numbers, strict=True)}
-
-    def _holds_other_code(self, code: str) -> bool:
-        query = (
-            "SELECT count(*) FROM runs WHERE code NOT IN ('', ?) "
-            "AND EXISTS (SELECT 1 FROM jobs WHERE jobs.run = runs.run)"
-        )
-        return bool(code and self._connection.execute(query, (code,)).fetchone()[0])

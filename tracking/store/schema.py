@@ -114,11 +114,15 @@ def columns(id: Hashable) -> tuple[object, bytes | None]:
         return id, None
     if type(id) is str and (id.isascii() or _is_text(id)):
         return id, None
-    return repr(id).encode(errors="replace").decode(), to_bytes(id, f"the id {id!r}")
+    return printable(repr(id)), to_bytes(id, f"the id {id!r}")
+
+
+def printable(text: str) -> str:
+    """Replace half characters, as in undecodable file names, which cannot be stored as text."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _is_text(id: str) -> bool:
-    # Half characters, as in undecodable file names, cannot be stored as text.
     try:
         id.encode()
     except UnicodeEncodeError:
