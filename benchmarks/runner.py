@@ -18,6 +18,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -71,25 +72,26 @@ def _asked(row: Row, name: str, sizes: str, before: list[Cells]) -> Cells:
 
 
 def measure_apart(row: Row, name: str, sizes: str) -> Cells:
-    """One measurement in a fresh process, at a terminal of its own."""
+    """One measurement in a fresh process, with a terminal and a folder for temporary files of its own."""
     others = set(descendants(os.getpid()))
     outcome, outcome_end = os.pipe()
     screen, terminal = pty.openpty()
     argv = [sys.executable, "-m", "benchmarks.measure", row.letter, name, sizes, str(outcome_end)]
-    child = subprocess.Popen(
-        argv, cwd=ROOT, stdin=terminal, stdout=terminal, stderr=terminal, pass_fds=(outcome_end,),
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"},
-    )  # fmt: skip
-    os.close(outcome_end)
-    os.close(terminal)
-    try:
-        line, shown = _first_line(outcome, screen, child, row.limit_s)
-        if line:
-            _first_line(outcome, screen, child, GRACE_S)
-    finally:
-        _end_all(child, others)
-        os.close(outcome)
-        os.close(screen)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        child = subprocess.Popen(
+            argv, cwd=ROOT, stdin=terminal, stdout=terminal, stderr=terminal, pass_fds=(outcome_end,),
+            env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30", "TMPDIR": folder},
+        )  # fmt: skip
+        os.close(outcome_end)
+        os.close(terminal)
+        try:
+            line, shown = _first_line(outcome, screen, child, row.limit_s)
+            if line:
+                _first_line(outcome, screen, child, GRACE_S)
+        finally:
+            _end_all(child, others)
+            os.close(outcome)
+            os.close(screen)
     return json.loads(line) if line else without_numbers(_what_happened(child, shown))
 
 

@@ -32,8 +32,8 @@ class Ours(Contender):
     def _run(
         self, function: Function, work: dict[int, Any], chunk_size: int | str, **options: Any
     ) -> Iterable[Any]:
-        options = {"pool": self._pool, "verbose": 0} | options
-        master = TrackingJobMaster(work, chunk_size=chunk_size, function=function, **options)
+        given: dict[str, Any] = {"pool": self._pool, "verbose": 0} | options
+        master = TrackingJobMaster(work, chunk_size=chunk_size, function=function, **given)
         return list(master.calculateResult().values())
 
     def singly(self, function: Function, work: dict[int, Any]) -> Iterable[Any]:
