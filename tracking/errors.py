@@ -75,7 +75,9 @@ class InvalidTransition(TrackingError, RuntimeError):
     """
 
     def __init__(self, subject: str, state: str, event: object, story: tuple[str, ...] = ()) -> None:
-        super().__init__(f"{subject} is {state}: {event!r} cannot happen to it. Before: {'; '.join(story) or 'nothing'}")
+        super().__init__(
+            f"{subject} is {state}: {event!r} cannot happen to it. Before: {'; '.join(story) or 'nothing'}"
+        )
         self.subject = subject
         self.state = state
         self.event = event

@@ -35,7 +35,10 @@ class RecallJob:
 
 @dataclass(frozen=True, slots=True)
 class CancelJob:
-    """The answer of this job is no longer wanted: drop it if unbegun, else end the slave that works on it."""
+    """The answer of this job is no longer wanted: drop it if unbegun, else end the slave that works on it.
+
+    JobReturned, JobDone, JobFailed or SlaveLost will come; until then the slave is given nothing else.
+    """
 
     slave: int
     job: int

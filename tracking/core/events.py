@@ -71,8 +71,16 @@ class ItemsAdded:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemsClosed:
+    """No more items will be added: an open-ended scheduler now finishes when all it has are done."""
+
+
+@dataclass(frozen=True, slots=True)
 class JobProgressed:
-    """A running job has finished some of its items; the rest is still being worked on."""
+    """A running job has finished some of its items; the rest is still being worked on.
+
+    ``seconds``: time the slave worked on these items.
+    """
 
     job: int
     slave: int
@@ -98,7 +106,7 @@ class JobDone:
 
 @dataclass(frozen=True, slots=True)
 class JobFailed:
-    """A job failed as a whole (``go`` raised, or returned something unusable): which item is guilty is unknown.
+    """A job failed as a whole (``go`` raised, or returned nothing usable): which item is guilty is unknown.
 
     ``final``: trying again cannot help (a value that cannot be sent), so all its items are given up.
     """
@@ -111,7 +119,7 @@ class JobFailed:
 
 @dataclass(frozen=True, slots=True)
 class JobReturned:
-    """A recalled job came back unbegun."""
+    """A recalled job came back unbegun, or a cancelled one was dropped unbegun."""
 
     job: int
     slave: int
@@ -130,6 +138,7 @@ Event = (
     | HostEnabled
     | HostSlowed
     | ItemsAdded
+    | ItemsClosed
     | JobProgressed
     | JobDone
     | JobFailed

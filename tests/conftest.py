@@ -1,0 +1,65 @@
+"""What holds for every test: nothing is left behind, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_JOIN_TIMEOUT_S = 10.0
+_HARMLESS = ("/dev/urandom", "/dev/null", "/dev/pts/", "/dev/tty")
+
+
+def _descriptors() -> dict[int, str]:
+    """What this process has open, by number."""
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue  # the descriptor of this listing itself
+        if not target.startswith(_HARMLESS) and target != f"/proc/{os.getpid()}/fd":
+            found[int(name)] = target
+    return found
+
+
+def _children() -> set[int]:
+    """Processes that this one has started and not yet waited for, zombies included."""
+    children: set[int] = set()
+    for task in os.listdir("/proc/self/task"):
+        try:
+            text = Path(f"/proc/self/task/{task}/children").read_text()
+        except OSError:
+            continue  # that thread has just ended
+        children |= {int(pid) for pid in text.split()}
+    return children
+
+
+def _temporary_files() -> set[str]:
+    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("tracking")}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """After every test: no thread, process, socket, file handle or temporary file that was not there before."""
+    if not os.path.isdir("/proc/self/fd"):
+        yield
+        return
+    threads, descriptors, children = set(threading.enumerate()), _descriptors(), _children()
+    files = _temporary_files()
+    yield
+    gc.collect()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(_JOIN_TIMEOUT_S)
+    assert not set(threading.enumerate()) - threads, "threads are left"
+    assert not _children() - children, "processes are left"
+    assert not multiprocessing.active_children(), "processes are left"
+    left = {fd: target for fd, target in _descriptors().items() if descriptors.get(fd) != target}
+    assert not left, f"descriptors are left: {left}"
+    assert not _temporary_files() - files, "temporary files are left"

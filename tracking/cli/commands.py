@@ -1,0 +1,317 @@
+"""What can be said to ``tracking``: its commands, their options and their help."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import tracking as package
+from tracking.cli.loading import put_on_path
+from tracking.cli.working import Order, absolute, carry_out, enter_directory_of, results_to, run_order
+from tracking.errors import InputError
+
+if TYPE_CHECKING:
+    from tracking.store.records import RunSummary
+
+LOUDNESS_QUIET, LOUDNESS_NORMAL, LOUDNESS_DEBUG = 0, 1, 2
+
+
+def _number_or(
+    word: str, meaning: str | None
+) -> Callable[[click.Context, click.Parameter, str], int | str | None]:
+    """Accept a whole number above 0, or this word, which becomes ``meaning``."""
+
+    def convert(ctx: click.Context, param: click.Parameter, value: str) -> int | str | None:
+        if value == word:
+            return meaning
+        if value.isascii() and value.isdigit() and int(value):
+            return int(value)
+        raise click.BadParameter(f"{value!r} is neither a number above 0 nor {word!r}")
+
+    return convert
+
+
+def _hosts(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[str]:
+    """``a,b*2`` given once or more, as ['a', 'b', 'b']."""
+    hosts = []
+    for entry in (entry.strip() for value in values for entry in value.split(",")):
+        name, star, count = entry.partition("*")
+        if not name or (star and not (count.isascii() and count.isdigit() and int(count))):
+            raise click.BadParameter(f"{entry!r} is no host name; write NAME, or NAME*N for N slaves there")
+        hosts += [name] * (int(count) if star else 1)
+    return hosts
+
+
+def _niceness(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:
+    """``5`` and ``host=10`` as {'default': 5, 'host': 10}."""
+    niceness = {"default": 0}
+    for value in values:
+        host, _, number = value.rpartition("=")
+        try:
+            niceness[host or "default"] = int(number)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is neither N nor HOST=N") from None
+    return niceness
+
+
+def _verbosity(command: Callable[..., Any]) -> Callable[..., Any]:
+    quiet = click.option(
+        "-q", "--quiet", "verbose", flag_value=LOUDNESS_QUIET, type=int, help="Show no progress."
+    )
+    loud = click.option(
+        "-v",
+        "--verbose",
+        "verbose",
+        flag_value=LOUDNESS_DEBUG,
+        type=int,
+        default=LOUDNESS_NORMAL,
+        help="Show what happens in detail.",
+    )
+    return quiet(loud(command))
+
+
+_output = click.option(
+    "-o", "--output", metavar="OUT", required=True, help="File for the results, - for stdout."
+)
+_force = click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
+_trust = click.option("--trust", is_flag=True, help="Accept a file that another user owns or may write.")
+_EPILOG_DATA = """
+DATA: .json (an object {id: value}, or a list), .jsonl (on each line a value, or an object with an "id" and
+perhaps a "value"), .csv (a header; perhaps a first column "id"), or MODULE:CALLABLE that returns a dict.
+OUT: .json, .jsonl, .csv or .pkl.
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package.__version__, prog_name="tracking")
+def tracking() -> None:
+    """Run a function over many items on all cores; lose nothing; go on after any interruption.
+
+    Exit status: 0 all done, 1-100 so many items failed, 101 more than that, 255 it could not run,
+    130 interrupted.
+
+    \b
+    Examples:
+      tracking run work:square numbers.json -o squares.json --run-file squares.run
+      tracking status squares.run
+      tracking results squares.run -o squares.csv
+    """
+
+
+@tracking.command(epilog=_EPILOG_DATA)
+@click.argument("function", metavar="MODULE:FUNCTION")
+@click.argument("data", metavar="DATA")
+@_output
+@click.option(
+    "--hosts", multiple=True, callback=_hosts, metavar="NAME[*N],...", help="Where to work. [default: here]"
+)
+@click.option(
+    "--chunk-size",
+    default="auto",
+    callback=_number_or("auto", "auto"),
+    metavar="N|auto",
+    show_default=True,
+    help="Items per job.",
+)
+@click.option(
+    "--run-file", metavar="FILE", help="Record every result in FILE as it comes; go on from what it holds."
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Try an item that raised N times more.",
+)
+@click.option(
+    "--item-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="S",
+    help="Seconds one item may take.",
+)
+@click.option(
+    "--max-deaths",
+    default="2",
+    callback=_number_or("never", None),
+    metavar="N|never",
+    show_default=True,
+    help="Give up an item that killed N slaves.",
+)
+@click.option(
+    "--niceness", multiple=True, callback=_niceness, metavar="[HOST=]N", help="Nice value. [default: 0]"
+)
+@click.option(
+    "--redistribute/--no-redistribute", default=True, help="At the end, start spare copies of slow jobs."
+)
+@click.option("--show-output", is_flag=True, help="Show what the slaves print.")
+@_verbosity
+@_force
+@_trust
+def run(
+    function: str, data: str, output: str, run_file: str | None, force: bool, trust: bool, **options: Any
+) -> int:
+    """Apply a function to every item of DATA.
+
+    MODULE is a module that Python finds from here, or a file: work:square, ./work.py:square.
+
+    \b
+    Examples:
+      tracking run work:square numbers.json -o squares.json
+      tracking run ./work.py:square work:numbers -o - --hosts 'localhost*2' --chunk-size 10
+      tracking run work:area table.csv -o areas.csv --run-file areas.run --retries 1 --item-timeout 60
+    """
+    options["redistribute"] = int(options["redistribute"])
+    options["show_output"] = int(options["show_output"])
+    order = Order(function, data, absolute(output), os.getcwd(), options)
+    with results_to(output, force=force) as place:
+        return run_order(order, place, run_file, trust=trust)
+
+
+@tracking.command()
+@click.argument("run_file", metavar="RUNFILE")
+@click.option("-o", "--output", metavar="OUT", help="File for the results, - for stdout. [default: as begun]")
+@_verbosity
+@_force
+@_trust
+def resume(run_file: str, output: str | None, verbose: int, force: bool, trust: bool) -> int:
+    """Go on with an interrupted calculation.
+
+    Only what RUNFILE does not hold is computed.
+
+    \b
+    Examples:
+      tracking resume areas.run
+      tracking resume areas.run -o areas.jsonl
+    """
+    from tracking.store.run_reader import RunFileReader
+
+    path = str(_existing(run_file))
+    with RunFileReader(path, trust=trust) as reader:
+        order = Order.from_bytes(reader.recipe())
+    if order is not None:
+        target = absolute(output) if output else order.output
+        enter_directory_of(order, run_file)
+        order.options["verbose"] = verbose
+        with results_to(target, force=force) as place:
+            return run_order(order, place, path, trust=trust)
+    if output is None:
+        raise InputError(
+            f"{run_file} was begun by a program, not here: say with -o where its results shall go"
+        )
+    return _resume_program(path, output, verbose, force=force, trust=trust)
+
+
+def _resume_program(path: str, output: str, verbose: int, *, force: bool, trust: bool) -> int:
+    put_on_path(os.getcwd())
+    with results_to(output, force=force) as place:
+        from tracking.master import resume as resume_master
+
+        master = resume_master(path, verbose=verbose, trust=trust)
+        place.check_ids(master.data)
+        return carry_out(master, place, path)
+
+
+@tracking.command()
+@click.argument("restart_file", metavar="RSTFILE")
+@_output
+@_verbosity
+@_force
+@_trust
+def restart(restart_file: str, output: str, verbose: int, force: bool, trust: bool) -> int:
+    """Go on from a restart file.
+
+    RSTFILE is what an interrupted run, or the saveRst of a master, has written; only what it does not hold is
+    computed.
+
+    \b
+    Examples:
+      tracking restart screen.rst -o screen.json
+      tracking restart screen.rst -o - --quiet
+    """
+    put_on_path(os.getcwd())
+    with results_to(output, force=force) as place:
+        from tracking.master import restart as restart_master
+
+        master = restart_master(restart_file, verbose=verbose, trust=trust)
+        place.check_ids(master.data)
+        return carry_out(master, place, None)
+
+
+@tracking.command()
+@click.argument("run_file", metavar="RUNFILE")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@_trust
+def status(run_file: str, as_json: bool, trust: bool) -> None:
+    """Say how a calculation stands, also while it runs.
+
+    \b
+    Examples:
+      tracking status areas.run
+      tracking status areas.run --json
+    """
+    from tracking.store.run_reader import RunFileReader
+
+    with RunFileReader(run_file, trust=trust) as reader:
+        summary, errors = reader.summary(), reader.errors()
+    if as_json:
+        click.echo(json.dumps(asdict(summary) | {"path": str(summary.path)}, indent=2))
+        return
+    from tracking.report import error_summary
+
+    click.echo(_status_text(run_file, summary, time.time()))
+    if errors:
+        click.echo(error_summary(errors))
+
+
+def _status_text(run_file: str, summary: RunSummary, now: float) -> str:
+    from tracking.report import HostLine, duration, table
+
+    began = datetime.fromtimestamp(summary.started_at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    written = duration(max(1.0, round(now - summary.updated_at)))
+    lines = [
+        HostLine(host.nickname, host.host, host.jobs, host.jobs, host.items, host.seconds)
+        for host in summary.hosts
+    ]
+    failed = f", {summary.n_failed} failed" if summary.n_failed else ""
+    text = [
+        f"{run_file}: {summary.state}; begun {began}, last written {written} ago by {summary.owner}",
+        f"{summary.n_finished} of {summary.n_items} items done{failed}",
+    ]
+    hint = [f"go on with: tracking resume {run_file}"] if summary.state == "interrupted" else []
+    return "\n".join([*text, *([table(lines)] if lines else []), *hint])
+
+
+@tracking.command()
+@click.argument("run_file", metavar="RUNFILE")
+@_output
+@_force
+@_trust
+def results(run_file: str, output: str, force: bool, trust: bool) -> None:
+    """Write the results that RUNFILE holds, also while it runs.
+
+    \b
+    Examples:
+      tracking results areas.run -o areas.pkl
+      tracking results areas.run -o - | head -n 2
+    """
+    from tracking.store.run_reader import RunFileReader
+
+    put_on_path(os.getcwd())
+    with results_to(output, force=force) as place, RunFileReader(run_file, trust=trust) as reader:
+        n_items, found, errors = reader.summary().n_items, dict(reader.results()), reader.errors()
+        place.check_ids([*found, *errors])
+        place.write(found, {id: error.message for id, error in errors.items()})
+    click.echo(f"tracking: {len(found)} of {n_items} results written, {len(errors)} items failed", err=True)
+
+
+def _existing(run_file: str) -> str:
+    if not os.path.exists(run_file):
+        raise InputError(f"there is no run file {run_file}")
+    return os.path.abspath(run_file)

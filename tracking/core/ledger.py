@@ -1,0 +1,132 @@
+"""What each slave and host was given and did, in what time, and how fast they have proved to be.
+
+A slave is written down under its nickname: one that takes the place of a dead one goes on in its line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_NEWEST_COUNTS = 0.3  # weight of the newest measurement in an exponential mean
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveLine:
+    """What one slave was given and did so far.
+
+    Attributes:
+        nickname: its name.
+        host: where it is.
+        given: jobs it was given.
+        done: jobs it has done.
+        items: items it has done.
+        seconds: time that it worked on these.
+        started_at: when it was given its latest job, on the scheduler's clock; None: never.
+    """
+
+    nickname: str
+    host: str
+    given: int
+    done: int
+    items: int
+    seconds: float
+    started_at: float | None
+
+
+class Pace:
+    """Measured times of one slave, one host, or all together.
+
+    Attributes:
+        item_s: seconds per item, None as long as nothing was measured.
+        job_s: seconds per job.
+        job_bytes: bytes per job, both ways.
+        largest_job: most items of a job measured so far.
+    """
+
+    __slots__ = ("item_s", "job_bytes", "job_s", "largest_job")
+
+    def __init__(self) -> None:
+        self.item_s: float | None = None
+        self.job_s = 0.0
+        self.job_bytes = 0.0
+        self.largest_job = 0
+
+    def learn(self, items: int, seconds: float, size: float) -> None:
+        """Take in one measured job: its items, seconds, and bytes."""
+        if items > self.largest_job:
+            self.largest_job = items
+        if self.item_s is None:
+            self.item_s, self.job_s, self.job_bytes = seconds / items, seconds, size
+            return
+        self.item_s += _NEWEST_COUNTS * (seconds / items - self.item_s)
+        self.job_s += _NEWEST_COUNTS * (seconds - self.job_s)
+        self.job_bytes += _NEWEST_COUNTS * (size - self.job_bytes)
+
+    def learn_item_s(self, item_s: float) -> None:
+        """Take in the seconds per item of a job that is still running."""
+        self.item_s = item_s if self.item_s is None else self.item_s + _NEWEST_COUNTS * (item_s - self.item_s)
+
+
+class Account:
+    """The line of one slave while it is being written; changed by the scheduler only."""
+
+    __slots__ = ("done", "given", "host", "items", "nickname", "seconds", "started_at")
+
+    def __init__(self, nickname: str, host: str) -> None:
+        self.nickname = nickname
+        self.host = host
+        self.given = 0
+        self.done = 0
+        self.items = 0
+        self.seconds = 0.0
+        self.started_at: float | None = None
+
+    def line(self) -> SlaveLine:
+        """As it stands now."""
+        return SlaveLine(
+            self.nickname, self.host, self.given, self.done, self.items, self.seconds, self.started_at
+        )
+
+
+class Ledger:
+    """The accounts of all slaves and the paces of all hosts.
+
+    >>> ledger = Ledger()
+    >>> account = ledger.account("snoopy_0", "snoopy")
+    >>> ledger.given(account, now=10.0)
+    >>> ledger.done(account, items=5, seconds=2.5)
+    >>> ledger.snapshot()[0].seconds
+    2.5
+    """
+
+    def __init__(self) -> None:
+        self.pace = Pace()  # of all hosts together
+        self._accounts: dict[str, Account] = {}
+        self._hosts: dict[str, Pace] = {}
+
+    def account(self, nickname: str, host: str) -> Account:
+        """The account of the slave of this name, opened when there is none."""
+        account = self._accounts.get(nickname)
+        if account is None:
+            account = self._accounts[nickname] = Account(nickname, host)
+        account.host = host
+        return account
+
+    def host_pace(self, host: str) -> Pace:
+        """How fast this host has proved to be."""
+        return self._hosts.setdefault(host, Pace())
+
+    def given(self, account: Account, now: float) -> None:
+        """A job was given to this slave."""
+        account.given += 1
+        account.started_at = now
+
+    def done(self, account: Account, items: int, seconds: float) -> None:
+        """The slave has done a job of so many items in so many seconds."""
+        account.done += 1
+        account.items += items
+        account.seconds += seconds
+
+    def snapshot(self) -> tuple[SlaveLine, ...]:
+        """All slaves so far, in the order in which they came."""
+        return tuple(account.line() for account in self._accounts.values())

@@ -1,0 +1,146 @@
+"""How much a slave is given at once, and when another try is worth it. Pure functions of what was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+_TARGET_JOB_S = 0.2  # an automatic job is to take so long ...
+_SMALLEST_JOB_S = 0.004  # ... and is not cut smaller than this for the sake of an even end
+_MOST_GROWTH = 16  # an automatic job is at most so many times larger than any measured before
+_LONG_JOB_S = 0.05  # jobs as long as this gain nothing from a second one waiting behind them
+_SHORT_JOB_S = 0.001
+_QUEUED_S = 0.002  # of jobs shorter than that, so much work is queued
+_MOST_JOBS = 64
+_LARGE_JOB_BYTES = 65536
+_PIECES = 16
+_COPY_COST_S = 0.002  # sending and receiving a spare copy takes about so long
+_COPY_GAIN = 1.3  # a copy is made where the job would take so many times longer than it
+_FIRST_BLIND_COPY_S = 1.0  # with nothing measured, copies are made of jobs that have run so long
+_RETRY_PATIENCE_S = 1.0
+_RECALL_PATIENCE_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the user wants.
+
+    Args:
+        chunk_size: items per job, or 'auto': sized from measured item times.
+        redistribute: whether running jobs may also be given to idle slaves at the end.
+        retries: how often an item that raised is tried again.
+        max_deaths: an item that was alone on a slave that died so often is given up; None: never.
+        item_timeout_s: seconds that an item may take; a job of k items has k times that. None: no limit.
+    """
+
+    chunk_size: int | Literal["auto"] = "auto"
+    redistribute: bool = True
+    retries: int = 0
+    max_deaths: int | None = 2
+    item_timeout_s: float | None = None
+
+    def size(
+        self,
+        item_s: float | None,
+        largest_job: int,
+        remaining: int,
+        places: int,
+        slowness: float = 1.0,
+    ) -> int:
+        """How many items the next job of a slave is to have.
+
+        Args:
+            item_s: measured seconds per item there, None if nothing was measured.
+            largest_job: items of the largest job measured there.
+            remaining: items not started.
+            places: jobs that all slaves together hold at once.
+            slowness: items take so many times longer there, says the user.
+
+        >>> Policy(chunk_size=10).size(None, 0, 1000, 4, slowness=2.0)
+        5
+        >>> Policy().size(None, 0, 1000, 4), Policy().size(1e-6, 1, 1000, 4), Policy().size(0.01, 16, 1000, 4)
+        (1, 16, 20)
+        >>> Policy().size(0.01, 16, 32, 4)
+        4
+        """
+        if self.chunk_size != "auto":
+            return self.chunk_size if slowness <= 1.0 else max(1, int(self.chunk_size / slowness))
+        if item_s is None:
+            return 1
+        fitting = _MOST_GROWTH * largest_job
+        even = remaining / (2 * max(1, places) * max(1.0, slowness))
+        if item_s > 0.0:
+            fitting = min(fitting, int(_TARGET_JOB_S / item_s))
+            even = max(even, _SMALLEST_JOB_S / item_s)
+        return max(1, min(fitting, int(even)))
+
+    def depth(self, item_s: float | None, job_s: float, job_bytes: float) -> int:
+        """How many jobs a slave holds at once: so many that it never waits for the next one.
+
+        Args:
+            item_s: measured seconds per item, None if nothing was measured.
+            job_s: measured seconds per job.
+            job_bytes: measured bytes per job, both ways.
+
+        >>> policy = Policy(chunk_size=1)
+        >>> [policy.depth(s, s, 100) for s in (None, 1.0, 0.01, 0.0001, 0.000001)]
+        [1, 1, 2, 20, 64]
+        """
+        if item_s is None or job_s > _LONG_JOB_S or job_bytes > _LARGE_JOB_BYTES:
+            return 1
+        if job_s >= _SHORT_JOB_S or self.chunk_size == "auto":
+            return 2
+        return min(_MOST_JOBS, math.ceil(_QUEUED_S / max(job_s, 1e-6)))
+
+    def is_scarce(self, size: int, remaining: int, slaves: int) -> bool:
+        """True when there is too little left to queue jobs of this size behind others."""
+        return remaining < 2 * size * slaves
+
+    def leaves_last_jobs(self, size: int, slowness: float, remaining: int, others: int) -> bool:
+        """True when a slow slave had better leave what remains to the ``others``, who are faster."""
+        return others > 0 and slowness > 1.0 and size * slowness > remaining / others
+
+    def is_worth_copying(self, remaining_s: float, copy_s: float, generation: int = 0) -> bool:
+        """True when a spare copy is expected to be back clearly before the job itself.
+
+        Args:
+            remaining_s: expected time until the job is done.
+            copy_s: expected time of the copy.
+            generation: 0 for a first copy, 1 for a copy of that, ...
+        """
+        return remaining_s > self._worth_s(copy_s, generation)
+
+    def late_after_s(self, expected_s: float, copy_s: float, generation: int = 0) -> float:
+        """Seconds after its begin at which a job is so late that a spare copy is worth it.
+
+        A job that is late by some time is expected to take as long again.
+        """
+        return expected_s + self._worth_s(copy_s, generation)
+
+    def blind_copy_after_s(self, generation: int) -> float:
+        """The same as ``late_after_s`` while nothing was measured."""
+        return _FIRST_BLIND_COPY_S * math.pow(2.0, generation)
+
+    def retry_patience_s(self) -> float:
+        """How long a failed item waits for another slave than the one that it failed on."""
+        return _RETRY_PATIENCE_S
+
+    def recall_patience_s(self) -> float:
+        """How long a recalled job is waited for before it is copied."""
+        return _RECALL_PATIENCE_S
+
+    def pieces(self, positions: Sequence[int], most: int = _PIECES) -> list[Sequence[int]]:
+        """Cut the items of a job that failed or died, so that the guilty one is soon alone.
+
+        >>> Policy().pieces(range(3))
+        [range(0, 1), range(1, 2), range(2, 3)]
+        >>> [len(piece) for piece in Policy().pieces(range(100), most=3)]
+        [34, 34, 32]
+        """
+        size = math.ceil(len(positions) / max(1, most))
+        return [positions[first : first + size] for first in range(0, len(positions), size)]
+
+    def _worth_s(self, copy_s: float, generation: int) -> float:
+        return _COPY_GAIN * (copy_s + _COPY_COST_S) * math.pow(2.0, generation)

@@ -1,0 +1,77 @@
+"""What a fabric is: a way to bring slaves to life, to end them, and to learn how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from tracking.wire.channel import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveSpec:
+    """A slave to be started.
+
+    Attributes:
+        tid: its number.
+        nickname, host: what people call it, and where it is to run.
+        niceness: the nice value that it shall have when it works.
+    """
+
+    tid: int
+    nickname: str
+    host: str
+    niceness: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveLines:
+    """The master's ends of a slave's lines, there at once: what is sent before the slave is up waits for it.
+
+    Attributes:
+        line: the job line, both ways, not blocking.
+        control: the control line, down only, not blocking.
+        output: descriptor of what the slave prints, not blocking; None where it cannot be had. The pool closes it.
+    """
+
+    line: Channel
+    control: Channel
+    output: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveEnded:
+    """A slave has ended, ``how`` in words ("killed by SIGKILL", "ended with exit status 3")."""
+
+    tid: int
+    how: str
+
+
+@runtime_checkable
+class Fabric(Protocol):
+    """Starts and ends slaves. Used by one thread at a time; nothing here waits for long.
+
+    ``tests/fabrics/contract.py`` says in tests what each must do.
+    """
+
+    name: str
+
+    def start(self, spec: SlaveSpec) -> SlaveLines:
+        """Begin to start a slave.
+
+        Raises:
+            OSError: it cannot be started now; trying again may help.
+        """
+
+    def descriptors(self) -> Iterable[int]:
+        """What to watch for reading: when one is ready, ``poll`` has news."""
+
+    def poll(self) -> list[SlaveEnded]:
+        """The slaves that have ended since the last call."""
+
+    def stop(self, tid: int) -> None:
+        """End this slave and all that it has started, now; ``poll`` will tell. Unknown or ended: nothing."""
+
+    def close(self) -> None:
+        """End whatever still runs, and leave nothing behind. May be called twice."""

@@ -1,0 +1,129 @@
+"""From messages to results: which answers count, which items failed, and what is said of those."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracking.core.commands import Cause, GiveUp
+from tracking.errors import ItemError, ItemKilledSlave, ItemRaised, ItemResultError, ItemTimeout
+from tracking.pool.crew import SlaveInfo
+from tracking.wire import codec
+from tracking.wire import messages as m
+
+
+@dataclass(slots=True)
+class SentJob:
+    """A job whose answer is out: its items, and those of them that have failed so far."""
+
+    positions: Sequence[int]
+    slave: SlaveInfo
+    failed: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What last happened to an item that has no result yet."""
+
+    slave: SlaveInfo
+    report: m.Report
+    last_lines: str = ""
+
+
+class Answers:
+    """Knows the jobs that are out, and what went wrong with items."""
+
+    def __init__(self, ids: Sequence[Hashable]) -> None:
+        self._ids = ids
+        self.jobs: dict[int, SentJob] = {}
+        self._trouble: dict[int, Trouble] = {}
+
+    def ids_at(self, positions: Sequence[int]) -> Sequence[Hashable]:
+        """The ids of items by position."""
+        if isinstance(positions, range) and positions.step == 1:
+            return self._ids[positions.start : positions.stop]
+        return [self._ids[position] for position in positions]
+
+    def accept(
+        self,
+        job: SentJob,
+        wanted: Sequence[int],
+        first: int,
+        results: list[Any],
+        reports: dict[int, m.Report],
+    ) -> tuple[Sequence[int], dict[Hashable, Any]]:
+        """The positions that these results finish, and {id: result} of them.
+
+        Args:
+            wanted: positions of the job whose result nobody has given yet.
+            first: index in the job of the first result.
+            results: in the order of the job's items; None where an item failed.
+            reports: {index in the job: why it failed}.
+        """
+        positions = job.positions[first : first + len(results)]
+        for index, report in reports.items():
+            job.failed.append(job.positions[index])
+            self._trouble[job.positions[index]] = Trouble(job.slave, report)
+        if not reports and len(wanted) == len(positions) == len(job.positions):
+            return positions, dict(zip(self.ids_at(positions), results, strict=True))
+        is_wanted = wanted if isinstance(wanted, range) else set(wanted)
+        good = [
+            (position, result)
+            for index, (position, result) in enumerate(zip(positions, results, strict=True), first)
+            if index not in reports and position in is_wanted
+        ]
+        return [position for position, _ in good], {self._ids[position]: result for position, result in good}
+
+    def note(
+        self, positions: Sequence[int], slave: SlaveInfo, report: m.Report, last_lines: str = ""
+    ) -> None:
+        """Something happened to all of these items."""
+        trouble = Trouble(slave, report, last_lines)
+        for position in positions:
+            self._trouble[position] = trouble
+
+    def settle(self, positions: Sequence[int]) -> None:
+        """These items have a result: what had happened to them before does not matter any more."""
+        if self._trouble:
+            for position in positions:
+                self._trouble.pop(position, None)
+
+    def error(self, command: GiveUp) -> ItemError:
+        """What is kept of an item that is given up."""
+        trouble = self._trouble.pop(command.position, None)
+        id = self._ids[command.position]
+        if trouble is None:
+            return ItemError(command.cause.value, id=id, tries=command.tries)
+        what, text, traceback, payload = trouble.report
+        error = _KINDS.get((command.cause, what), ItemRaised)(
+            text,
+            id=id,
+            host=trouble.slave.host,
+            nickname=trouble.slave.nickname,
+            tries=command.tries,
+            remote_traceback=traceback,
+            output=trouble.last_lines,
+        )
+        error.__cause__ = _decoded(payload)
+        return error
+
+
+_KINDS: dict[tuple[Cause, str], type[ItemError]] = {
+    (Cause.RAISED, m.REPORT_RAISED): ItemRaised,
+    (Cause.RAISED, m.REPORT_RESULT): ItemResultError,
+    (Cause.KILLED_SLAVE, m.REPORT_DIED): ItemKilledSlave,
+    (Cause.TIMEOUT, m.REPORT_DIED): ItemTimeout,
+    (Cause.UNSENDABLE, m.REPORT_RESULT): ItemResultError,
+}
+
+
+def _decoded(payload: codec.Payload | None) -> BaseException | None:
+    """The remote exception itself, where it can be made here."""
+    if payload is None:
+        return None
+    try:
+        error = codec.decode(payload)
+    except Exception:  # noqa: BLE001  (its class may raise anything; the traceback text says it all)
+        return None
+    return error if isinstance(error, BaseException) else None

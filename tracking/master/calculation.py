@@ -1,0 +1,373 @@
+"""One calculation: performs what the scheduler decides, in the master's thread.
+
+::
+
+    crew --notes--> desk --> _take_note --events--> Scheduler.handle --commands--> _perform --> Sender --> crew
+                                |                                                     |
+                        Answers, job_done                              start_job, get_slave_chunk
+                                v
+                        Record (run file) --> result, iterators
+
+All of it runs in the thread of the master, under no lock but, for the moment of a decision, that of the status.
+Other threads only set ``_interruption`` or wake the desk.
+Stop order: the loop ends (finished, failed or interrupted) -> the crew is left -> slaves end -> the run file is
+closed -> ``JobMaster`` tells those who wait.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tracking.core import commands as c
+from tracking.core import events as e
+from tracking.core.policy import Policy
+from tracking.core.scheduler import Scheduler
+from tracking.errors import Interrupted, NoSlavesError
+from tracking.master.answers import Answers, SentJob
+from tracking.master.desk import Came, CrewGone, Desk, Note, SlaveGone, SlaveUp
+from tracking.master.record import Record
+from tracking.master.sending import Sender, Unsendable, Worker
+from tracking.pool.crew import Crew, SlaveInfo
+from tracking.wire import codec
+from tracking.wire import messages as m
+from tracking.wire.channel import Message
+
+if TYPE_CHECKING:
+    from tracking.master.job_master import JobMaster
+    from tracking.master.status import Status
+
+_LONGEST_SLEEP_S = 1.0
+_MESSAGES_A_TURN = 100  # a flood of users' messages must not hold up jobs
+
+
+class Calculation:
+    """Runs a master's items through a crew of slaves.
+
+    Args:
+        master: whose hooks are called, and whose public attributes are filled.
+        number: of the calculation; also the master's tid.
+        status: items and ids.
+        policy: how to decide.
+        worker: what to do.
+        record: takes the results.
+        crew: the slaves.
+    """
+
+    def __init__(
+        self,
+        master: JobMaster,
+        number: int,
+        status: Status,
+        policy: Policy,
+        worker: Worker,
+        record: Record,
+        crew: Crew,
+    ) -> None:
+        self._master = master
+        self._number = number
+        self._status = status
+        self._takes_dict = worker.kind != m.FUNCTION
+        self._record = record
+        self.crew = crew
+        self.desk = Desk(number, crew)
+        self.sender = Sender(number, worker, crew)
+        self.scheduler = Scheduler(status._tr_items, policy)
+        self._answers = Answers(status._tr_ids)
+        self._setup_failures: dict[int, m.Report] = {}
+        self._to_send: c.SendJob | None = None
+        self._put_back: deque[Note] = deque()
+        self._asked: deque[e.Event] = deque()  # by the user, from any thread
+        self._disabled: frozenset[str] = frozenset()
+        self._is_finished = False
+        self._interruption = ""
+
+    # ---- the loop
+
+    def run(self) -> None:
+        """Work until every item is finished or given up.
+
+        Raises:
+            Interrupted: somebody ended it from outside.
+            NoSlavesError: no slave is left.
+            whatever a hook raises.
+        """
+        self.crew.attach(self.desk)
+        self._decide(e.Ticked())
+        while not self._is_finished:
+            self._look_around()
+            n_taken = self._take(self._sleep_s())
+            self.crew.flush()
+            if not n_taken or self._record.is_due(time.monotonic()):
+                self._tell_results()
+            if self._interruption:
+                raise Interrupted(self._interruption)
+        self._tell_results()
+
+    def _take(self, timeout_s: float) -> int:
+        count = 0
+        while self._put_back:
+            self._take_note(self._put_back.popleft())
+            count += 1
+        return count + self.desk.take(0.0 if count else timeout_s, self._take_note)
+
+    def _sleep_s(self) -> float:
+        if self._record.has_untold:
+            return 0.0  # only look whether more has come; if not, commit
+        if self._master._tr_has_messages:
+            return 0.0
+        now = time.monotonic()
+        wakeup = self.scheduler.next_wakeup()
+        sleep_s = min(_LONGEST_SLEEP_S, self._master._tr_next_display_s(now))
+        return sleep_s if wakeup is None else max(0.0, min(sleep_s, wakeup - now))
+
+    def _look_around(self) -> None:
+        master = self._master
+        if master._tr_has_messages:
+            master._tr_handle_messages(_MESSAGES_A_TURN)
+        if len(master.disabled_hosts) != len(self._disabled) or self._disabled.symmetric_difference(
+            master.disabled_hosts
+        ):
+            self._disabled_hosts_changed(frozenset(master.disabled_hosts))
+        while self._asked:
+            self._decide(self._asked.popleft())
+        now = time.monotonic()
+        wakeup = self.scheduler.next_wakeup()
+        if wakeup is not None and wakeup <= now:
+            self._decide(e.Ticked())
+        master._tr_display(now)
+
+    def ask(self, event: e.Event) -> None:
+        """Have an event handled that the user caused; from any thread."""
+        self._asked.append(event)
+        self.desk.wake()
+
+    def _disabled_hosts_changed(self, disabled: frozenset[str]) -> None:
+        for host in disabled - self._disabled:
+            self._decide(e.HostDisabled(host))
+        for host in self._disabled - disabled:
+            self._decide(e.HostEnabled(host))
+        self._disabled = disabled
+
+    def _tell_results(self) -> None:
+        """Commit; only then iterators may have what was recorded."""
+        if self._record.has_untold:
+            self._master._tr_tell(self._record.commit(time.monotonic()))
+
+    def interrupt(self, why: str) -> None:
+        """End the calculation soon; from any thread."""
+        self._interruption = why
+        self.desk.wake()
+
+    def pump_until(self, event: threading.Event, timeout_s: float) -> bool:
+        """From inside a hook that waits for an answer: let answers come in; all else waits for its turn."""
+        self.crew.flush()
+        end = time.monotonic() + timeout_s
+        while not event.is_set() and (left_s := end - time.monotonic()) > 0:
+            self.desk.take(left_s, self._take_answer)
+        return event.is_set()
+
+    def _take_answer(self, note: Note) -> None:
+        if isinstance(note, Came) and note.message[0] in (m.PONG, m.PING, m.ASK_TASKS):
+            self._take_message(note.tid, note.message)
+        else:
+            self._put_back.append(note)
+
+    def leave_crew(self) -> None:
+        """Nothing of this calculation goes out or comes in any more."""
+        self.crew.detach(self.desk)
+        self.sender.close()
+
+    def close(self, state: str) -> None:
+        """Close the run file in this state."""
+        self._tell_results()
+        self._record.close(state)
+
+    # ---- what comes
+
+    def _take_note(self, note: Note) -> None:
+        if isinstance(note, Came):
+            self._take_message(note.tid, note.message)
+        elif isinstance(note, SlaveUp):
+            self._set_up(note.slave)
+        elif isinstance(note, SlaveGone):
+            self._slave_gone(note)
+        elif isinstance(note, CrewGone):
+            raise NoSlavesError(f"no slave is left to do the work: {note.why}")
+
+    def _take_message(self, tid: int, message: Message) -> None:
+        kind = message[0]
+        if kind == m.DONE or kind == m.PART:
+            self._take_results(tid, message)
+        elif kind == m.FAILED:
+            _, _, job, seconds, report = message
+            self._job_failed(tid, job, seconds, report)
+        elif kind == m.READY:
+            self._slave_ready(tid)
+        elif kind == m.RETURNED:
+            self._answers.jobs.pop(message[2], None)
+            self._decide(e.JobReturned(message[2], tid))
+        elif kind == m.SETUP_FAILED:
+            self._setup_failed(tid, message[2])
+        elif kind == m.SAY:
+            self._pass_on(tid, *message[2:])
+        elif kind == m.PONG:
+            self._master._tr_pong_arrived(message[2])
+        elif kind == m.PING:
+            self.crew.tell(tid, (m.PONG, self._number, message[3]))
+        elif kind == m.ASK_TASKS:
+            self.crew.tell(tid, (m.TASKS, self._number, self._master._tr_tasks()))
+
+    def _pass_on(self, sender: int, target: int, tag: Hashable, payload: codec.Payload | None) -> None:
+        if target != self._number:
+            self.crew.tell(target, (m.TELL, self._number, sender, tag, payload, None))
+            return
+        values: Any = None if payload is None else codec.decode(payload)
+        self._master._tr_message_arrived(sender, tag, values)
+        if self._master._tr_has_messages:
+            self._master._tr_handle_messages(_MESSAGES_A_TURN)
+
+    # ---- slaves
+
+    def _set_up(self, slave: SlaveInfo) -> None:
+        master = self._master
+        master.slaves[slave.tid] = {"host": slave.host, "nickname": slave.nickname}
+        master.bindMessages(slave.tid)
+        self.sender.set_up(slave.tid, master.getInitParameters(slave.tid))
+
+    def _slave_ready(self, tid: int) -> None:
+        slave = self.crew.info(tid)
+        if slave is not None:
+            self._master.initializationDone(tid)
+            self._decide(e.SlaveReady(tid, slave.host, slave.nickname))
+
+    def _setup_failed(self, tid: int, report: m.Report) -> None:
+        self._setup_failures[tid] = report
+        if all(slave.tid in self._setup_failures for slave in self.crew.slaves()):
+            _, text, traceback, _ = report
+            raise NoSlavesError(f"no slave could be initialized: {text}\n{traceback}".rstrip())
+
+    def _slave_gone(self, gone: SlaveGone) -> None:
+        tid = gone.slave.tid
+        self._master.slaves.pop(tid, None)
+        self.sender.forget(tid)
+        own_jobs = [job for calculation, job in gone.jobs if calculation == self._number]
+        is_ours = bool(gone.jobs) and gone.jobs[0][0] == self._number
+        for job in own_jobs:
+            self._answers.note(self.scheduler.wanted(job), gone.slave, _death_report(gone), gone.last_lines)
+        if self.scheduler.has_slave(tid):
+            running = own_jobs[0] if is_ours else None
+            # A slave that another calculation's job has killed is no fault of our items.
+            on_purpose = gone.on_purpose or (bool(gone.jobs) and not is_ours)
+            self._decide(e.SlaveLost(tid, gone.how, running, on_purpose))
+        for job in own_jobs:
+            self._answers.jobs.pop(job, None)
+
+    # ---- results
+
+    def _take_results(self, tid: int, message: Message) -> None:
+        kind, _, number, seconds, first, payload, reports = message
+        job = self._answers.jobs.get(number)
+        if job is None:
+            return
+        wanted = self.scheduler.wanted(number)
+        finished: Any = ()
+        if len(wanted):
+            try:
+                results: Any = codec.decode(payload)
+            except Exception as error:  # noqa: BLE001  (a result's own class may raise anything)
+                self._job_failed(tid, number, seconds, _unreadable_report(error))
+                return
+            finished, by_id = self._answers.accept(job, wanted, first, results, reports)
+            self._keep(tid, job.slave, finished, by_id, seconds)
+        if kind == m.PART:
+            self._decide(e.JobProgressed(number, tid, finished, seconds))
+            return
+        if not self._master.is_valid_slave(tid):
+            self._decide(e.SlaveRetired(tid))
+        del self._answers.jobs[number]
+        self._decide(e.JobDone(number, tid, seconds, job.failed, payload.size + self.sender.mean_bytes))
+
+    def _keep(
+        self, tid: int, slave: SlaveInfo, finished: Any, results: dict[Hashable, Any], seconds: float
+    ) -> None:
+        master = self._master
+        master.job_done(tid, results)
+        self._answers.settle(finished)
+        self._record.add(results, slave, seconds)
+        master.result.update(results)
+
+    def _job_failed(
+        self, tid: int, number: int, seconds: float, report: m.Report, *, final: bool = False
+    ) -> None:
+        job = self._answers.jobs.pop(number, None)
+        if job is not None:
+            self._answers.note(self.scheduler.wanted(number), job.slave, report)
+            if not self._master.is_valid_slave(tid):
+                self._decide(e.SlaveRetired(tid))
+            self._decide(e.JobFailed(number, tid, seconds, final))
+
+    # ---- decisions
+
+    def _decide(self, event: e.Event) -> None:
+        with self._status.lock:
+            commands = self.scheduler.handle(event, time.monotonic())
+        for command in commands:
+            self._perform(command)
+
+    def _perform(self, command: c.Command) -> None:
+        if isinstance(command, c.SendJob):
+            self._to_send = command
+            self._master.start_job(command.slave)
+        elif isinstance(command, c.GiveUp):
+            self._give_up(command)
+        elif isinstance(command, c.RecallJob):
+            self.crew.tell(command.slave, (m.RECALL, self._number, command.job))
+        elif isinstance(command, c.CancelJob):
+            self.crew.cancel(command.slave, (self._number, command.job))
+        elif isinstance(command, c.StopSlave):
+            self.crew.end_slave(command.slave)
+        else:
+            self._is_finished = True
+
+    def send_job(self) -> None:
+        """Do what the scheduler asked for last: called by ``start_job``, so that a subclass may add to that."""
+        command, self._to_send = self._to_send, None
+        if command is None:
+            return
+        slave = self.crew.info(command.slave)
+        ids = self._answers.ids_at(command.positions)
+        items: Any = self._master._tr_values(ids, as_dict=self._takes_dict)
+        if slave is None:
+            return  # it has just gone; that news is on its way
+        self._answers.jobs[command.job] = SentJob(command.positions, slave)
+        try:
+            self.sender.send_job(command.slave, command.job, ids, items)
+        except Unsendable as error:
+            self._unsendable(command, error.why)
+
+    def _unsendable(self, command: c.SendJob, why: Mapping[Hashable, str]) -> None:
+        """Only items that cannot be sent are given up; the scheduler finds them among the others."""
+        job = self._answers.jobs[command.job]
+        for position, id in zip(command.positions, self._answers.ids_at(command.positions), strict=True):
+            if id in why:
+                self._answers.note([position], job.slave, (m.REPORT_RESULT, why[id], "", None))
+        del self._answers.jobs[command.job]
+        self._decide(e.JobFailed(command.job, command.slave, 0.0, True))
+
+    def _give_up(self, command: c.GiveUp) -> None:
+        error = self._answers.error(command)
+        self._master.errors[error.id] = error
+        self._record.add_error(error)
+
+
+def _death_report(gone: SlaveGone) -> m.Report:
+    words = "took too long: its slave was ended" if gone.on_purpose else f"its slave was {gone.how}"
+    return m.REPORT_DIED, words, "", None
+
+
+def _unreadable_report(error: Exception) -> m.Report:
+    return m.REPORT_RESULT, f"its result cannot be read here: {type(error).__name__}: {error}", "", None

@@ -1,0 +1,127 @@
+"""Wrong use, found before any slave starts: each check names the thing and says what is expected."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tracking.errors import InputError
+
+
+def checked_data(data: object) -> Any:
+    """The data dict itself."""
+    if not isinstance(data, Mapping):
+        raise InputError(f"data must be a dict {{id: value}}, not a {type(data).__name__}")
+    return data
+
+
+def checked_chunk_size(chunk_size: object) -> int | str:
+    if isinstance(chunk_size, str):
+        if chunk_size == "auto":
+            return chunk_size
+        raise InputError(
+            f"chunk_size must be a whole number of items, at least 1, or 'auto'; not {chunk_size!r}"
+        )
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, int):
+        raise InputError(f"chunk_size must be a whole number or 'auto', not {chunk_size!r}")
+    if chunk_size < 1:
+        raise InputError(f"chunk_size must be at least 1, not {chunk_size}")
+    return chunk_size
+
+
+def check_pool(pool: object, hosts: Any, niceness: Any) -> None:
+    """A pool brings its own slaves: hosts and niceness are settled with it."""
+    from tracking.pool import SlavePool
+
+    if pool is None:
+        return
+    if not isinstance(pool, SlavePool):
+        raise InputError(f"pool must be a SlavePool, not a {type(pool).__name__}")
+    if hosts or niceness not in (None, 0, {}, {"default": 20}):
+        raise InputError("give either pool or hosts and niceness: a pool's slaves are started already")
+
+
+def check_worker(function: object, slave_script: object) -> None:
+    """Exactly one of function and slave_script says what is done with an item."""
+    from tracking.slave.job_slave import JobSlave
+
+    if function is not None and slave_script:
+        raise InputError("give either function or slave_script, not both")
+    if function is not None:
+        if not callable(function):
+            raise InputError(f"function must be callable, not a {type(function).__name__}")
+        return
+    if not slave_script:
+        raise InputError("nothing says what to do with an item: give function=... or slave_script=...")
+    if isinstance(slave_script, type):
+        if not issubclass(slave_script, JobSlave):
+            raise InputError(f"slave_script {slave_script.__name__} is a class, but no JobSlave subclass")
+        return
+    if not isinstance(slave_script, str | os.PathLike):
+        raise InputError(f"slave_script must be a path or a JobSlave subclass, not {slave_script!r}")
+    _check_script(Path(slave_script))
+
+
+def _check_script(path: Path) -> None:
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"slave script {str(path)!r} cannot be read: {error.strerror}") from error
+    try:
+        tree = ast.parse(source, str(path))
+    except (SyntaxError, ValueError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise InputError(f"slave script {str(path)!r}{where}: {getattr(error, 'msg', error)}") from error
+    if _starts_something(tree) or _imports_all(tree):
+        return  # an old-style program; what it starts is seen when it runs
+    slaves = _slave_classes(tree)
+    if not slaves and not _may_import_slave(tree):
+        raise InputError(f"slave script {str(path)!r} defines no JobSlave subclass and starts no slave")
+    if len(slaves) > 1:
+        raise InputError(
+            f"slave script {str(path)!r} defines more than one JobSlave subclass ({', '.join(slaves)}) "
+            "and starts none of them: end it with NAME().start()"
+        )
+
+
+def _starts_something(tree: ast.Module) -> bool:
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(isinstance(call, ast.Attribute) and call.attr == "start" for call in calls)
+
+
+def _imports_all(tree: ast.Module) -> bool:
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    return any(alias.name == "*" for node in imports for alias in node.names)
+
+
+def _may_import_slave(tree: ast.Module) -> bool:
+    """Some name that is imported, other than JobSlave itself, may be the slave class."""
+    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom))
+    return any(
+        alias.name[:1].isupper() and alias.name != "JobSlave"
+        for node in imports
+        if (node.module or "").partition(".")[0] != "tracking"
+        for alias in node.names
+    )
+
+
+def _slave_classes(tree: ast.Module) -> list[str]:
+    """Names of the classes at the top of a script that are JobSlaves, without those that others derive from."""
+    bases: dict[str, set[str]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            bases[node.name] = {_last_name(base) for base in node.bases}
+    slaves: set[str] = {"JobSlave"}
+    for _ in bases:
+        slaves |= {name for name, its_bases in bases.items() if its_bases & slaves}
+    derived_from = {base for name in slaves & bases.keys() for base in bases[name]}
+    return sorted(slaves & bases.keys() - derived_from)
+
+
+def _last_name(base: ast.expr) -> str:
+    if isinstance(base, ast.Attribute):
+        return base.attr
+    return base.id if isinstance(base, ast.Name) else ""

@@ -1,0 +1,114 @@
+"""The master's desk: what comes from the crew lies here until the master's thread takes it up.
+
+A master that is the only one to want something of its crew turns the crew's loop itself, in its own thread,
+without any hand-over; several on one pool are served by the pool's thread. The crew says which it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from tracking.pool.crew import Crew, JobKey, SlaveInfo
+from tracking.wire.channel import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A message of this calculation came from a slave."""
+
+    tid: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveUp:
+    """A slave can be spoken to."""
+
+    slave: SlaveInfo
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveGone:
+    """A slave has ended, ``how`` in words; ``jobs`` had no answer yet, it was working on the first of them."""
+
+    slave: SlaveInfo
+    how: str
+    jobs: tuple[JobKey, ...]
+    on_purpose: bool
+    last_lines: str
+
+
+@dataclass(frozen=True, slots=True)
+class CrewGone:
+    """No slave is left and none can be started."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """Somebody wants the master to look around."""
+
+
+Note = Came | SlaveUp | SlaveGone | CrewGone | Woken
+
+
+class Desk:
+    """A crew's client.
+
+    Args:
+        calculation: its number, sent with every message.
+        crew: the slaves.
+    """
+
+    can_drive = True
+    is_busy = True
+
+    def __init__(self, calculation: int, crew: Crew) -> None:
+        self.calculation = calculation
+        self._crew = crew
+        self._notes: SimpleQueue[Note] = SimpleQueue()
+
+    # ---- called by whoever drives the crew, under its lock
+
+    def deliver(self, tid: int, message: Message) -> None:
+        self._notes.put(Came(tid, message))
+
+    def slave_is_up(self, slave: SlaveInfo) -> None:
+        self._notes.put(SlaveUp(slave))
+
+    def slave_is_lost(
+        self, slave: SlaveInfo, how: str, jobs: tuple[JobKey, ...], on_purpose: bool, last_lines: str
+    ) -> None:
+        self._notes.put(SlaveGone(slave, how, jobs, on_purpose, last_lines))
+
+    def crew_is_lost(self, why: str) -> None:
+        self._notes.put(CrewGone(why))
+
+    # ---- called by anyone
+
+    def wake(self) -> None:
+        """Make a ``take`` that waits return."""
+        self._notes.put(Woken())
+        self._crew.wake()
+
+    # ---- called by the master's thread
+
+    def take(self, timeout_s: float, handle: Callable[[Note], None]) -> int:
+        """Handle what has come, waiting at most so long for the first; how many there were."""
+        notes = self._notes
+        count = 0
+        if self._crew.is_driver(self):
+            self._crew.turn(0.0 if not notes.empty() else timeout_s)
+        elif notes.empty():
+            try:
+                handle(notes.get(timeout=timeout_s) if timeout_s > 0 else notes.get_nowait())
+                count = 1
+            except Empty:
+                return 0
+        while not notes.empty():
+            handle(notes.get_nowait())
+            count += 1
+        return count

@@ -1,0 +1,50 @@
+"""The end of a calculation, as seen by those who wait for it."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Protocol
+
+
+class EndCondition(threading.Condition):
+    """A condition for one thing that happens once: who comes after it does not wait at all.
+
+    With an ordinary condition, whoever begins to wait after the end waits for ever.
+    """
+
+    def __init__(self, lock: threading.RLock, is_over: Callable[[], bool]) -> None:
+        super().__init__(lock)
+        self._is_over = is_over
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As ``Condition.wait``; True at once when it is over. The lock must be held."""
+        if self._is_over():
+            return True
+        return super().wait(timeout)
+
+
+class Running(Protocol):
+    """A master that may still run when the program ends."""
+
+    def exit(self) -> None: ...
+
+
+_running: weakref.WeakSet[Running] = weakref.WeakSet()
+
+
+def end_with_program(master: Running) -> None:
+    """See to it that Ctrl-C, pressed while the interpreter waits for this master at its end, ends the slaves too."""
+    _running.add(master)
+
+
+def _end_all() -> None:
+    for master in list(_running):
+        with contextlib.suppress(Exception):
+            master.exit()
+
+
+atexit.register(_end_all)

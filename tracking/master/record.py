@@ -1,0 +1,91 @@
+"""What a master keeps of its results: in memory for the user, in the run file for ever, in order for iterators."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from tracking.errors import ItemError
+from tracking.pool.crew import SlaveInfo
+from tracking.store.pickling import to_bytes
+from tracking.store.records import JobRecord
+from tracking.store.run_file import RunFile
+
+_COMMIT_INTERVAL_S = 0.005
+
+logger = logging.getLogger("tracking")
+
+Batch = tuple[Sequence[Hashable], Sequence[Any]]
+Subscriber = SimpleQueue[Batch | None]
+
+
+class Record:
+    """Takes finished results: recorded first, told afterwards. Used by the master's thread.
+
+    Args:
+        run_file: where to record; None: nowhere.
+    """
+
+    def __init__(self, run_file: RunFile | None) -> None:
+        self._run_file = run_file
+        self._untold: list[Mapping[Hashable, Any]] = []
+        self._commit_at = 0.0
+        self._problem: str | None = None
+
+    def add(self, results: Mapping[Hashable, Any], slave: SlaveInfo, seconds: float) -> None:
+        """Note the results of one job, or of a part of it."""
+        if self._run_file is not None and results:
+            payload = to_bytes(list(results.values()), "the results of a job")
+            given_at = time.time() - seconds
+            self._run_file.record(
+                JobRecord(list(results), payload, slave.host, slave.nickname, given_at, seconds)
+            )
+        self._untold.append(results)
+
+    def add_error(self, error: ItemError) -> None:
+        """Note an item that failed for good."""
+        if self._run_file is not None:
+            self._run_file.record_error(
+                error.id,
+                str(error.args[0]),
+                error.host,
+                error.nickname,
+                error.tries,
+                pickle.dumps(error.remote_traceback),
+            )
+
+    @property
+    def has_untold(self) -> bool:
+        return bool(self._untold) or (self._run_file is not None and self._run_file.has_uncommitted)
+
+    def is_due(self, now: float) -> bool:
+        """Whether a commit should not wait any longer, though more keeps coming."""
+        return now >= self._commit_at and self.has_untold
+
+    def commit(self, now: float) -> list[Mapping[Hashable, Any]]:
+        """Record what was added, durably; then it may be told: the results, in the order they came."""
+        self._commit_at = now + _COMMIT_INTERVAL_S
+        if self._run_file is not None and self._run_file.has_uncommitted:
+            self._run_file.commit()
+            self._tell_problem(self._run_file.problem)
+        untold, self._untold = self._untold, []
+        return untold
+
+    def _tell_problem(self, problem: str | None) -> None:
+        if problem == self._problem:
+            return
+        self._problem = problem
+        if problem:
+            logger.error("the calculation goes on in memory, but nothing is recorded: %s", problem)
+        else:
+            logger.warning("recording goes on: everything that had to wait is in the run file now")
+
+    def close(self, state: str) -> None:
+        """End the run file in this state: 'finished', 'interrupted' or 'failed'."""
+        if self._run_file is not None:
+            self._run_file.close(state)
+            self._run_file = None

@@ -1,0 +1,184 @@
+"""From items to messages: how slaves are set up, and how jobs get to them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tracking.errors import EncodeError, InputError
+from tracking.pool.crew import Crew
+from tracking.slave.loading import Context, Params
+from tracking.wire import codec, mainmodule, mapped
+from tracking.wire import messages as m
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What the slaves do with items: one of the kinds of work in ``messages``, and its code."""
+
+    kind: str
+    code: codec.Payload | str
+
+
+class Unsendable(Exception):
+    """Some items of a job cannot be sent: {id: why}; the others may well be."""
+
+    def __init__(self, why: dict[Hashable, str]) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class ChunkSource(Protocol):
+    """Where the values of a job come from: the master's ``get_slave_chunk``."""
+
+    def __call__(self, ids: Sequence[Hashable], /) -> Mapping[Hashable, Any]: ...
+
+
+class Sender:
+    """Encodes and sends for one calculation.
+
+    Args:
+        calculation: its number; also the master's tid.
+        worker: what the slaves do.
+        crew: to whom it is sent.
+    """
+
+    def __init__(self, calculation: int, worker: Worker, crew: Crew) -> None:
+        self._calculation = calculation
+        self._worker = worker
+        self._crew = crew
+        self._context = Context(calculation, list(sys.path), os.getcwd())
+        self._shared: list[mapped.SharedPayload] = []
+        self._code: codec.Payload | mapped.SharedPayload | str | None = None
+        self._known_names: dict[int, frozenset[str]] = {}  # tid -> names of __main__ that it was sent
+        self._mean_bytes = 0.0
+
+    @property
+    def mean_bytes(self) -> int:
+        """Mean size of the jobs sent lately."""
+        return int(self._mean_bytes)
+
+    def set_up(self, tid: int, params: object) -> None:
+        """Send a slave all that it needs before its first job."""
+        if self._code is None:
+            self._code = self._shared_or_inline(self._worker.code)
+        encoded = None if params is None else self._encoded_params(params)
+        self._known_names[tid] = frozenset()
+        self._crew.send(
+            tid, (m.SETUP, self._calculation, self._worker.kind, self._code, encoded, self._context)
+        )
+
+    def _shared_or_inline(self, payload: codec.Payload | str) -> codec.Payload | mapped.SharedPayload | str:
+        """What is large lies in memory once for all slaves of a host."""
+        shared = None if isinstance(payload, str) else mapped.share(payload)
+        if shared is None:
+            return payload
+        self._shared.append(shared)
+        return shared
+
+    def _encoded_params(self, params: object) -> Params:
+        payload = codec.encode_user(params, "what getInitParameters returned")
+        names = mainmodule.names_needed(payload)
+        definitions = mainmodule.bundle(names) if names else None
+        code = self._shared_or_inline(payload)
+        assert not isinstance(code, str)
+        return Params(code, definitions)
+
+    def forget(self, tid: int) -> None:
+        """The slave is gone."""
+        self._known_names.pop(tid, None)
+
+    def send_job(
+        self, tid: int, job: int, ids: Sequence[Hashable], items: Sequence[Any] | Mapping[Hashable, Any]
+    ) -> None:
+        """Send a job: its values in the order of ``ids`` (function) or {id: value} (go).
+
+        Raises:
+            Unsendable: nothing was sent.
+        """
+        try:
+            payload = codec.encode_user(items, "the values of a job")
+            self._send_definitions(tid, payload)
+        except EncodeError as error:
+            raise Unsendable(self._culprits(ids, items, error)) from error
+        self._mean_bytes += (payload.size - self._mean_bytes) / 8
+        self._crew.send(tid, (m.JOB, self._calculation, job, payload))
+
+    def _send_definitions(self, tid: int, payload: codec.Payload) -> None:
+        if not payload.mentions_main:
+            return
+        missing = mainmodule.names_needed(payload) - self._known_names[tid]
+        if missing:
+            self._crew.send(tid, (m.CODE, self._calculation, mainmodule.bundle(missing)))
+            self._known_names[tid] |= missing
+
+    @staticmethod
+    def _culprits(
+        ids: Sequence[Hashable], items: Sequence[Any] | Mapping[Hashable, Any], error: EncodeError
+    ) -> dict[Hashable, str]:
+        values: Callable[[int], Any] = (
+            (lambda index: items[ids[index]]) if isinstance(items, Mapping) else (lambda index: items[index])
+        )
+        why: dict[Hashable, str] = {}
+        for index, id in enumerate(ids):
+            try:
+                codec.encode_user(values(index), f"the value of item {id!r}")
+            except EncodeError as its_error:
+                why[id] = str(its_error)
+        return why or dict.fromkeys(ids, str(error))
+
+    def tell(self, tid: int, sender: int, tag: Hashable, values: tuple[object, ...] | None) -> bool:
+        """Send a user's message; False: there is no such slave."""
+        payload = definitions = None
+        if values is not None:
+            payload = codec.encode_user(values, f"values of message {tag!r}")
+            names = mainmodule.names_needed(payload)
+            definitions = mainmodule.bundle(names) if names else None
+        return self._crew.tell(tid, (m.TELL, self._calculation, sender, tag, payload, definitions))
+
+    def ping(self, tid: int, token: int) -> bool:
+        """Ask a slave for a sign of life; False: there is no such slave."""
+        return self._crew.tell(tid, (m.PING, self._calculation, tid, token))
+
+    def close(self) -> None:
+        """Give the shared memory back."""
+        for shared in self._shared:
+            shared.close()
+        self._shared.clear()
+
+
+def make_worker(function: object, slave_script: Any) -> Worker:
+    """What the slaves are to do, encoded.
+
+    Raises:
+        EncodeError: the function or class cannot be sent; names the part.
+    """
+    if function is not None:
+        return Worker(m.FUNCTION, mainmodule.encode_function(function, "function"))
+    if isinstance(slave_script, type):
+        return Worker(
+            m.SLAVE_CLASS, mainmodule.encode_function(slave_script, f"slave class {slave_script.__name__}")
+        )
+    return Worker(m.SCRIPT, os.path.abspath(slave_script))
+
+
+def checked_chunk(ids: Sequence[Hashable], chunk: object) -> Mapping[Hashable, Any]:
+    """What ``get_slave_chunk`` returned, if it has a value for each id and no others.
+
+    Raises:
+        InputError: says what is wrong with it.
+    """
+    if not isinstance(chunk, Mapping):
+        raise InputError(f"get_slave_chunk must return a dict {{id: value}}, not a {type(chunk).__name__}")
+    missing = [id for id in ids if id not in chunk]
+    if missing:
+        raise InputError(
+            f"get_slave_chunk gave no value for id {missing[0]!r} ({len(missing)} missing in all)"
+        )
+    if len(chunk) != len(ids):
+        extra = next(iter(set(chunk) - set(ids)))
+        raise InputError(f"get_slave_chunk gave a value for id {extra!r}, which was not asked for")
+    return chunk

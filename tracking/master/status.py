@@ -1,0 +1,173 @@
+"""Status: which items are not started, active and finished, by id, for many threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from tracking.core.items import Items
+from tracking.errors import InputError
+
+
+class Status:
+    """The states of all items of a calculation; what costs little at ten items costs as little at ten million.
+
+    Args:
+        objects: the ids, in any iterable (a data dict will do).
+        redistribute: when nothing is left to start, ``next_chunk`` gives out active items once more.
+
+    Attributes:
+        objects: {id: None not started | n active, given out n times | 0 finished}; may be assigned to.
+        lock: held while states are looked at or changed.
+
+    Example:
+        >>> status = Status(["a", "b", "c"])
+        >>> status.next_chunk(2)
+        (['a', 'b'], 3)
+        >>> status.deactivate("a")
+        >>> dict(status.objects)
+        {'a': 0, 'b': 1, 'c': None}
+
+    Source: Biskit's ``Status`` (2004), whose every call walked all items.
+    """
+
+    def __init__(self, objects: Iterable[Hashable], redistribute: int = 1) -> None:
+        self.lock = threading.RLock()
+        self.redistribute = redistribute
+        self._tr_set_ids(objects)
+
+    def _tr_set_ids(self, ids: Iterable[Hashable]) -> None:
+        self._tr_source = ids  # the same dict again needs no second look
+        self._tr_ids: list[Any] = list(ids)
+        self._tr_items = Items(len(self._tr_ids))
+        self._tr_index: dict[Hashable, int] | None = None  # made when somebody asks by id
+
+    @property
+    def objects(self) -> MutableMapping[Any, int | None]:
+        return _Objects(self)
+
+    @objects.setter
+    def objects(self, states: Mapping[Any, int | None]) -> None:
+        with self.lock:
+            if not isinstance(states, _Objects):
+                is_same = states.keys() == self._tr_positions().keys()
+                self._tr_set_ids(self._tr_source if is_same else states.keys())
+                for id, state in states.items():
+                    if state is not None:
+                        self._tr_items.set_state(self._tr_position(id), _checked_state(id, state))
+
+    def next_chunk(self, n: int) -> tuple[list[Any], int]:
+        """The next at most ``n`` ids to work on, and how many had not been started before."""
+        with self.lock:
+            n_left = self._tr_items.count_not_started
+            positions = self._tr_items.next_chunk(n, bool(self.redistribute))
+            return [self._tr_ids[position] for position in positions], n_left
+
+    def deactivate(self, id: Hashable) -> None:
+        """The item is finished.
+
+        Raises:
+            KeyError: there is no such item.
+            ValueError: it was never given out.
+        """
+        with self.lock:
+            position = self._tr_position(id)
+            if self._tr_items.count(position) is None:
+                raise ValueError(f"item {id!r} was never given out, so it cannot be finished")
+            self._tr_items.finish_one(position)
+
+    def done(self) -> bool:
+        """Whether all items are finished."""
+        with self.lock:
+            return self._tr_items.is_done
+
+    def not_started(self) -> list[Any]:
+        """The ids of items that were never given out."""
+        with self.lock:
+            return self._tr_named(self._tr_items.not_started())
+
+    def activ(self) -> list[Any]:
+        """The ids of items that were given out and are not finished."""
+        with self.lock:
+            return self._tr_named(self._tr_items.active())
+
+    def not_done(self) -> list[Any]:
+        """The ids of items that are not finished: not started ones first, then those least often given out."""
+        with self.lock:
+            return self._tr_named(self._tr_items.not_done())
+
+    # ---- for the engine
+
+    def _tr_named(self, positions: Iterable[int]) -> list[Any]:
+        return [self._tr_ids[position] for position in positions]
+
+    def _tr_positions(self) -> dict[Hashable, int]:
+        if self._tr_index is None:
+            self._tr_index = {id: position for position, id in enumerate(self._tr_ids)}
+        return self._tr_index
+
+    def _tr_position(self, id: Hashable) -> int:
+        try:
+            return self._tr_positions()[id]
+        except KeyError:
+            raise KeyError(f"there is no item {id!r}") from None
+
+    def _tr_fits(self, data: Mapping[Any, Any]) -> bool:
+        """Whether these are the items of this data dict."""
+        if len(data) != len(self._tr_ids):
+            return False
+        return data is self._tr_source or data.keys() == self._tr_positions().keys()
+
+    def _tr_finish_known(self, known: Iterable[Hashable]) -> None:
+        """Items that have a result already are finished; ids that are not ours do not matter."""
+        with self.lock:
+            ids: Sequence[Hashable] = list(known)
+            if ids:
+                positions = self._tr_positions()
+                self._tr_items.finish(sorted(positions[id] for id in ids if id in positions))
+
+    def _tr_reopen_active(self) -> None:
+        """Items that were active when they were saved are to be computed again."""
+        with self.lock:
+            if self._tr_items.count_active:
+                self._tr_items.release(list(self._tr_items.active()))
+
+
+def _checked_state(id: Hashable, state: Any) -> int:
+    if isinstance(state, bool) or not isinstance(state, int) or state < 0:
+        raise InputError(
+            f"the state of item {id!r} must be None, 0 or how often it was given out; not {state!r}"
+        )
+    return state
+
+
+class _Objects(MutableMapping[Any, "int | None"]):
+    """``Status.objects``: a view, alive."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def __getitem__(self, id: Any) -> int | None:
+        status = self._status
+        with status.lock:
+            return status._tr_items.count(status._tr_position(id))
+
+    def __setitem__(self, id: Any, state: int | None) -> None:
+        status = self._status
+        with status.lock:
+            status._tr_items.set_state(
+                status._tr_position(id), None if state is None else _checked_state(id, state)
+            )
+
+    def __delitem__(self, id: Any) -> None:
+        raise TypeError("an item cannot be taken out of a status; assign objects as a whole")
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._status._tr_ids)
+
+    def __len__(self) -> int:
+        return len(self._status._tr_ids)
+
+    def __repr__(self) -> str:
+        return repr(dict(self.items()))

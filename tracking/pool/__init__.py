@@ -1,0 +1,5 @@
+"""The pool: starts, keeps, replaces and addresses slaves."""
+
+from tracking.pool.slave_pool import SlavePool
+
+__all__ = ["SlavePool"]

@@ -1,0 +1,72 @@
+"""Arguments of pools and masters: each check names the argument and says what is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tracking.errors import InputError
+from tracking.fabrics.machine import check_host, usable_cores
+
+
+def checked_hosts(hosts: object) -> list[str]:
+    """The host names, one a slave; none given: this machine, once for each usable core.
+
+    A whole number n means n slaves on this machine; a string is one host; ``{'host': ...}`` entries, as they
+    stand in a master's ``hosts``, are taken by their host.
+    """
+    if isinstance(hosts, int) and not isinstance(hosts, bool):
+        if hosts < 1:
+            raise InputError(f"hosts as a number is how many slaves to start here: at least 1, not {hosts}")
+        return ["localhost"] * hosts
+    if isinstance(hosts, str):
+        names = [hosts]
+    elif isinstance(hosts, Iterable):
+        names = [_host_name(host) for host in hosts]
+    else:
+        raise InputError(f"hosts must be a list of host names, not {hosts!r}")
+    if not names:
+        return ["localhost"] * usable_cores()
+    for name in dict.fromkeys(names):
+        check_host(name)
+    return names
+
+
+def _host_name(host: object) -> str:
+    if isinstance(host, Mapping):
+        host = host.get("host")
+    if not isinstance(host, str):
+        raise InputError(f"a host must be given by its name, not as {host!r}")
+    return host
+
+
+def checked_niceness(niceness: object) -> dict[str, int]:
+    """{host: nice value}; a number alone holds for all hosts."""
+    if isinstance(niceness, int) and not isinstance(niceness, bool):
+        return {"default": niceness}
+    if not isinstance(niceness, Mapping):
+        raise InputError(f"niceness must be a dict {{host: nice value, 'default': n}}, not {niceness!r}")
+    for host, value in niceness.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InputError(f"niceness of {host!r} must be a whole number, not {value!r}")
+    return dict(niceness)
+
+
+def checked_number(
+    name: str, value: Any, least: float, *, is_optional: bool = False, is_whole: bool = False
+) -> Any:
+    if value is None and is_optional:
+        return None
+    kinds = (int,) if is_whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not value >= least:
+        kind = "a whole number" if is_whole else "a number"
+        raise InputError(
+            f"{name} must be {kind}, at least {least:g}{' or None' if is_optional else ''}; not {value!r}"
+        )
+    return value
+
+
+def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> Any:
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(map(repr, choices))}; not {value!r}")
+    return value

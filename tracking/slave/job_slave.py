@@ -1,0 +1,139 @@
+"""JobSlave: the class that users derive from, to do jobs in a way of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tracking.errors import InputError
+from tracking.messaging import MessageThread
+from tracking.wire import codec
+from tracking.wire import messages as m
+
+if TYPE_CHECKING:
+    from tracking.slave.process import Calculation, SlaveProcess
+
+_TASKS_TIMEOUT_S = 10.0
+
+
+class JobSlave(MessageThread):
+    """Does jobs on the far side: override ``go``, and ``initialize`` if there is something to prepare.
+
+    The short form of a slave script is just the subclass::
+
+        from tracking import JobSlave
+
+        class Squares(JobSlave):
+            def go(self, jobs):
+                return {id: value * value for id, value in jobs.items()}
+
+    The old form, a program that makes its slave and calls ``start()`` at its end, works as well.
+    ``initialize`` and ``go`` run in the main thread of the slave process; methods bound to messages run
+    in another one as soon as the message comes, also while ``go`` works.
+
+    Source: Biskit's ``JobSlave`` (2004).
+    """
+
+    def initialize(self, params: Any) -> None:
+        """Prepare, once, before the first job; ``params`` is what the master's ``getInitParameters`` returned."""
+
+    def go(self, jobs: dict[Any, Any]) -> dict[Any, Any]:
+        """Do the items of one job: {id: value} in, {id: result} out, with a result for each id."""
+        raise NotImplementedError(f"{type(self).__name__} does not define go(self, jobs)")
+
+    def bindMessages(self) -> None:
+        """Bind methods to messages here (``self.bind``); runs before ``initialize``."""
+
+    # ---- the life of a slave is that of its process
+
+    def start(self) -> None:
+        """Say that this slave is the one to do the jobs; they come when the slave script has ended."""
+        if _started is None:
+            raise InputError(
+                f"{type(self).__name__} can only be started on a slave: "
+                "give this script to a TrackingJobMaster as slave_script"
+            )
+        _started.append(self)
+
+    def run(self) -> None:
+        """Nothing: the slave process calls ``go``."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Return at once: the jobs come after the script."""
+
+    def is_alive(self) -> bool:
+        return self._tr_process is not None
+
+    # ---- what the slave process calls
+
+    _tr_process: SlaveProcess | None = None
+    _tr_calculation: Calculation | None = None
+    _tr_known_tasks: Mapping[str, int] = {}
+
+    def _tr_connect(self, process: SlaveProcess, calculation: Calculation, master: int) -> None:
+        self._tr_process = process
+        self._tr_calculation = calculation
+        self._tr_tid = process.identity.tid
+        self._tr_parent = master
+        self._tr_tasks_came = threading.Event()
+        calculation.listener = self
+
+    def _tr_connected(self) -> tuple[SlaveProcess, Calculation]:
+        if self._tr_process is None or self._tr_calculation is None:
+            raise RuntimeError(f"{type(self).__name__} is not connected to a master yet: wait for initialize")
+        return self._tr_process, self._tr_calculation
+
+    def _tr_hear(self, sender: int, tag: Hashable, values: tuple[Any, ...] | None) -> None:
+        self._tr_message_arrived(sender, tag, values)
+        self._tr_handle_messages()
+
+    def _tr_hear_tasks(self, tasks: dict[str, int]) -> None:
+        self._tr_known_tasks = tasks
+        self._tr_tasks_came.set()
+
+    # ---- transport of MessageThread
+
+    def _tr_transmit(self, tid: int, tag: Hashable, values: tuple[object, ...] | None) -> None:
+        process, calculation = self._tr_connected()
+        payload = None if values is None else codec.encode(values, f"values of message {tag!r}")
+        process.say((m.SAY, calculation.number, tid, tag, payload))
+
+    def _tr_transmit_ping(self, tid: int, token: int) -> None:
+        process, calculation = self._tr_connected()
+        process.say((m.PING, calculation.number, tid, token))
+
+    def _tr_tasks(self) -> dict[str, int]:
+        """Ask the master; it alone knows which slaves live now."""
+        process, calculation = self._tr_connected()
+        self._tr_tasks_came.clear()
+        process.say((m.ASK_TASKS, calculation.number))
+        if not self._tr_wait_for(self._tr_tasks_came, _TASKS_TIMEOUT_S):
+            raise TimeoutError(f"the master did not say within {_TASKS_TIMEOUT_S:g} s who the slaves are")
+        return dict(self._tr_known_tasks)
+
+    def _tr_wake(self) -> None:
+        """Handle what was kept while the loop was stopped, or until its tag was bound."""
+        if self._tr_process is not None and not self._tr_process.is_control_thread:
+            self._tr_handle_messages()
+
+    def _tr_wait_for(self, event: threading.Event, timeout_s: float) -> bool:
+        process, _ = self._tr_connected()
+        if process.is_control_thread:
+            return process.hear_until(event, timeout_s)  # nobody else would hear the answer
+        return event.wait(timeout_s)
+
+
+_started: list[JobSlave] | None = None
+
+
+@contextmanager
+def collecting_started() -> Iterator[list[JobSlave]]:
+    """While a slave script runs: the slaves that it starts."""
+    global _started
+    _started = []
+    try:
+        yield _started
+    finally:
+        _started = None

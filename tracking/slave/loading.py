@@ -1,0 +1,129 @@
+"""From what the master sent to a calculation that can do jobs: a function, a JobSlave class, a slave script."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from tracking.slave.work import FunctionWork, GoWork
+from tracking.wire import codec, mainmodule, mapped
+from tracking.wire import messages as m
+
+if TYPE_CHECKING:
+    from tracking.slave.job_slave import JobSlave
+    from tracking.slave.process import Calculation, SlaveProcess
+
+
+class Context(NamedTuple):
+    """What of the master's surroundings holds on its slaves, and who the master is."""
+
+    master: int
+    sys_path: list[str]
+    directory: str
+
+
+Code: TypeAlias = "codec.Payload | mapped.SharedPayload"
+
+
+class Params(NamedTuple):
+    """What ``initialize`` gets, and the definitions of the master's ``__main__`` that it needs."""
+
+    value: Code
+    definitions: codec.Payload | None
+
+
+def load(
+    process: SlaveProcess, number: int, kind: str, code: Code | str, params: Params | None, context: Context
+) -> Calculation:
+    """Make the calculation ready for jobs; registers it with the process as soon as it can hear.
+
+    Args:
+        code: path of the script, or the function or class.
+
+    Raises whatever the user's code raises.
+    """
+    _adopt_surroundings(context)
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    if kind == m.SCRIPT:
+        slave = _run_script(process, str(code), main)
+        return _start_slave(process, number, slave, params, context)
+    assert not isinstance(code, str)
+    worker = mainmodule.decode_function(_inline(code))
+    if kind == m.SLAVE_CLASS:
+        return _start_slave(process, number, worker(), params, context)
+    _apply_niceness(process.identity.niceness)
+    return process.register(number, FunctionWork(worker))
+
+
+def _adopt_surroundings(context: Context) -> None:
+    sys.path[:] = context.sys_path
+    os.chdir(context.directory)
+
+
+def _inline(code: Code) -> codec.Payload:
+    return mapped.open_shared(code) if isinstance(code, mapped.SharedPayload) else code
+
+
+def _apply_niceness(wanted: int) -> None:
+    """Be as nice as wanted, also where a slave script has seen to it already; never less nice than started."""
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    if wanted > now:
+        os.nice(wanted - now)
+
+
+def _start_slave(
+    process: SlaveProcess, number: int, slave: JobSlave, params: Params | None, context: Context
+) -> Calculation:
+    _apply_niceness(process.identity.niceness)
+    calculation = process.register(number, GoWork(slave.go))
+    slave._tr_connect(process, calculation, context.master)
+    slave.bindMessages()
+    slave.initialize(_value(params))
+    return calculation
+
+
+def _value(params: Params | None) -> object:
+    if params is None:
+        return None
+    if params.definitions is not None:
+        mainmodule.install(params.definitions)
+    return codec.decode(_inline(params.value))
+
+
+def _run_script(process: SlaveProcess, path: str, main: ModuleType) -> JobSlave:
+    """Run a slave script as the program that it is, ``python SCRIPT NICE``, in this process."""
+    from tracking.slave import job_slave
+
+    nice = max(0, process.identity.niceness - os.getpriority(os.PRIO_PROCESS, 0))
+    sys.argv = [path, str(nice)]
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    main.__dict__.update(__file__=path, __builtins__=__builtins__)
+    with open(path, "rb") as file:
+        code = compile(file.read(), path, "exec", dont_inherit=True)
+    with job_slave.collecting_started() as started:
+        exec(code, main.__dict__)  # noqa: S102  (to run the user's script is what we were asked for)
+    if len(started) == 1:
+        return started[0]
+    if started:
+        raise TypeError(f"slave script {path} starts {len(started)} slaves; it must start one")
+    return _only_slave_class(path, main.__dict__)()
+
+
+def _only_slave_class(path: str, names: dict[str, Any]) -> type[JobSlave]:
+    """The one JobSlave subclass of a script in the short form; a base of another one does not count."""
+    from tracking.slave.job_slave import JobSlave
+
+    classes = {
+        c for c in names.values() if isinstance(c, type) and issubclass(c, JobSlave) and c is not JobSlave
+    }
+    leaves = [c for c in classes if not any(other is not c and issubclass(other, c) for other in classes)]
+    if len(leaves) == 1:
+        return leaves[0]
+    if not leaves:
+        raise TypeError(f"slave script {path} defines no JobSlave subclass and starts none")
+    found = ", ".join(sorted(c.__name__ for c in leaves))
+    raise TypeError(
+        f"slave script {path} defines more than one JobSlave subclass ({found}) and starts none of them"
+    )

@@ -1,0 +1,30 @@
+"""What a fabric says to the starter and hears from it.
+
+An order is a 4-byte length in network order and words separated by NUL; a FORK comes with the
+descriptors of job line, control line and output. The starter answers with messages on a channel.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+FORK: Final = "fork"  # tid, nickname, host, niceness
+KILL: Final = "kill"  # tid
+FORKED: Final = 1  # tid, pid
+ENDED: Final = 2  # tid, wait status
+N_DESCRIPTORS: Final = 3
+
+
+def fork(tid: int, nickname: str, host: str, niceness: int) -> bytes:
+    """The order to fork a slave."""
+    return _order(FORK, str(tid), nickname, host, str(niceness))
+
+
+def kill(tid: int) -> bytes:
+    """The order to kill a slave and its process group."""
+    return _order(KILL, str(tid))
+
+
+def _order(*words: str) -> bytes:
+    body = "\0".join(words).encode()
+    return len(body).to_bytes(4, "big") + body

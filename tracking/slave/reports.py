@@ -1,0 +1,47 @@
+"""Why something failed on a slave, in a form that always travels."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+
+from tracking.errors import EncodeError
+from tracking.wire import codec
+from tracking.wire.messages import REPORT_RAISED, REPORT_RESULT, Report
+
+_OUR_CODE = __name__.rpartition(".")[0] + "."  # "tracking.slave."
+
+
+def raised(error: BaseException) -> Report:
+    """The report of an exception: its text, its traceback without our own frames, itself where it can travel."""
+    return REPORT_RAISED, _one_line(error), _traceback_text(error), _encoded(error)
+
+
+def no_result(text: str) -> Report:
+    """The report of an item that gave no usable result."""
+    return REPORT_RESULT, text, "", None
+
+
+def _one_line(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(error)).strip()
+
+
+def _traceback_text(error: BaseException) -> str:
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_globals.get("__name__", "").startswith(_OUR_CODE):
+        step = step.tb_next
+    return "".join(traceback.format_exception(type(error), error, step))
+
+
+def _encoded(error: BaseException) -> codec.Payload | None:
+    if isinstance(error, RecursionError):
+        return None  # pickling needs stack that is not there
+    try:
+        return codec.encode(error, "exception")
+    except EncodeError:
+        return None
+
+
+def print_last_words(error: BaseException) -> None:
+    """Write an error to the slave's own stderr, where the master finds it in the last lines."""
+    print(_traceback_text(error), file=sys.stderr, flush=True)

@@ -1,0 +1,184 @@
+"""The process that forks slaves: single-threaded, small, with everything loaded that a slave needs.
+
+A slave is ready some milliseconds after it was asked for, since nothing is imported anew; and the
+master, which has threads, is never forked. The starter is also the parent that learns how a slave ended.
+
+What it is told and what it answers: ``orders``. When the line to the master ends, the starter kills its slaves
+and ends; should the starter itself be killed, the kernel kills the slaves (on Linux).
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import NoReturn
+
+from tracking.slave import job_slave, orders, process  # noqa: F401  (job_slave: loaded here once, for all slaves)
+from tracking.wire.channel import Channel
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(descriptor: int) -> None:
+    """Serve the master at the other end of this socket until it is gone."""
+    Starter(socket.socket(fileno=descriptor)).serve()
+
+
+class Starter:
+    """Forks, reaps and kills; nothing else."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._up = Channel(Connection(os.dup(line.fileno())), blocking=True)
+        self._tids: dict[int, int] = {}  # pid -> tid
+        self._pids: dict[int, int] = {}  # tid -> pid
+        self._die_with_me = _death_signal_setter()
+        self._child_ended, wakeup = os.pipe()
+        for end in (self._child_ended, wakeup):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._wakeup = wakeup
+
+    def serve(self) -> None:
+        gc.collect()
+        gc.freeze()  # what is here now is shared with all slaves for ever
+        poller = select.poll()
+        poller.register(self._line, select.POLLIN)
+        poller.register(self._child_ended, select.POLLIN)
+        try:
+            while True:
+                ready = {fd for fd, _ in poller.poll()}
+                if self._child_ended in ready:
+                    self._reap()
+                if self._line.fileno() in ready and not self._take_order():
+                    break
+        except OSError:
+            pass  # the master is gone
+        self._kill_all()
+
+    def _take_order(self) -> bool:
+        """Read one order of fixed form; False at the end of the line."""
+        data, descriptors, _, _ = socket.recv_fds(self._line, 4, orders.N_DESCRIPTORS)
+        if not data:
+            return False
+        while len(data) < 4:
+            data += self._line.recv(4 - len(data))
+        length = int.from_bytes(data, "big")
+        body = b""
+        while len(body) < length:
+            piece = self._line.recv(length - len(body))
+            if not piece:
+                return False
+            body += piece
+        self._obey(body.decode().split("\0"), descriptors)
+        return True
+
+    def _obey(self, order: list[str], descriptors: list[int]) -> None:
+        if order[0] == orders.FORK:
+            _, tid, nickname, host, niceness = order
+            self._fork(process.Identity(int(tid), nickname, host, int(niceness)), descriptors)
+        else:
+            self._kill(int(order[1]))
+
+    def _fork(self, identity: process.Identity, descriptors: list[int]) -> None:
+        pid = os.fork()
+        if not pid:
+            self._be_slave(identity, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._tids[pid] = identity.tid
+        self._pids[identity.tid] = pid
+        self._up.send((orders.FORKED, identity.tid, pid))
+
+    def _reap(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._child_ended, 4096)
+        while self._tids:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            tid = self._tids.pop(pid, None)
+            if tid is not None:
+                del self._pids[tid]
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)  # what the work has started and left behind
+                self._up.send((orders.ENDED, tid, status))
+
+    def _kill(self, tid: int) -> None:
+        if tid in self._pids:  # not yet reaped: its number cannot mean another process
+            _kill_group(self._pids[tid])
+
+    def _kill_all(self) -> None:
+        for pid in self._tids:
+            _kill_group(pid)
+        for pid in self._tids:
+            os.waitpid(pid, 0)
+
+    # ---- in the new process
+
+    def _be_slave(self, identity: process.Identity, descriptors: list[int]) -> NoReturn:
+        status = 1
+        try:
+            self._leave_starter(descriptors[2])
+            line, control = (Channel(Connection(fd), blocking=True) for fd in descriptors[:2])
+            process.SlaveProcess(identity, line, control).serve()
+            status = 0
+        except BaseException:  # noqa: BLE001  (whatever it is, it must not run on in the starter's code)
+            traceback.print_exc()
+        finally:
+            _exit(status)
+
+    def _leave_starter(self, output: int) -> None:
+        parent = os.getppid()
+        os.setpgid(0, 0)
+        self._die_with_me()
+        if os.getppid() != parent:
+            os._exit(1)  # the starter ended before the kernel was told
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for descriptor in (self._child_ended, self._wakeup):
+            os.close(descriptor)
+        self._line.close()
+        self._up.close()
+        for descriptor in (1, 2):
+            os.dup2(output, descriptor)
+        os.close(output)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)  # it may not have made its group yet
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _death_signal_setter() -> Callable[[], None]:
+    if sys.platform != "linux":
+        return lambda: None
+    import ctypes
+
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _exit(status: int) -> NoReturn:
+    """End like a program does: exit functions, buffers; but never through the starter's frames."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that the work has left running
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+    finally:
+        os._exit(status)
