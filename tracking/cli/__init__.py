@@ -34,8 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from tracking.cli.commands import tracking
 
     try:
-        status = tracking.main(arguments, prog_name="tracking", standalone_mode=False)
-    except click.Abort:
+        # Not tracking.main(): it would end the program by itself, with other exit statuses than ours.
+        with tracking.make_context("tracking", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            status = tracking.invoke(context)
+    except click.exceptions.Exit as exc:
+        return exc.exit_code
+    except (KeyboardInterrupt, click.Abort):
         click.echo("tracking: interrupted", err=True)
         return INTERRUPTED
     except Exception as exc:  # noqa: BLE001  the last place where it can be told in words

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 LOUDNESS_QUIET, LOUDNESS_NORMAL, LOUDNESS_DEBUG = 0, 1, 2
 
 
-def _number_or(
-    word: str, meaning: str | None
-) -> Callable[[click.Context, click.Parameter, str], int | str | None]:
+def _number_or(word: str, meaning: str | None) -> Callable[[click.Context, click.Parameter, str], int | str | None]:
     """Accept a whole number above 0, or this word, which becomes ``meaning``."""
 
     def convert(ctx: click.Context, param: click.Parameter, value: str) -> int | str | None:
@@ -62,9 +60,7 @@ def _niceness(ctx: click.Context, param: click.Parameter, values: tuple[str, ...
 
 
 def _verbosity(command: Callable[..., Any]) -> Callable[..., Any]:
-    quiet = click.option(
-        "-q", "--quiet", "verbose", flag_value=LOUDNESS_QUIET, type=int, help="Show no progress."
-    )
+    quiet = click.option("-q", "--quiet", "verbose", flag_value=LOUDNESS_QUIET, type=int, help="Show no progress.")
     loud = click.option(
         "-v",
         "--verbose",
@@ -77,9 +73,7 @@ def _verbosity(command: Callable[..., Any]) -> Callable[..., Any]:
     return quiet(loud(command))
 
 
-_output = click.option(
-    "-o", "--output", metavar="OUT", required=True, help="File for the results, - for stdout."
-)
+_output = click.option("-o", "--output", metavar="OUT", required=True, help="File for the results, - for stdout.")
 _force = click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
 _trust = click.option("--trust", is_flag=True, help="Accept a file that another user owns or may write.")
 _EPILOG_DATA = """
@@ -109,9 +103,7 @@ def tracking() -> None:
 @click.argument("function", metavar="MODULE:FUNCTION")
 @click.argument("data", metavar="DATA")
 @_output
-@click.option(
-    "--hosts", multiple=True, callback=_hosts, metavar="NAME[*N],...", help="Where to work. [default: here]"
-)
+@click.option("--hosts", multiple=True, callback=_hosts, metavar="NAME[*N],...", help="Where to work. [default: here]")
 @click.option(
     "--chunk-size",
     default="auto",
@@ -120,9 +112,7 @@ def tracking() -> None:
     show_default=True,
     help="Items per job.",
 )
-@click.option(
-    "--run-file", metavar="FILE", help="Record every result in FILE as it comes; go on from what it holds."
-)
+@click.option("--run-file", metavar="FILE", help="Record every result in FILE as it comes; go on from what it holds.")
 @click.option(
     "--retries",
     type=click.IntRange(min=0),
@@ -144,19 +134,13 @@ def tracking() -> None:
     show_default=True,
     help="Give up an item that killed N slaves.",
 )
-@click.option(
-    "--niceness", multiple=True, callback=_niceness, metavar="[HOST=]N", help="Nice value. [default: 0]"
-)
-@click.option(
-    "--redistribute/--no-redistribute", default=True, help="At the end, start spare copies of slow jobs."
-)
+@click.option("--niceness", multiple=True, callback=_niceness, metavar="[HOST=]N", help="Nice value. [default: 0]")
+@click.option("--redistribute/--no-redistribute", default=True, help="At the end, start spare copies of slow jobs.")
 @click.option("--show-output", is_flag=True, help="Show what the slaves print.")
 @_verbosity
 @_force
 @_trust
-def run(
-    function: str, data: str, output: str, run_file: str | None, force: bool, trust: bool, **options: Any
-) -> int:
+def run(function: str, data: str, output: str, run_file: str | None, force: bool, trust: bool, **options: Any) -> int:
     """Apply a function to every item of DATA.
 
     MODULE is a module that Python finds from here, or a file: work:square, ./work.py:square.
@@ -202,9 +186,7 @@ def resume(run_file: str, output: str | None, verbose: int, force: bool, trust: 
         with results_to(target, force=force) as place:
             return run_order(order, place, path, trust=trust)
     if output is None:
-        raise InputError(
-            f"{run_file} was begun by a program, not here: say with -o where its results shall go"
-        )
+        raise InputError(f"{run_file} was begun by a program, not here: say with -o where its results shall go")
     return _resume_program(path, output, verbose, force=force, trust=trust)
 
 
@@ -276,8 +258,7 @@ def _status_text(run_file: str, summary: RunSummary, now: float) -> str:
     began = datetime.fromtimestamp(summary.started_at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     written = duration(max(1.0, round(now - summary.updated_at)))
     lines = [
-        HostLine(host.nickname, host.host, host.jobs, host.jobs, host.items, host.seconds)
-        for host in summary.hosts
+        HostLine(host.nickname, host.host, host.jobs, host.jobs, host.items, host.seconds) for host in summary.hosts
     ]
     failed = f", {summary.n_failed} failed" if summary.n_failed else ""
     text = [

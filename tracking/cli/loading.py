@@ -53,9 +53,7 @@ def load_data(spec: str) -> dict[Hashable, Any]:
     if path.suffix.lower() in INPUT_ENDINGS and (path.exists() or ":" not in spec):
         return read_items(path)
     if ":" not in spec:
-        raise InputError(
-            f"{spec}: data is a file that ends in {', '.join(INPUT_ENDINGS)}, or MODULE:CALLABLE"
-        )
+        raise InputError(f"{spec}: data is a file that ends in {', '.join(INPUT_ENDINGS)}, or MODULE:CALLABLE")
     data = load_function(spec)()
     if not isinstance(data, Mapping):
         raise InputError(f"{spec} returned a {type(data).__name__}, not a dict {{id: value}}")
@@ -88,14 +86,10 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as exc:
         if exc.name is not None and (name == exc.name or name.startswith(f"{exc.name}.")):
-            raise InputError(
-                f"there is no module {name!r}, neither here nor among the installed ones"
-            ) from exc
+            raise InputError(f"there is no module {name!r}, neither here nor among the installed ones") from exc
         raise InputError(_import_failure(name, exc)) from exc
     except SystemExit as exc:
-        raise InputError(
-            f"module {name} ends the program when it is imported (exit status {exc.code})"
-        ) from exc
+        raise InputError(f"module {name} ends the program when it is imported (exit status {exc.code})") from exc
     except Exception as exc:  # a module may raise anything
         raise InputError(_import_failure(name, exc)) from exc
 

@@ -99,9 +99,7 @@ def carry_out(
         pass  # some items failed: told below
     except (KeyboardInterrupt, Interrupted):
         master.exit()
-        click.echo(
-            f"tracking: interrupted: {_how_to_go_on(master, output, run_file, code_directory)}", err=True
-        )
+        click.echo(f"tracking: interrupted: {_how_to_go_on(master, output, run_file, code_directory)}", err=True)
         return INTERRUPTED
     except Exception:
         master.exit()
@@ -143,9 +141,7 @@ def _where_results_are(results: dict[Any, Any], output: Output, run_file: str | 
     return f"the results were written to {output.save_as_pickle(results)} instead"
 
 
-def _how_to_go_on(
-    master: TrackingJobMaster, output: Output, run_file: str | None, code_directory: str | None
-) -> str:
+def _how_to_go_on(master: TrackingJobMaster, output: Output, run_file: str | None, code_directory: str | None) -> str:
     n_done = f"{len(master.result)} of {len(master.data)} items are done"
     if run_file is not None:
         return f"{n_done}; go on with: {_command('resume', run_file)}"
@@ -166,9 +162,7 @@ def enter_directory_of(order: Order, run_file: str) -> None:
     try:
         os.chdir(order.cwd)
     except OSError as exc:
-        raise InputError(
-            f"{run_file} was begun in {order.cwd}, which cannot be entered: {exc.strerror}"
-        ) from exc
+        raise InputError(f"{run_file} was begun in {order.cwd}, which cannot be entered: {exc.strerror}") from exc
 
 
 def absolute(target: str) -> str:

@@ -1,0 +1,267 @@
+"""What can be said on the command line, as far as no calculation is needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.programs import COMMAND, ENVIRONMENT
+from tracking import __version__
+from tracking.cli import COULD_NOT_RUN, main
+from tracking.cli.commands import tracking
+from tracking.store.records import JobRecord
+from tracking.store.run_file import RunFile
+
+COMMANDS = sorted(tracking.commands)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return tmp_path
+
+
+@pytest.fixture
+def run_file(here: Path) -> str:
+    """A run file of a program, with two results, one error and one item still to do."""
+    file = RunFile.open("screen.run", ["a", "b", "c", "d"], recipe=pickle.dumps({"data": {}}))
+    file.record(JobRecord(["a", "b"], pickle.dumps([1, {2}]), "n1", "n1_0", time.time(), 3.0))
+    file.record_error("c", "ValueError: no", "n1", "n1_1", 2, pickle.dumps(ValueError("no")))
+    file.close("interrupted")
+    return "screen.run"
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+def test_every_command_explains_itself_with_examples(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    assert main([*command, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "Examples:" in told
+    assert f"tracking {command[0]} " in told if command else "tracking run " in told
+    assert max(map(len, told.splitlines())) <= 110
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"tracking, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["run"],
+        ["run", "work:f"],
+        ["run", "work:f", "data.json"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--no-such-option"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--chunk-size", "0"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--chunk-size", "many"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--chunk-size", "-3"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--max-deaths", "sometimes"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--retries", "-1"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--item-timeout", "0"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--niceness", "host=nice"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--hosts", "a,,b"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--hosts", "a*0"],
+        ["resume"],
+        ["status"],
+        ["results", "some.run"],
+        ["restart", "some.rst"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_explained_and_ends_with_255(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(arguments) == COULD_NOT_RUN
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Usage:" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run", "work:f", "d.json", "-o", "out.txt"], "out.txt: results go to files that end in"),
+        (["run", "work:f", "d.json", "-o", "no/out.json"], "no/out.json cannot be written: No such file"),
+        (["run", "work:f", "d.json", "-o", "old.json"], "old.json is there already"),
+        (["run", "no_such_work:f", "d.json", "-o", "o.json"], "there is no module 'no_such_work'"),
+        (["run", "json:dumps", "d.json", "-o", "o.json"], "d.json cannot be read: No such file or directory"),
+        (
+            ["run", "json:dumps", "double.csv", "-o", "o.json"],
+            "double.csv, line 3: the id 'x' was there before",
+        ),
+        (["resume", "gone.run"], "there is no run file gone.run"),
+        (["status", "old.json"], "old.json"),
+        (["results", "gone.run", "-o", "-"], "gone.run"),
+        (["restart", "old.json", "-o", "-"], "old.json is no restart file"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_left_behind(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], complaint: str
+) -> None:
+    (here / "old.json").write_text("{}")
+    (here / "double.csv").write_text("id\nx\nx\n")
+    before = sorted(here.iterdir())
+    assert main(arguments) == COULD_NOT_RUN
+    captured = capsys.readouterr()
+    assert captured.err.startswith("tracking: ")
+    assert complaint in captured.err
+    assert "Traceback" not in captured.err
+    assert len(captured.err.splitlines()) == 1
+    assert captured.out == ""
+    assert sorted(here.iterdir()) == before
+
+
+def test_with_tracking_debug_an_error_has_its_traceback(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKING_DEBUG", "1")
+    assert main(["resume", "gone.run"]) == COULD_NOT_RUN
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = []
+
+    def keep(order: object, *args: object, **options: object) -> int:
+        orders.append(order)
+        return 7
+
+    monkeypatch.setattr("tracking.cli.commands.run_order", keep)
+    words = "run work:f d.json -o out.json --hosts a,b*2 --hosts c --niceness 5 --niceness a=9 --chunk-size 3"
+    more = "--retries 1 --item-timeout 2.5 --max-deaths never --no-redistribute --show-output -q"
+    assert main([*words.split(), *more.split()]) == 7
+    assert main(["run", "work:f", "d.json", "-o", "out.json", "-v"]) == 7
+    first, second = orders
+    assert (first.function, first.data, first.output) == ("work:f", "d.json", str(here / "out.json"))
+    assert first.cwd == str(here)
+    assert first.options == {
+        "hosts": ["a", "b", "b", "c"],
+        "niceness": {"default": 5, "a": 9},
+        "chunk_size": 3,
+        "retries": 1,
+        "item_timeout": 2.5,
+        "max_deaths": None,
+        "redistribute": 0,
+        "show_output": 1,
+        "verbose": 0,
+    }
+    assert second.options == {
+        "hosts": [],
+        "niceness": {"default": 0},
+        "chunk_size": "auto",
+        "retries": 0,
+        "item_timeout": None,
+        "max_deaths": 2,
+        "redistribute": 1,
+        "show_output": 0,
+        "verbose": 2,
+    }
+
+
+def test_status_says_how_it_stands_who_did_what_and_how_to_go_on(
+    run_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", run_file]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("screen.run: interrupted; begun 20")
+    assert told[1] == "2 of 4 items done, 1 failed"
+    assert told[3].split() == ["n1_0", "1", "1", "2", "3", "s", "3", "s"]
+    assert "go on with: tracking resume screen.run" in told
+    assert told[-1].split() == ["'c'", "n1_1", "2", "ValueError:", "no"]
+
+
+def test_status_for_programs_is_json(run_file: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", run_file, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["path"] == str((here / run_file).resolve())
+    assert (told["state"], told["n_items"], told["n_finished"], told["n_failed"]) == ("interrupted", 4, 2, 1)
+    assert told["hosts"] == [{"nickname": "n1_0", "host": "n1", "jobs": 1, "items": 2, "seconds": 3.0}]
+
+
+def test_status_can_be_asked_while_a_master_holds_the_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = RunFile.open("busy.run", [1, 2], recipe=None)
+    try:
+        assert main(["status", "busy.run"]) == 0
+        told = capsys.readouterr().out
+    finally:
+        file.close("finished")
+    assert told.startswith("busy.run: running; begun ")
+    assert f"by {os.uname().nodename.split('.')[0]}" in told
+    assert "go on with" not in told
+
+
+def test_results_of_a_run_file_are_written_and_counted(
+    run_file: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["results", run_file, "-o", "out.pkl"]) == 0
+    assert pickle.loads((here / "out.pkl").read_bytes()) == {"a": 1, "b": {2}}
+    assert capsys.readouterr().err == "tracking: 2 of 4 results written, 1 items failed\n"
+
+
+def test_results_that_the_format_cannot_hold_are_named_and_nothing_is_written(
+    run_file: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["results", run_file, "-o", "-"]) == COULD_NOT_RUN
+    captured = capsys.readouterr()
+    assert "the result of item 'b' is a set" in captured.err
+    assert captured.out == ""
+
+
+def test_a_program_s_run_file_is_resumed_only_with_a_place_for_the_results(
+    run_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["resume", run_file]) == COULD_NOT_RUN
+    assert "say with -o where its results shall go" in capsys.readouterr().err
+
+
+def test_an_order_is_resumed_in_the_directory_where_it_was_given(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tracking.cli.working import Order
+
+    (here / "project").mkdir()
+    order = Order("work:f", "d.json", str(here / "project" / "out.json"), str(here / "project"), {"verbose": 1})
+    RunFile.open("screen.run", [1], recipe=order.to_bytes()).close("interrupted")
+    seen: list[tuple[object, ...]] = []
+
+    def keep(order: Order, output: object, run_file: str, *, trust: bool) -> int:
+        seen.append((os.getcwd(), order.output, run_file, order.options))
+        return 0
+
+    monkeypatch.setattr("tracking.cli.commands.run_order", keep)
+    assert main(["resume", "screen.run", "-q"]) == 0
+    project = here / "project"
+    assert seen == [(str(project), str(project / "out.json"), str(here / "screen.run"), {"verbose": 0})]
+    monkeypatch.chdir(here)
+    project.rmdir()
+    assert main(["resume", "screen.run"]) == COULD_NOT_RUN
+    assert "which cannot be entered: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_told_of_without_a_traceback(run_file: str, here: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    words = [*COMMAND, "status", run_file, "--json"]
+    done = subprocess.run(words, env=ENVIRONMENT, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert done.returncode == COULD_NOT_RUN
+    assert done.stderr.decode() == "tracking: standard output: Broken pipe\n"
+
+
+def test_help_loads_neither_rich_nor_sqlite_nor_the_master() -> None:
+    heavy = ("rich", "sqlite3", "tracking.master", "tracking.pool")
+    code = (
+        "import sys; from tracking.cli import main; main(['run', '--help']);"
+        f"sys.exit(any(name in sys.modules for name in {heavy}))"
+    )
+    subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
