@@ -85,6 +85,11 @@ class Items:
         state = self._states[position]
         return None if state == _FRESH else 0 if state == _FINISHED else state
 
+    @property
+    def has_queued(self) -> bool:
+        """False when ``take`` has certainly nothing to give."""
+        return self._cursor < len(self._states) or bool(self._requeued)
+
     def has_started(self, position: int) -> bool:
         """True when ``take`` has come as far as this position, so all items before it have had their turn."""
         return self._cursor >= position

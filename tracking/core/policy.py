@@ -1,4 +1,4 @@
-"""How much a slave is given at once, and when another try is worth it. Pure functions of what was measured."""
+"""How much a slave is given at once, and when a spare copy is worth it. Pure functions of what was measured."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ _PIECES = 16
 _COPY_COST_S = 0.002  # sending and receiving a spare copy takes about so long
 _COPY_GAIN = 1.3  # a copy is made where the job would take so many times longer than it
 _FIRST_BLIND_COPY_S = 1.0  # with nothing measured, copies are made of jobs that have run so long
-_RETRY_PATIENCE_S = 1.0
-_RECALL_PATIENCE_S = 0.25
+RETRY_PATIENCE_S = 1.0  # a failed item waits so long for another slave than the one that it failed on
+RECALL_PATIENCE_S = 0.25  # a recalled job is waited for so long before it is copied
+
+
+ChunkSize = int | Literal["auto"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Policy:
         item_timeout_s: seconds that an item may take; a job of k items has k times that. None: no limit.
     """
 
-    chunk_size: int | Literal["auto"] = "auto"
+    chunk_size: ChunkSize = "auto"
     redistribute: bool = True
     retries: int = 0
     max_deaths: int | None = 2
@@ -122,14 +125,6 @@ class Policy:
     def blind_copy_after_s(self, generation: int) -> float:
         """The same as ``late_after_s`` while nothing was measured."""
         return _FIRST_BLIND_COPY_S * math.pow(2.0, generation)
-
-    def retry_patience_s(self) -> float:
-        """How long a failed item waits for another slave than the one that it failed on."""
-        return _RETRY_PATIENCE_S
-
-    def recall_patience_s(self) -> float:
-        """How long a recalled job is waited for before it is copied."""
-        return _RECALL_PATIENCE_S
 
     def pieces(self, positions: Sequence[int], most: int = _PIECES) -> list[Sequence[int]]:
         """Cut the items of a job that failed or died, so that the guilty one is soon alone.

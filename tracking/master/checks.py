@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tracking.core.policy import ChunkSize
 from tracking.errors import InputError
 
 
@@ -18,10 +19,10 @@ def checked_data(data: object) -> Any:
     return data
 
 
-def checked_chunk_size(chunk_size: object) -> int | str:
+def checked_chunk_size(chunk_size: object) -> ChunkSize:
     if isinstance(chunk_size, str):
         if chunk_size == "auto":
-            return chunk_size
+            return "auto"
         raise InputError(
             f"chunk_size must be a whole number of items, at least 1, or 'auto'; not {chunk_size!r}"
         )

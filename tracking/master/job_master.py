@@ -26,8 +26,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from tracking import report
-from tracking.core.policy import Policy
-from tracking.errors import CalculationError, Interrupted, ItemError
+from tracking.core.policy import ChunkSize, Policy
+from tracking.errors import CalculationError, Interrupted, ItemError, NoSlavesError
 from tracking.fabrics.base import Fabric
 from tracking.fabrics.registry import make_fabric
 from tracking.master import checks, sending
@@ -87,7 +87,7 @@ class JobMaster(SlaveKeeper):
     def __init__(
         self,
         data: Mapping[Any, Any],
-        chunk_size: int | str,
+        chunk_size: ChunkSize,
         hosts: Any,
         niceness: Any,
         slave_script: Any,
@@ -284,13 +284,22 @@ class JobMaster(SlaveKeeper):
         self._tr_calculation = self._tr_make_calculation()
         self._tr_progress.start()
         try:
-            if self._tr_pool is None:
-                self.spawnAll(self.niceness, self.show_output)
+            self._tr_spawn_all()
             self._tr_calculation.run()
             self._tr_is_finishing = True
         finally:
             self._tr_show_end()
         self.finish()
+
+    def _tr_spawn_all(self) -> None:
+        if self._tr_pool is not None or self.status.done():
+            return
+        try:
+            self.spawnAll(self.niceness, self.show_output)
+        except OSError as error:
+            if not self.slaves:
+                raise NoSlavesError(f"no slave could be started: {error}") from error
+            logger.warning("only %d of %d slaves could be started: %s", len(self.slaves), len(self.hosts), error)
 
     def _tr_make_calculation(self) -> Calculation:
         crew = self._tr_pool._crew if self._tr_pool else Crew(host_failures=self._tr_host_failures)

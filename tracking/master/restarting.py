@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tracking.core.policy import ChunkSize
 from tracking.errors import InputError, StoreError
 from tracking.master.tracking_job_master import TrackingJobMaster
 from tracking.store import restart_file
@@ -18,7 +19,7 @@ _OPTIONS = frozenset(inspect.signature(TrackingJobMaster.__mro__[1]).parameters)
 
 
 def run(
-    function: Callable[[Any], Any], data: Mapping[Any, Any], *, chunk_size: int | str = "auto", **options: Any
+    function: Callable[[Any], Any], data: Mapping[Any, Any], *, chunk_size: ChunkSize = "auto", **options: Any
 ) -> Any:
     """Compute ``function(value)`` for every item of a dict over all cores; {id: result}.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tracking import report
 from tracking.core import events as e
+from tracking.core.policy import ChunkSize
 from tracking.errors import EncodeError, InputError
 from tracking.master.job_master import JobMaster
 from tracking.master.status import Status
@@ -39,7 +40,7 @@ class TrackingJobMaster(JobMaster):
     def __init__(
         self,
         data: Mapping[Any, Any] | None = None,
-        chunk_size: int | str = 5,
+        chunk_size: ChunkSize = 5,
         hosts: Any = (),
         niceness: Any = None,
         slave_script: Any = "",

@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import resource
 import selectors
 import time
 from collections import Counter, OrderedDict, deque
@@ -123,6 +124,7 @@ class Crew:
         self.lock = RLock()
         self._clock = clock
         self._host_failures = host_failures
+        _allow_many_descriptors()
         self._selector = selectors.DefaultSelector()
         self._waker, self._wakes = os.pipe()
         for end in (self._waker, self._wakes):
@@ -615,6 +617,14 @@ class Crew:
         for key, mask in self._selector.select(max(0.0, end - self._clock())):
             if self._is_current(key):
                 key.data(mask)
+
+
+def _allow_many_descriptors() -> None:
+    """Each slave needs three: go from the soft limit, often 1024, to what the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _is_readable(line: Channel) -> bool:

@@ -1,0 +1,135 @@
+"""The slaves, their hosts, and who of them has nothing to do."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+
+from tracking.core.jobs import Job
+from tracking.core.ledger import Account, Ledger, Pace
+
+
+class Host:
+    """A machine and the slaves on it."""
+
+    __slots__ = ("is_disabled", "name", "pace", "slaves", "slowness")
+
+    def __init__(self, name: str, pace: Pace) -> None:
+        self.name = name
+        self.pace = pace
+        self.is_disabled = False
+        self.slowness = 1.0  # what the user said
+        self.slaves: dict[int, Slave] = {}
+
+
+class Slave:
+    """A process that works, and the jobs it holds, in the order in which it does them."""
+
+    __slots__ = (
+        "account",
+        "busy_until",  # when it is expected to be through with all its jobs
+        "host",
+        "is_closed",  # gets no further job before all it has are gone
+        "is_ending",  # was told to end
+        "is_retired",
+        "is_usable",  # may get jobs: neither ending nor retired, its host not disabled
+        "jobs",
+        "load",  # items in its jobs that it has not reported yet
+        "number",
+        "pace",
+    )
+
+    def __init__(self, number: int, host: Host, account: Account) -> None:
+        self.number = number
+        self.host = host
+        self.account = account
+        self.pace = Pace()
+        self.jobs: deque[Job] = deque()
+        self.load = 0
+        self.busy_until = 0.0
+        self.is_closed = False
+        self.is_ending = False
+        self.is_retired = False
+        self.is_usable = False
+
+
+class Slaves:
+    """All slaves that are up.
+
+    Attributes:
+        ledger: where their accounts are.
+        idle: usable slaves without a job; those that proved fast are in front.
+        resting: the same on hosts that the user called slow: they come second.
+        usable: how many may get jobs.
+        brisk: how many of these are on hosts that nobody called slow.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.idle: OrderedDict[int, Slave] = OrderedDict()
+        self.resting: OrderedDict[int, Slave] = OrderedDict()
+        self.usable = 0
+        self.brisk = 0
+        self._slaves: dict[int, Slave] = {}
+        self._hosts: dict[str, Host] = {}
+
+    def __iter__(self) -> Iterator[Slave]:
+        return iter(self._slaves.values())
+
+    def get(self, number: int) -> Slave | None:
+        """The slave of this number, None if it is not up."""
+        return self._slaves.get(number)
+
+    def host(self, name: str) -> Host:
+        """The host of this name, known or not."""
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = Host(name, self.ledger.host_pace(name))
+        return host
+
+    def enter(self, number: int, host_name: str, nickname: str) -> Slave:
+        """A slave is up."""
+        host = self.host(host_name)
+        slave = Slave(number, host, self.ledger.account(nickname, host_name))
+        self._slaves[number] = host.slaves[number] = slave
+        self.update(slave)
+        return slave
+
+    def leave(self, slave: Slave) -> None:
+        """A slave is gone."""
+        slave.is_ending = True
+        self.update(slave)
+        del self._slaves[slave.number], slave.host.slaves[slave.number]
+
+    def update(self, slave: Slave) -> None:
+        """Find out whether the slave may get jobs, after something about it has changed."""
+        is_usable = not (slave.is_ending or slave.is_retired or slave.host.is_disabled)
+        change = is_usable - slave.is_usable
+        slave.is_usable = is_usable
+        self.usable += change
+        if slave.host.slowness <= 1.0:
+            self.brisk += change
+        self.sort(slave)
+
+    def slow_down(self, host: Host, factor: float) -> None:
+        """The user says that items take ``factor`` times as long on this host."""
+        usable = sum(slave.is_usable for slave in host.slaves.values())
+        self.brisk += usable * ((factor <= 1.0) - (host.slowness <= 1.0))
+        host.slowness = factor
+        for slave in host.slaves.values():
+            self.sort(slave)
+
+    def sort(self, slave: Slave) -> None:
+        """Put the slave among the idle ones, or take it out, as its jobs say."""
+        number = slave.number
+        self.idle.pop(number, None)
+        self.resting.pop(number, None)
+        if slave.jobs or not slave.is_usable:
+            return
+        if slave.host.slowness > 1.0:
+            self.resting[number] = slave
+            return
+        self.idle[number] = slave
+        own, mean = slave.pace.item_s, self.ledger.pace.item_s
+        if own is not None and mean is not None and own <= mean:
+            self.idle.move_to_end(number, last=False)

@@ -1,0 +1,99 @@
+"""Items that were given back and want more care than those that were never given out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tracking.core.items import Items
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some items that are given out together.
+
+    Attributes:
+        positions: the items.
+        tries: how often they were begun.
+        is_alone: they may kill a slave, so nothing else is queued on theirs.
+        avoided: the slave that they had better not be given to, None: any will do.
+        avoided_until: then any will do.
+        turn: their turn comes when all items before this position have had theirs.
+    """
+
+    positions: Sequence[int]
+    tries: int
+    is_alone: bool = False
+    avoided: int | None = None
+    avoided_until: float = 0.0
+    turn: int = 0
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What went wrong with one item when it was the only one that could be blamed."""
+
+    tries: int
+    raised: int = 0
+    deaths: int = 0
+
+
+class Waiting:
+    """Three queues: suspects go alone, pieces go first, retries last.
+
+    Their items are set aside in ``Items``. A piece that is not here is either out, or its items are
+    finished.
+
+    Args:
+        items: the items of the calculation.
+    """
+
+    def __init__(self, items: Items) -> None:
+        self._items = items
+        self.suspects: deque[Piece] = deque()
+        self._pieces: deque[Piece] = deque()
+        self._retries: deque[Piece] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces or self._retries or self.suspects)
+
+    def __iter__(self) -> Iterator[Piece]:
+        yield from self.suspects
+        yield from self._pieces
+        yield from self._retries
+
+    def put_first(self, piece: Piece) -> None:
+        """Give it out before all that is not started."""
+        self._items.release(piece.positions, set_aside=True)
+        (self.suspects if piece.is_alone else self._pieces).appendleft(piece)
+
+    def put_last(self, piece: Piece) -> None:
+        """Give it out after all that is not started now."""
+        self._items.release(piece.positions, set_aside=True)
+        self._retries.append(piece)
+
+    def next_suspect(self) -> Piece | None:
+        """The next piece for a slave that holds nothing."""
+        return self.suspects.popleft() if self.suspects else None
+
+    def next_piece(self, slave: int, has_others: bool, now: float) -> Piece | None:
+        """The next piece whose turn it is and that this slave may have; ``has_others``: it is not the only one."""
+        if self._pieces:
+            return self._pieces.popleft()
+        for index, piece in enumerate(self._retries):
+            is_avoided = has_others and piece.avoided == slave and now < piece.avoided_until
+            if not is_avoided:
+                return self._taken(index) if self._items.has_started(piece.turn) else None
+            if index > 1:
+                break
+        return None
+
+    def next_wakeup(self) -> float | None:
+        """When the first retry may go to any slave."""
+        return self._retries[0].avoided_until if self._retries else None
+
+    def _taken(self, index: int) -> Piece:
+        piece = self._retries[index]
+        del self._retries[index]
+        return piece
