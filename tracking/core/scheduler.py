@@ -69,6 +69,7 @@ class Scheduler:
         self._has_told_finish = False
         self._story = Story()
         self._out: list[c.Command] = []
+        self._now = 0.0  # of the latest event
         self._handlers: dict[type[e.Event], Callable[[Any, float], None]] = {
             e.SlaveReady: self._on_slave_ready,
             e.SlaveLost: self._on_slave_lost,
@@ -98,6 +99,7 @@ class Scheduler:
             InvalidTransition: the event cannot have happened; nothing was changed.
         """
         self._out = out = []
+        self._now = now
         self._handlers[type(event)](event, now)
         if self.policy.item_timeout_s is not None:
             self._end_overdue_slaves(now)
@@ -151,8 +153,11 @@ class Scheduler:
         if self.policy.item_timeout_s is not None and (first := self._deadlines.first()):
             times.append(first[0])
         if self._slaves.idle or self._slaves.resting:
-            times += [time for time in (self._spares.next_wakeup(), self._waiting.next_wakeup()) if time]
+            times += [t for t in (self._late_at(), self._waiting.next_wakeup(self._now)) if t is not None]
         return min(times) if times else None
+
+    def _late_at(self) -> float | None:
+        return self._spares.next_wakeup() if self._slaves.idle else None
 
     def story(self, job: int) -> tuple[str, ...]:
         """What happened to this job lately, oldest first."""
@@ -223,7 +228,7 @@ class Scheduler:
         while (first := self._deadlines.first()) is not None and first[0] <= now:
             self._deadlines.drop(first[1])
             slave = self._slaves.get(first[1])
-            if slave is None or not slave.jobs:
+            if slave is None or not slave.jobs or slave.is_ending:
                 continue
             slave.jobs[0].is_timed_out = True
             slave.is_ending = True
@@ -249,7 +254,7 @@ class Scheduler:
         if job is None:
             return
         self._demand_own(job, event.finished, event)
-        job.state = TRANSITIONS[job.state, e.JobProgressed]
+        self._change(job, TRANSITIONS[job.state, e.JobProgressed])
         count = len(event.finished)
         if job.state is JobState.CANCELLED or not count:
             return
@@ -258,7 +263,7 @@ class Scheduler:
         self._learn_item_s(job.slave, event.seconds / count)
         self.items.finish(event.finished)
         self._begin(job, now)
-        self._cancel_losers(job.race)
+        self._cancel_losers([other for other in job.race or () if other is not job])
 
     def _on_job_done(self, event: e.JobDone, now: float) -> None:
         job = self._live_job(event.job, event.slave, event)
@@ -276,6 +281,8 @@ class Scheduler:
                 self._finish_all_but(job, failed, now)
             else:
                 self.items.finish(job.positions)
+            if job.tries:
+                self._forget_trouble(job)
             if job.race is not None:
                 self._cancel_losers(job.leave_race())
         self._supply(slave, now)
@@ -386,6 +393,11 @@ class Scheduler:
         trouble.tries += 1
         return trouble
 
+    def _forget_trouble(self, job: Job) -> None:
+        for position in job.positions:
+            if self.items.count(position) == 0:
+                self._trouble.pop(position, None)
+
     def _split(self, job: Job, positions: Sequence[int], *, is_alone: bool) -> None:
         positions = self._unheld(job, positions)
         for piece in reversed(self.policy.pieces(positions)):
@@ -453,9 +465,7 @@ class Scheduler:
 
     def _remove(self, job: Job, state: JobState, now: float) -> None:
         """The slave does not hold this job any more; the next one begins."""
-        if job.state is JobState.RECALLED:
-            self._recalled -= 1
-        job.state = state
+        self._change(job, state)
         del self._jobs[job.number]
         slave = job.slave
         slave.load -= job.left
@@ -471,19 +481,20 @@ class Scheduler:
         self._spares.forget(slave)
         self._deadlines.drop(slave.number)
 
+    def _change(self, job: Job, state: JobState) -> None:
+        self._recalled += (state is JobState.RECALLED) - (job.state is JobState.RECALLED)
+        job.state = state
+
     def _recall(self, job: Job, now: float) -> None:
-        job.state = JobState.RECALLED
+        self._change(job, JobState.RECALLED)
         job.recalled_at = now
-        self._recalled += 1
         self._out.append(c.RecallJob(job.slave.number, job.number))
 
     def _cancel_losers(self, race: Sequence[Job] | None) -> None:
         """Some items were finished: jobs that shared them may have nothing left to do."""
         for job in tuple(race or ()):
             if job.number in self._jobs and not self.items.unfinished(job.positions):
-                if job.state is JobState.RECALLED:
-                    self._recalled -= 1
-                job.state = JobState.CANCELLED
+                self._change(job, JobState.CANCELLED)
                 job.slave.is_closed = True
                 job.leave_race()
                 self._out.append(c.CancelJob(job.slave.number, job.number))
@@ -536,8 +547,6 @@ class Scheduler:
             job = self._waiting_job(slave, now)
             if job is not None:
                 return job
-            if slave.is_closed:
-                return None
         positions = self.items.take(size)
         return self._new_job(slave, positions, now) if positions else None
 

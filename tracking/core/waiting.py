@@ -89,9 +89,10 @@ class Waiting:
                 break
         return None
 
-    def next_wakeup(self) -> float | None:
-        """When the first retry may go to any slave."""
-        return self._retries[0].avoided_until if self._retries else None
+    def next_wakeup(self, now: float) -> float | None:
+        """When the first retry may go to any slave, None if that is over or there is none."""
+        until = self._retries[0].avoided_until if self._retries else now
+        return until if until > now else None
 
     def _taken(self, index: int) -> Piece:
         piece = self._retries[index]
