@@ -100,6 +100,12 @@ class Items:
         yield from again
         yield from (position for position in self._all_in(_FRESH) if position not in again)
 
+    def queued(self) -> Iterator[int]:
+        """The items not started that ``take`` will give out, in no particular order."""
+        given_back = dict.fromkeys(position for run in self._requeued for position in run)
+        yield from (p for p in given_back if self._states[p] == _FRESH)
+        yield from (p for p in self._all_in(_FRESH, self._cursor) if p not in given_back)
+
     def active(self) -> Iterator[int]:
         """The active items, the least often given out first."""
         for state in sorted(set(self._states) - {_FRESH, _FINISHED}):
@@ -244,8 +250,8 @@ class Items:
 
     # --- inside
 
-    def _all_in(self, state: int) -> Iterator[int]:
-        position = self._states.find(state)
+    def _all_in(self, state: int, start: int = 0) -> Iterator[int]:
+        position = self._states.find(state, start)
         while position >= 0:
             yield position
             position = self._states.find(state, position + 1)

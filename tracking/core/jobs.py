@@ -112,6 +112,13 @@ class Job:
         self.race = original.race
         self.generation = original.generation + 1
 
+    def unshared(self, positions: Sequence[int]) -> Sequence[int]:
+        """Those of these positions that no other job of its race holds."""
+        if self.race is None:
+            return positions
+        others = [other.positions for other in self.race if other is not self]
+        return tuple(p for p in positions if not any(p in held for held in others))
+
     def leave_race(self) -> list[Job]:
         """Run on its own; returns the others."""
         race = self.race

@@ -6,7 +6,9 @@ expected to be busy longest, and whose job is late first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil, inf
+from typing import NamedTuple
 
 from tracking.core.agenda import Agenda
 from tracking.core.jobs import Job, JobState
@@ -16,6 +18,20 @@ from tracking.core.slaves import Slave, Slaves
 
 MOST_COPIES = 15  # a job is cut in at most so many pieces for spare copies
 _LEAST_PAUSE_S = 0.01  # between two looks at the same slave
+
+
+class Helper(NamedTuple):
+    """The idle slave that is to take something over.
+
+    Attributes:
+        slave: the slave.
+        idle: how many there are that are idle.
+        recalled: how many jobs are being recalled for them.
+    """
+
+    slave: Slave
+    idle: int
+    recalled: int
 
 
 class Spares:
@@ -64,25 +80,27 @@ class Spares:
         first = self._late.first()
         return first[0] if first else None
 
-    def find(self, helper: Slave, idle: int, recalled: int, now: float) -> Job | None:
-        """The job to recall (if it is queued) or else to copy.
+    def find(self, idle: Mapping[int, Slave], recalled: int, now: float) -> Job | None:
+        """The job to recall (if it is queued) or else to copy; None if nothing is worth it now.
 
         Args:
-            helper: the slave that is to have it.
-            idle: how many idle slaves there are.
+            idle: the idle slaves, the one that is to have it first.
             recalled: how many jobs are being recalled for them.
             now: seconds on the scheduler's clock.
         """
+        if not idle:
+            return None
+        helper = Helper(next(iter(idle.values())), len(idle), recalled)
         while (first := self._late.first()) is not None and first[0] <= now:
             slave = self._slaves.get(first[1])
             if slave is None:
                 self._late.drop(first[1])
                 continue
-            job = self._job_to_move(slave, helper, idle, recalled, now)
+            job = self._job_to_move(slave, helper, now)
             self._late.put(slave.number, self._look_again_at(slave, now))
             if job is not None:
                 return job
-        return self._from_longest(helper, idle, recalled, now)
+        return self._from_longest(helper, now)
 
     def item_s(self, slave: Slave) -> float | None:
         """Expected seconds per item on this slave: its own if measured, else its host's, else anybody's."""
@@ -92,12 +110,12 @@ class Spares:
         of_host = slave.host.pace.item_s
         return self._pace.item_s if of_host is None else of_host
 
-    def _from_longest(self, helper: Slave, idle: int, recalled: int, now: float) -> Job | None:
+    def _from_longest(self, helper: Helper, now: float) -> Job | None:
         first = self._longest.first()
         if first is None:
             return None
         slave = self._slaves.get(first[1])
-        job = self._job_to_move(slave, helper, idle, recalled, now) if slave else None
+        job = self._job_to_move(slave, helper, now) if slave else None
         if job is None and slave is not None and self._is_waited_for(slave):
             # Nothing more can be taken from it until its next job begins; the one behind it may be asked.
             self._longest.drop(slave.number)
@@ -107,15 +125,15 @@ class Spares:
         head = slave.jobs[0]
         return slave.jobs[-1].state is not JobState.QUEUED and (head.is_copied or head.state is JobState.CANCELLED)
 
-    def _job_to_move(self, slave: Slave, helper: Slave, idle: int, recalled: int, now: float) -> Job | None:
+    def _job_to_move(self, slave: Slave, helper: Helper, now: float) -> Job | None:
         last = slave.jobs[-1]
         if last.state is JobState.QUEUED:
-            is_worth_it = recalled < idle and self._policy.is_worth_copying(self._wait_s(slave, now), 0.0)
+            is_worth_it = helper.recalled < helper.idle and self._policy.is_worth_copying(self._wait_s(slave, now), 0.0)
             return last if is_worth_it else None
         if not self._policy.redistribute:
             return None
         for job in slave.jobs:
-            if self._is_worth_copying(job, helper, idle, now):
+            if self._is_worth_copying(job, helper, now):
                 return job
         return None
 
@@ -127,16 +145,16 @@ class Spares:
         before_last = slave.load - head.left - slave.jobs[-1].left
         return _remaining_s(head.left * item_s, now - head.began_at) + before_last * item_s
 
-    def _is_worth_copying(self, job: Job, helper: Slave, idle: int, now: float) -> bool:
+    def _is_worth_copying(self, job: Job, helper: Helper, now: float) -> bool:
         if job.is_copied or not job.left or job.state is JobState.CANCELLED:
             return False
         if job.began_at is None:
             return now - job.recalled_at >= RECALL_PATIENCE_S
         elapsed = now - job.began_at
-        item_s, copy_item_s = self.item_s(job.slave), self.item_s(helper)
+        item_s, copy_item_s = self.item_s(job.slave), self.item_s(helper.slave)
         if item_s is None or copy_item_s is None:
             return elapsed >= self._policy.blind_copy_after_s(job.generation)
-        copied_at_once = ceil(job.left / min(job.left, idle, MOST_COPIES))
+        copied_at_once = ceil(job.left / min(job.left, helper.idle, MOST_COPIES))
         remaining_s = _remaining_s(job.left * item_s, elapsed)
         return self._policy.is_worth_copying(remaining_s, copied_at_once * copy_item_s, job.generation)
 

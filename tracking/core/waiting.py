@@ -30,15 +30,6 @@ class Piece:
     turn: int = 0
 
 
-@dataclass(slots=True)
-class Trouble:
-    """What went wrong with one item when it was the only one that could be blamed."""
-
-    tries: int
-    raised: int = 0
-    deaths: int = 0
-
-
 class Waiting:
     """Three queues: suspects go alone, pieces go first, retries last.
 
@@ -89,10 +80,10 @@ class Waiting:
                 break
         return None
 
-    def next_wakeup(self, now: float) -> float | None:
-        """When the first retry may go to any slave, None if that is over or there is none."""
+    def next_wakeups(self, now: float) -> tuple[float, ...]:
+        """When the first retry may go to any slave; () if that is over or there is none."""
         until = self._retries[0].avoided_until if self._retries else now
-        return until if until > now else None
+        return (until,) if until > now else ()
 
     def _taken(self, index: int) -> Piece:
         piece = self._retries[index]

@@ -1,0 +1,113 @@
+"""What becomes of the items of a job that failed: finds the guilty one, tries again, gives up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tracking.core.commands import Cause, GiveUp
+from tracking.core.dealer import Dealer
+from tracking.core.items import Items
+from tracking.core.jobs import Job
+from tracking.core.policy import RETRY_PATIENCE_S, Policy
+from tracking.core.waiting import Piece
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What went wrong with one item when it was the only one that could be blamed."""
+
+    tries: int
+    raised: int = 0
+    deaths: int = 0
+
+
+class Blame:
+    """Judges items whose jobs did not come back well.
+
+    Args:
+        items: the items and their states.
+        policy: what the user wants.
+        dealer: takes what is to be tried again.
+
+    Attributes:
+        given_up: the positions that will not be tried again (they count as finished).
+    """
+
+    def __init__(self, items: Items, policy: Policy, dealer: Dealer) -> None:
+        self.given_up: set[int] = set()
+        self._items = items
+        self._policy = policy
+        self._dealer = dealer
+        self._trouble: dict[int, Trouble] = {}
+
+    def some_raised(self, job: Job, raised: Sequence[int], now: float) -> None:
+        """The job has come back; these of its items raised, by themselves, and all others are finished."""
+        guilty = set(raised)
+        self._items.finish(tuple(position for position in job.positions if position not in guilty))
+        for position in self._items.unfinished(raised):
+            self._raised(job, position, now)
+
+    def all_failed(self, job: Job, is_final: bool, now: float) -> None:
+        """The job failed as a whole; ``is_final``: no other try can help."""
+        rest = self._items.unfinished(job.positions)
+        if len(rest) > 1:
+            self._split(job, rest, is_alone=job.is_alone)
+        elif rest and is_final:
+            self._give_up(rest[0], Cause.UNSENDABLE, self._trouble_of(job, rest[0]))
+        elif rest:
+            self._raised(job, rest[0], now)
+
+    def slave_died(self, job: Job, *, was_alone: bool) -> None:
+        """The slave died while it worked on this job; ``was_alone``: it held no other."""
+        rest = self._items.unfinished(job.positions)
+        if len(rest) != 1:
+            self._split(job, rest, is_alone=True)
+            return
+        trouble = self._trouble_of(job, rest[0])
+        trouble.deaths += was_alone
+        if self._policy.max_deaths is not None and trouble.deaths >= self._policy.max_deaths:
+            self._give_up(rest[0], Cause.KILLED_SLAVE, trouble)
+        elif job.unshared(rest):
+            self._dealer.waiting.put_first(Piece(rest, trouble.tries, is_alone=True))
+
+    def took_too_long(self, job: Job) -> None:
+        """The slave was ended because this job ran over its time limit."""
+        rest = self._items.unfinished(job.positions)
+        if len(rest) > 1:
+            self._split(job, rest, is_alone=job.is_alone)
+        elif rest:
+            self._give_up(rest[0], Cause.TIMEOUT, self._trouble_of(job, rest[0]))
+
+    def forget(self, job: Job) -> None:
+        """The job has come back: what went wrong with its finished items before does not matter any more."""
+        for position in job.positions:
+            if self._trouble and self._items.count(position) == 0:
+                self._trouble.pop(position, None)
+
+    def _raised(self, job: Job, position: int, now: float) -> None:
+        trouble = self._trouble_of(job, position)
+        trouble.raised += 1
+        if trouble.raised > self._policy.retries:
+            self._give_up(position, Cause.RAISED, trouble)
+        elif job.unshared((position,)):
+            until, turn = now + RETRY_PATIENCE_S, len(self._items)
+            piece = Piece((position,), trouble.tries, job.is_alone, job.slave.number, until, turn)
+            self._dealer.waiting.put_last(piece)
+
+    def _split(self, job: Job, positions: Sequence[int], *, is_alone: bool) -> None:
+        positions = job.unshared(positions)
+        for piece in reversed(self._policy.pieces(positions)):
+            self._dealer.waiting.put_first(Piece(piece, job.tries + 1, is_alone=is_alone))
+
+    def _trouble_of(self, job: Job, position: int) -> Trouble:
+        """The record of an item, with its try in this job counted."""
+        trouble = self._trouble.setdefault(position, Trouble(job.tries))
+        trouble.tries += 1
+        return trouble
+
+    def _give_up(self, position: int, cause: Cause, trouble: Trouble) -> None:
+        self._items.finish_one(position)
+        self.given_up.add(position)
+        self._trouble.pop(position, None)
+        self._dealer.commands.append(GiveUp(position, cause, trouble.tries))

@@ -1,0 +1,252 @@
+"""Gives jobs to slaves and takes them away again: who holds what, and what is given out next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from tracking.core.agenda import Agenda
+from tracking.core.commands import CancelJob, Command, RecallJob, SendJob, StopSlave
+from tracking.core.items import Items
+from tracking.core.jobs import Job, JobState
+from tracking.core.ledger import Ledger
+from tracking.core.policy import Policy
+from tracking.core.slaves import Slave, Slaves
+from tracking.core.spares import MOST_COPIES, Spares
+from tracking.core.waiting import Piece, Waiting
+
+_ASKED_AT_ONCE = 3  # so many idle slaves are asked whether they can take what has become free
+
+
+class Dealer:
+    """The jobs that are out.
+
+    Args:
+        items: the items and their states.
+        policy: what the user wants.
+
+    Attributes:
+        commands: what is to be done; the scheduler empties it.
+        jobs: the live ones by number.
+        last_job: the highest number given out.
+        recalled: how many jobs are being recalled.
+    """
+
+    def __init__(self, items: Items, policy: Policy) -> None:
+        self.commands: list[Command] = []
+        self.ledger = Ledger()
+        self.slaves = Slaves(self.ledger)
+        self.waiting = Waiting(items)
+        self.jobs: dict[int, Job] = {}
+        self.last_job = 0
+        self.recalled = 0
+        self._items = items
+        self._policy = policy
+        self._spares = Spares(policy, self.slaves, self.ledger.pace)
+        self._item_timeout_s = policy.item_timeout_s
+        self._deadlines = Agenda()
+
+    # ---- giving out
+
+    def supply(self, slave: Slave, now: float) -> bool:
+        """Give the slave jobs up to its depth; True if it got any."""
+        has_got = False
+        while (room := self._room(slave)) and (job := self._next_job(slave, room, now)) is not None:
+            self._send(slave, job, now)
+            has_got = True
+        if not slave.jobs:
+            self.slaves.sort(slave)
+        return has_got
+
+    def use_idle_slaves(self, now: float) -> None:
+        """Give idle slaves what has become free; if that is nothing, let them help the busy ones."""
+        while self._supply_idle(now):
+            pass
+        if not self.slaves.idle or not self.jobs:
+            return
+        self._spares.start(now)
+        while (job := self._spares.find(self.slaves.idle, self.recalled, now)) is not None:
+            if job.state is JobState.QUEUED:
+                self.recall(job, now)
+            else:
+                self._copy(job, now)
+            self._spares.follow(job.slave, now)
+
+    def _room(self, slave: Slave) -> int:
+        """How many items the next job of the slave may have; 0: it gets none now."""
+        if not slave.is_usable or slave.is_closed:
+            return 0
+        pace, policy, slaves = slave.pace, self._policy, self.slaves
+        held = len(slave.jobs)
+        depth = policy.depth(pace.item_s, pace.job_s, pace.job_bytes)
+        if held and (held >= depth or self.waiting.suspects):
+            return 0
+        remaining = self._items.count_not_started
+        host = slave.host
+        item_s = host.pace.item_s if pace.item_s is None else pace.item_s
+        size = policy.size(item_s, host.pace.largest_job, remaining, slaves.usable * depth, host.slowness)
+        if held and policy.is_scarce(size, remaining, slaves.usable):
+            return 0
+        if host.slowness > 1.0 and policy.leaves_last_jobs(size, host.slowness, remaining, slaves.brisk):
+            return 0
+        return size
+
+    def _next_job(self, slave: Slave, size: int, now: float) -> Job | None:
+        if self.waiting:
+            job = self._waiting_job(slave, now)
+            if job is not None:
+                return job
+        positions = self._items.take(size)
+        return self._new_job(slave, positions, now) if positions else None
+
+    def _waiting_job(self, slave: Slave, now: float) -> Job | None:
+        while True:
+            piece = None if slave.jobs else self.waiting.next_suspect()
+            if piece is None:
+                piece = self.waiting.next_piece(slave.number, self.slaves.usable > 1, now)
+            if piece is None:
+                return None
+            positions = self._items.take_these(piece.positions)
+            if positions:
+                return self._new_job(slave, positions, now, piece)
+
+    def _supply_idle(self, now: float) -> bool:
+        """Give one idle slave something, if there is anything that it may have."""
+        if not self.waiting and not self._items.has_queued:
+            return False
+        idle, resting = self.slaves.idle.values(), self.slaves.resting.values()
+        return any(self.supply(slave, now) for slave in [*islice(idle, _ASKED_AT_ONCE), *islice(resting, 1)])
+
+    def _copy(self, job: Job, now: float) -> None:
+        """Give what is left of a job to idle slaves, too; the first answer of each item will count."""
+        rest = self._items.unfinished(job.positions)
+        helpers = list(islice(self.slaves.idle.values(), min(len(rest), MOST_COPIES)))
+        self._items.take_again(rest)
+        for helper, positions in zip(helpers, self._policy.pieces(rest, most=len(helpers)), strict=False):
+            copy = self._new_job(helper, positions, now, Piece((), job.tries, job.is_alone))
+            copy.join(job)
+            self._send(helper, copy, now)
+
+    # ---- jobs come and go
+
+    def remove(self, job: Job, state: JobState, now: float) -> None:
+        """The slave does not hold this job any more; the next one begins."""
+        self.change(job, state)
+        del self.jobs[job.number]
+        slave = job.slave
+        slave.load -= job.left
+        if slave.jobs[0] is not job:
+            slave.jobs.remove(job)
+            return
+        slave.jobs.popleft()
+        if slave.jobs:
+            self.begin(slave.jobs[0], now)
+            return
+        slave.is_closed = False
+        self._forget(slave)
+
+    def remove_all(self, slave: Slave, now: float) -> tuple[Job, ...]:
+        """The slave is gone: returns the jobs that it held and whose answer is missing, the running one first."""
+        jobs = tuple(slave.jobs)
+        self.slaves.leave(slave)
+        self._forget(slave)
+        slave.jobs.clear()
+        for job in jobs:
+            del self.jobs[job.number]
+        wanted = tuple(job for job in jobs if job.state is not JobState.CANCELLED)
+        for job in jobs:
+            self.change(job, JobState.LOST)
+        return wanted
+
+    def begin(self, job: Job, now: float) -> None:
+        """The slave works on this job (or on the rest of it) from now on."""
+        job.began_at = now
+        if job.state is JobState.QUEUED:
+            job.state = JobState.RUNNING
+        if self._spares.is_following:
+            self._foresee(job.slave, now)
+        if self._item_timeout_s is not None:
+            self._deadlines.put(job.slave.number, now + job.left * self._item_timeout_s)
+
+    def recall(self, job: Job, now: float) -> None:
+        """Ask for a queued job."""
+        self.change(job, JobState.RECALLED)
+        job.recalled_at = now
+        self.commands.append(RecallJob(job.slave.number, job.number))
+
+    def cancel_losers(self, jobs: Iterable[Job]) -> None:
+        """Some items were finished: those of these jobs that have nothing left to do are cancelled."""
+        for job in tuple(jobs):
+            if job.number in self.jobs and not self._items.unfinished(job.positions):
+                self.change(job, JobState.CANCELLED)
+                job.slave.is_closed = True
+                job.leave_race()
+                self.commands.append(CancelJob(job.slave.number, job.number))
+
+    def put_back(self, job: Job) -> None:
+        """Nothing has happened to the items of this job: they are to be given out again, first."""
+        rest = job.unshared(self._items.unfinished(job.positions))
+        if not rest:
+            return
+        if job.tries or job.is_alone:
+            self.waiting.put_first(Piece(rest, job.tries, is_alone=job.is_alone))
+        else:
+            self._items.release(rest)
+
+    def change(self, job: Job, state: JobState) -> None:
+        """The job is now in this state."""
+        self.recalled += (state is JobState.RECALLED) - (job.state is JobState.RECALLED)
+        job.state = state
+
+    def _new_job(self, slave: Slave, positions: Sequence[int], now: float, piece: Piece | None = None) -> Job:
+        self.last_job += 1
+        if piece is None:
+            return Job(self.last_job, slave, positions, now)
+        return Job(self.last_job, slave, positions, now, piece.tries, piece.is_alone)
+
+    def _send(self, slave: Slave, job: Job, now: float) -> None:
+        self.jobs[job.number] = job
+        slave.jobs.append(job)
+        slave.load += job.left
+        slave.is_closed = job.is_alone
+        self.ledger.given(slave.account, now)
+        self.commands.append(SendJob(slave.number, job.number, job.positions))
+        if len(slave.jobs) == 1:
+            self.slaves.sort(slave)
+            self.begin(job, now)
+        elif self._spares.is_following:
+            self._foresee(slave, now)
+
+    # ---- time
+
+    def next_wakeup(self, now: float) -> float | None:
+        """When something is to be looked at if nothing happens before; None: never."""
+        times: list[float] = []
+        if (deadline := self._deadlines.first()) is not None:
+            times.append(deadline[0])
+        if self.slaves.idle and (late_at := self._spares.next_wakeup()) is not None:
+            times.append(late_at)
+        if self.slaves.idle or self.slaves.resting:
+            times += self.waiting.next_wakeups(now)
+        return min(times, default=None)
+
+    def end_overdue_slaves(self, now: float) -> None:
+        """Stop the slaves whose job has run over its time limit."""
+        while (first := self._deadlines.first()) is not None and first[0] <= now:
+            self._deadlines.drop(first[1])
+            slave = self.slaves.get(first[1])
+            if slave is None or not slave.jobs or slave.is_ending:
+                continue
+            job = slave.jobs[0]
+            job.is_timed_out = slave.is_ending = True
+            self.slaves.update(slave)
+            limit_s = job.left * (self._item_timeout_s or 0.0)
+            self.commands.append(StopSlave(slave.number, f"job {job.number} took longer than {limit_s:g} s"))
+
+    def _foresee(self, slave: Slave, now: float) -> None:
+        slave.busy_until = now + slave.load * (self._spares.item_s(slave) or 0.0)
+        self._spares.follow(slave, now)
+
+    def _forget(self, slave: Slave) -> None:
+        self._spares.forget(slave)
+        self._deadlines.drop(slave.number)
