@@ -96,12 +96,15 @@ class Desk:
 
     # ---- called by the master's thread
 
+    def _has_notes(self) -> bool:
+        return not self._notes.empty()
+
     def take(self, timeout_s: float, handle: Callable[[Note], None]) -> int:
         """Handle what has come, waiting at most so long for the first; how many there were."""
         notes = self._notes
         count = 0
         if self._crew.is_driver(self):
-            self._crew.turn(0.0 if not notes.empty() else timeout_s)
+            self._crew.turn_unless(self._has_notes, timeout_s)
         elif notes.empty():
             try:
                 handle(notes.get(timeout=timeout_s) if timeout_s > 0 else notes.get_nowait())

@@ -23,9 +23,8 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tracking import report
 from tracking.core.policy import ChunkSize, Policy
 from tracking.errors import CalculationError, Interrupted, ItemError, NoSlavesError
 from tracking.fabrics.base import Fabric
@@ -38,8 +37,11 @@ from tracking.master.spawning import SlaveKeeper
 from tracking.master.status import Status
 from tracking.pool import SlavePool, arguments
 from tracking.pool.crew import MASTER_NUMBERS, Crew, names_for
-from tracking.progress import Progress, make_progress
-from tracking.store.run_file import RunFile
+
+if TYPE_CHECKING:  # what a quiet calculation without a record does not need is loaded when it is
+    from tracking import report
+    from tracking.progress import Progress
+    from tracking.store.run_file import RunFile
 
 logger = logging.getLogger("tracking")
 
@@ -153,7 +155,7 @@ class JobMaster(SlaveKeeper):
     _tr_open_file: RunFile | None = None  # by start()
     _tr_recipe: bytes | None = None  # by who makes the master: how a run file is resumed
     _tr_interruption = ""  # by who ends it: why
-    _tr_progress: Progress = Progress()
+    _tr_progress: Progress | None = None
     _tr_began = 0.0  # seconds, time.monotonic
     _tr_n_restored = 0
     _tr_n_told = 0  # so many results, in the order of ``result``, may be known to iterators; under lock
@@ -247,6 +249,8 @@ class JobMaster(SlaveKeeper):
     def _tr_open_run_file(self) -> None:
         if self._tr_run_file is None:
             return
+        from tracking.store.run_file import RunFile
+
         self._tr_open_file = RunFile.open(
             self._tr_run_file, self.status._tr_ids, recipe=self._tr_make_recipe(), trust=self._tr_trust
         )
@@ -280,9 +284,8 @@ class JobMaster(SlaveKeeper):
         self._tr_began = time.monotonic()
         self._tr_n_restored = self.status._tr_items.count_finished
         self.initialize()
-        self._tr_progress = make_progress(self.verbose)
         self._tr_calculation = self._tr_make_calculation()
-        self._tr_progress.start()
+        self._tr_start_display()
         try:
             self._tr_spawn_all()
             self._tr_calculation.run()
@@ -487,17 +490,27 @@ class JobMaster(SlaveKeeper):
 
     # ---- what people see
 
+    def _tr_start_display(self) -> None:
+        if self.verbose:
+            from tracking.progress import make_progress
+
+            self._tr_progress = make_progress(self.verbose)
+            self._tr_progress.start()
+
     def _tr_display(self, now: float) -> None:
-        if self._tr_progress.due(now):
+        if self._tr_progress is not None and self._tr_progress.due(now):
             self._tr_progress.update(self._tr_snapshot())
 
     def _tr_next_display_s(self, now: float) -> float:
         return _DISPLAY_INTERVAL_S if self.verbose else float("inf")
 
     def _tr_show_end(self) -> None:
-        self._tr_progress.close(self._tr_snapshot())
+        if self._tr_progress is not None:
+            self._tr_progress.close(self._tr_snapshot())
 
     def _tr_snapshot(self) -> report.Snapshot:
+        from tracking import report
+
         items = self.status._tr_items
         return report.Snapshot(
             n_items=len(self.status._tr_ids),
@@ -510,6 +523,8 @@ class JobMaster(SlaveKeeper):
         )
 
     def _tr_host_lines(self) -> tuple[report.HostLine, ...]:
+        from tracking import report
+
         if self._tr_calculation is None:
             return ()
         return tuple(

@@ -7,13 +7,13 @@ import pickle
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracking.errors import ItemError
 from tracking.pool.crew import SlaveInfo
-from tracking.store.pickling import to_bytes
-from tracking.store.records import JobRecord
-from tracking.store.run_file import RunFile
+
+if TYPE_CHECKING:
+    from tracking.store.run_file import RunFile
 
 _COMMIT_INTERVAL_S = 0.005
 
@@ -39,7 +39,9 @@ class Record:
     def add(self, results: Mapping[Hashable, Any], slave: SlaveInfo, seconds: float) -> None:
         """Note the results of one job, or of a part of it."""
         if self._run_file is not None and results:
-            payload = to_bytes(list(results.values()), "the results of a job")
+            from tracking.store.records import JobRecord  # the store, with sqlite3, only where it is used
+
+            payload = _to_bytes(list(results.values()))
             given_at = time.time() - seconds
             self._run_file.record(
                 JobRecord(list(results), payload, slave.host, slave.nickname, given_at, seconds)
@@ -89,3 +91,9 @@ class Record:
         if self._run_file is not None:
             self._run_file.close(state)
             self._run_file = None
+
+
+def _to_bytes(results: list[Any]) -> bytes:
+    from tracking.store.pickling import to_bytes
+
+    return to_bytes(results, "the results of a job")

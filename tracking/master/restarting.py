@@ -10,9 +10,6 @@ from typing import Any
 from tracking.core.policy import ChunkSize
 from tracking.errors import InputError, StoreError
 from tracking.master.tracking_job_master import TrackingJobMaster
-from tracking.store import restart_file
-from tracking.store.pickling import from_bytes
-from tracking.store.run_file import RunFileReader
 
 _OWN_ARGUMENTS = frozenset(inspect.signature(TrackingJobMaster).parameters) - {"options"}
 _OPTIONS = frozenset(inspect.signature(TrackingJobMaster.__mro__[1]).parameters) - _OWN_ARGUMENTS
@@ -56,6 +53,8 @@ def restart(rst: Mapping[str, Any] | str | os.PathLike[str], **params: Any) -> T
         InputError: an argument that there is none of.
     """
     if not isinstance(rst, Mapping):
+        from tracking.store import restart_file  # the store only where it is used
+
         rst = restart_file.load(rst, trust=bool(params.get("trust", False)))
     cls = rst.get("master_class")
     if not (isinstance(cls, type) and issubclass(cls, TrackingJobMaster)):
@@ -82,6 +81,9 @@ def resume(path: str | os.PathLike[str], **params: Any) -> TrackingJobMaster:
     Raises:
         StoreError: the file cannot be used, or holds no master (too large, or not to be pickled).
     """
+    from tracking.store.pickling import from_bytes
+    from tracking.store.run_file import RunFileReader
+
     with RunFileReader(path, trust=bool(params.get("trust", False))) as reader:
         recipe = reader.recipe()
     if recipe is None:

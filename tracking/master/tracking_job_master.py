@@ -7,14 +7,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from tracking import report
 from tracking.core import events as e
 from tracking.core.policy import ChunkSize
 from tracking.errors import EncodeError, InputError
 from tracking.master.job_master import JobMaster
 from tracking.master.status import Status
-from tracking.store import restart_file
-from tracking.store.pickling import to_bytes
 
 _LARGEST_RECIPE_BYTES = 64 * 1024 * 1024
 _NOT_SAVED = frozenset({"status", "lock", "lockMsg", "slaves"})
@@ -99,6 +96,8 @@ class TrackingJobMaster(JobMaster):
 
     def reportProgress(self) -> None:
         """Print how many jobs each slave was given and did, and in what time, total and mean."""
+        from tracking import report  # what people see, and the store, only where they are used
+
         report.print_report(self._tr_snapshot(), sys.stdout)
 
     def mark_slow_slaves(self, host_list: list[str], slow_factor: float) -> None:
@@ -143,6 +142,8 @@ class TrackingJobMaster(JobMaster):
         Raises:
             StoreError: it cannot be written; says why.
         """
+        from tracking.store import restart_file
+
         restart_file.save(fname, self.getRst())
 
     def setRst(self, rst: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,6 +161,8 @@ class TrackingJobMaster(JobMaster):
         """What a run file needs to make this master anew: as a restart file, without results."""
         if self._tr_recipe is not None:
             return self._tr_recipe
+        from tracking.store.pickling import to_bytes
+
         rst = self.getRst()
         rst["result"] = {}
         rst["status_objects"] = {}
@@ -176,6 +179,8 @@ def _can_be_saved(name: str, value: Any) -> bool:
         return True
     if name in ("data", "result"):
         return True  # looked at when it is written; a second look would cost as much again
+    from tracking.store.pickling import to_bytes
+
     try:
         to_bytes(value, name)
     except EncodeError:

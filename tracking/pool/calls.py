@@ -27,6 +27,22 @@ from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
 
+class Call(Future[Any]):
+    """The future of a call. Who waits for it turns the crew's loop meanwhile."""
+
+    def __init__(self, crew: Crew) -> None:
+        super().__init__()
+        self._crew = crew
+
+    def result(self, timeout: float | None = None) -> Any:
+        self._crew.help_until(self.done, timeout)
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self._crew.help_until(self.done, timeout)
+        return super().exception(timeout)
+
+
 class Calls:
     """A crew's client that runs submitted calls.
 
@@ -45,7 +61,7 @@ class Calls:
         self._crew = crew
         self._context = context
         self._items = Items(0)
-        policy = Policy(chunk_size=1, redistribute=True, max_deaths=max_deaths)
+        policy = Policy(chunk_size=1, redistribute=False, max_deaths=max_deaths)
         self._scheduler = Scheduler(self._items, policy, open_ended=True)
         self._code = mainmodule.encode_function(call, "call")
         self._futures: dict[int, Future[Any]] = {}
@@ -65,7 +81,7 @@ class Calls:
     ) -> Future[Any]:
         """Send the call to a slave as soon as one is free."""
         payload = mainmodule.encode_function([(function, args, kwargs)], "the call")
-        future: Future[Any] = Future()
+        future = Call(self._crew)
         with self._crew.lock:
             if self._lost:
                 raise NoSlavesError(f"no slave is left to make a call: {self._lost}")

@@ -26,7 +26,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from threading import Event, RLock
+from threading import Event, Lock, RLock
 from typing import Protocol
 
 from tracking.core.places import HostRecord, LeaveOut, Replace
@@ -38,6 +38,7 @@ from tracking.wire.channel import Channel, Message
 
 _OUTPUT_BYTES = 64 * 1024
 _REASON_TIMEOUT_S = 1.0  # a cut line is explained by its fabric within this time, or not at all
+_HELP_S = 0.002
 _GRACE_S = 2.0  # idle slaves get this long to end by themselves
 
 _slave_numbers = itertools.count(2)  # for the whole program: a tid is never given out twice
@@ -122,6 +123,9 @@ class Crew:
         self, *, host_failures: int | None = 10, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.lock = RLock()
+        self._turning = Lock()  # one thread at a time waits in select, so that ``wake`` reaches the one that does
+        self._is_helped = False
+        self._helped_until = 0.0
         self._clock = clock
         self._host_failures = host_failures
         _allow_many_descriptors()
@@ -372,6 +376,47 @@ class Crew:
 
     def turn(self, timeout_s: float | None) -> None:
         """Wait for something to happen, at most so long, and act on it."""
+        with self._turning:
+            self._turn(timeout_s)
+        if self._later:
+            self.run_later()
+
+    def turn_unless(self, is_done: Callable[[], bool], timeout_s: float | None) -> None:
+        """As ``turn``, without waiting if by the time that it is our turn there is nothing left to wait for."""
+        with self._turning:
+            self._turn(0.0 if is_done() else timeout_s)
+        if self._later:
+            self.run_later()
+
+    def help_until(self, is_done: Callable[[], bool], timeout_s: float | None) -> None:
+        """Turn the loop while one waits for something: what comes needs no hand-over to the thread that waits.
+
+        The pool's thread stands back meanwhile, and for a moment afterwards: who waits once often waits again.
+        """
+        end = None if timeout_s is None else self._clock() + timeout_s
+        while not is_done() and not self.is_closing and (end is None or self._clock() < end):
+            self._helped_until = self._clock() + _HELP_S
+            if not self._turning.acquire(blocking=False):
+                if self._is_helped:
+                    return  # somebody else helps; what comes for us is brought
+                self.wake()
+                self._turning.acquire()
+            self._is_helped = True
+            try:
+                left_s = None if end is None else max(0.0, end - self._clock())
+                self._turn(0.0 if is_done() else left_s)
+            finally:
+                self._is_helped = False
+                self._helped_until = self._clock() + _HELP_S
+                self._turning.release()
+            self.run_later()
+
+    @property
+    def helped_s(self) -> float:
+        """Seconds for which the pool's thread need not turn the loop, since somebody helps."""
+        return _HELP_S if self._is_helped else self._helped_until - self._clock()
+
+    def _turn(self, timeout_s: float | None) -> None:
         if self._is_closed:
             return
         for key, mask in self._selector.select(self._until_timer(timeout_s)):
@@ -383,8 +428,6 @@ class Crew:
                 self._run_timers()
         if self._unflushed:
             self.flush()
-        if self._later:
-            self.run_later()
 
     def _is_current(self, key: selectors.SelectorKey) -> bool:
         """An earlier handler of this turn may have closed what a later one was called for."""

@@ -7,6 +7,7 @@ import contextlib
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
@@ -149,7 +150,11 @@ def _drive(crew: Crew) -> None:
     """The pool's thread: turns the crew's loop while no master does."""
     while not crew.is_closing:
         if crew.needs_driver.wait(_LONGEST_SLEEP_S):
-            crew.turn(_LONGEST_SLEEP_S)
+            helped_s = crew.helped_s
+            if helped_s > 0:
+                time.sleep(helped_s)
+            else:
+                crew.turn(_LONGEST_SLEEP_S)
 
 
 def _chunks(rows: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
