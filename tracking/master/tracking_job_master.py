@@ -98,7 +98,7 @@ class TrackingJobMaster(JobMaster):
         """Print how many jobs each slave was given and did, and in what time, total and mean."""
         from tracking import report  # what people see, and the store, only where they are used
 
-        report.print_report(self._tr_snapshot(), sys.stdout)
+        report.print_report(self._tr_snapshot(), sys.stderr)
 
     def mark_slow_slaves(self, host_list: list[str], slow_factor: float) -> None:
         """Say that items take ``slow_factor`` times as long on these hosts (2.0: twice).
