@@ -6,18 +6,10 @@ from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Any, Protocol
 
-from tracking.errors import EncodeError
 from tracking.slave import reports
-from tracking.wire import codec
-from tracking.wire.messages import Report
+from tracking.slave.ahead import WATCH, Failures, FinishedItems, SendResults, encode_results
 
-PART_INTERVAL_S = 0.25
-"""Finished items of a longer job are sent ahead this often: recorded, shown, and not computed again."""
-
-Failures = dict[int, Report]
-SendResults = Callable[[int, codec.Payload, Failures, float, bool], None]
-"""Called with the index of the first item, the encoded list of results (None at failed ones), {index: report},
-the seconds since the last call, and whether the job is over."""
+__all__ = ["Failures", "FunctionWork", "GoWork", "Work", "WrongReturn"]
 
 
 class Work(Protocol):
@@ -27,53 +19,48 @@ class Work(Protocol):
 
 
 class FunctionWork:
-    """Items are values; each is done, timed and fails by itself."""
+    """Items are values; each is done, timed and fails by itself.
+
+    Those that are finished are sent ahead when the job takes longer.
+    """
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
 
     def do(self, items: list[Any], send: SendResults) -> None:
-        function = self._function
-        results: list[Any] = []
+        if len(items) == 1:
+            self._do_one(items[0], send)  # has no neighbours that could be sent ahead
+            return
+        finished = FinishedItems(send)
+        WATCH.begin(finished)
+        try:
+            self._do_each(items, finished)
+        finally:
+            WATCH.end()
+        finished.send(is_last=True)
+
+    def _do_one(self, value: Any, send: SendResults) -> None:
         failures: Failures = {}
-        first = 0
         since = perf_counter()
-        send_at = since + PART_INTERVAL_S
+        try:
+            results = [self._function(value)]
+        except BaseException as error:  # noqa: BLE001  (SystemExit in an item must not end the slave)
+            failures[0] = reports.raised(error)
+            results = [None]
+        seconds = perf_counter() - since
+        send(0, encode_results(0, results, failures), failures, seconds, True)
+
+    def _do_each(self, items: list[Any], finished: FinishedItems) -> None:
+        function, results, failures = self._function, finished.results, finished.failures
+        send_at = finished.send_at
         for value in items:
             try:
                 results.append(function(value))
-            except BaseException as error:  # noqa: BLE001  (SystemExit in an item must not end the slave)
-                failures[first + len(results)] = reports.raised(error)
+            except BaseException as error:  # noqa: BLE001  (as above)
+                failures[len(results)] = reports.raised(error)
                 results.append(None)
             if perf_counter() >= send_at:
-                _send(first, results, failures, since, send, is_last=False)
-                first += len(results)
-                results, failures = [], {}
-                since = perf_counter()
-                send_at = since + PART_INTERVAL_S
-        _send(first, results, failures, since, send, is_last=True)
-
-
-def _send(
-    first: int, results: list[Any], failures: Failures, since: float, send: SendResults, *, is_last: bool
-) -> None:
-    seconds = perf_counter() - since
-    send(first, encode_results(first, results, failures), failures, seconds, is_last)
-
-
-def encode_results(first: int, results: list[Any], failures: Failures) -> codec.Payload:
-    """All results in one payload; those that cannot be sent are replaced by None and reported."""
-    try:
-        return codec.encode(results, "results")
-    except EncodeError:
-        pass
-    for offset, result in enumerate(results):
-        try:
-            codec.encode(result, "the result")
-        except EncodeError as error:
-            failures[first + offset] = reports.no_result(str(error))
-            results[offset] = None
-    return codec.encode(results, "results")
+                send_at = finished.send()
 
 
 class GoWork:
@@ -94,7 +81,8 @@ class GoWork:
             for index, id in enumerate(ids)
             if id not in returned
         }
-        _send(0, [returned.get(id) for id in ids], failures, since, send, is_last=True)
+        payload = encode_results(0, [returned.get(id) for id in ids], failures)
+        send(0, payload, failures, perf_counter() - since, True)
 
 
 class WrongReturn(Exception):
