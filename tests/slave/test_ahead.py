@@ -49,7 +49,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def items(line: Line, clock: Clock) -> FinishedItems:
-    return FinishedItems(line.send, clock)
+    return FinishedItems(4, line.send, clock)
 
 
 def test_what_is_finished_is_sent_ahead_when_an_item_takes_long(
@@ -92,6 +92,18 @@ def test_parts_and_the_rest_make_the_whole_with_all_its_time(items: FinishedItem
     assert sum(seconds for _, _, _, seconds, _ in line.parts) == 3.0
 
 
+def test_when_the_last_item_is_finished_nothing_goes_ahead_of_the_end(
+    items: FinishedItems, line: Line, clock: Clock
+) -> None:
+    items.results += [1, 2, 3, 4]
+    clock.now_s += 1.0
+    items.send()
+    items.send_ahead()
+    assert line.parts == []
+    items.send(is_last=True)
+    assert line.parts == [(0, [1, 2, 3, 4], {}, 1.0, True)]
+
+
 def test_a_failed_item_goes_with_its_part(items: FinishedItems, line: Line, clock: Clock) -> None:
     report = ("raised", "no", "", None)
     items.results.append(1)
@@ -129,7 +141,7 @@ def test_neighbours_of_an_item_that_hangs_are_sent_while_it_does(line: Line) -> 
 
 def test_each_result_is_sent_once_whatever_two_threads_do(line: Line) -> None:
     ticks = count(0.0, PART_INTERVAL_S)
-    items = FinishedItems(line.send, lambda: next(ticks))  # it is always time
+    items = FinishedItems(20_000, line.send, lambda: next(ticks))  # it is always time
     is_over = threading.Event()
 
     def send_all_the_time() -> None:

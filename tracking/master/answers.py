@@ -15,10 +15,11 @@ from tracking.wire import messages as m
 
 @dataclass(slots=True)
 class SentJob:
-    """A job whose answer is out: its items, and those of them that have failed so far."""
+    """A job whose answer is out: its items, those of them that have failed so far, and the time it took so far."""
 
     positions: Sequence[int]
     slave: SlaveInfo
+    seconds: float = 0.0
     failed: list[int] = field(default_factory=list)
 
 

@@ -273,6 +273,7 @@ class Calculation:
         job = self._answers.jobs.get(number)
         if job is None:
             return
+        job.seconds += seconds
         wanted = self.scheduler.wanted(number)
         finished: Any = ()
         if len(wanted):
@@ -289,7 +290,7 @@ class Calculation:
         if not self._master.is_valid_slave(tid):
             self._decide(e.SlaveRetired(tid))
         del self._answers.jobs[number]
-        self._decide(e.JobDone(number, tid, seconds, job.failed, payload.size + self.sender.mean_bytes))
+        self._decide(e.JobDone(number, tid, job.seconds, job.failed, payload.size + self.sender.mean_bytes))
 
     def _keep(
         self, tid: int, slave: SlaveInfo, finished: Any, results: dict[Hashable, Any], seconds: float

@@ -523,11 +523,8 @@ class JobMaster(SlaveKeeper):
         )
 
     def _tr_host_lines(self) -> tuple[report.HostLine, ...]:
-        from tracking import report
-
         if self._tr_calculation is None:
             return ()
-        return tuple(
-            report.HostLine(line.nickname, line.host, line.given, line.done, line.items, line.seconds)
-            for line in self._tr_calculation.scheduler.ledger.snapshot()
-        )
+        from tracking.master.host_lines import host_lines
+
+        return host_lines(self.hosts, self.slaves, self._tr_calculation.scheduler)

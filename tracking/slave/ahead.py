@@ -40,15 +40,28 @@ class FinishedItems:
     it appends the result, so that what is known of the first n results is whole in any other thread.
 
     Args:
+        count: items of the job.
         send: takes a part of the results, in any thread.
         now: the clock, in seconds.
     """
 
-    __slots__ = ("_cannot_go_ahead", "_lock", "_n_sent", "_now", "_send", "_since", "failures", "results", "send_at")
+    __slots__ = (
+        "_cannot_go_ahead",
+        "_count",
+        "_lock",
+        "_n_sent",
+        "_now",
+        "_send",
+        "_since",
+        "failures",
+        "results",
+        "send_at",
+    )
 
-    def __init__(self, send: SendResults, now: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, count: int, send: SendResults, now: Callable[[], float] = perf_counter) -> None:
         self.results: list[Any] = []
         self.failures: Failures = {}
+        self._count = count
         self._send = send
         self._now = now
         self._since = now()
@@ -59,6 +72,8 @@ class FinishedItems:
 
     def send(self, *, is_last: bool = False) -> float:
         """From the main thread, between two items: send what was not sent yet; return when to do so again."""
+        if len(self.results) == self._count and not is_last:
+            return self.send_at  # the last part, which ends the job, comes at once
         with self._lock:
             # As long as we are here nothing is appended, so the list itself will do.
             results = self.results[self._n_sent :] if self._n_sent else self.results
@@ -73,7 +88,7 @@ class FinishedItems:
             return
         with self._lock:
             results = self.results[self._n_sent :]
-            if not results or self._now() < self.send_at:
+            if not results or self._now() < self.send_at or self._n_sent + len(results) == self._count:
                 return
             failures = self._unsent_failures(len(results))
             try:

@@ -31,7 +31,7 @@ class FunctionWork:
         if len(items) == 1:
             self._do_one(items[0], send)  # has no neighbours that could be sent ahead
             return
-        finished = FinishedItems(send)
+        finished = FinishedItems(len(items), send)
         WATCH.begin(finished)
         try:
             self._do_each(items, finished)
