@@ -1,4 +1,14 @@
-"""Slaves on this machine, forked by one starter process."""
+"""Slaves on this machine, forked by one starter process.
+
+::
+
+    LocalFabric                    starter (single-threaded)              slaves
+      _line  <---------------------> forks, reaps, kills  -------------->  forked, each in a process group
+      our ends of a slave's lines    (its ends go through, with the order)  of its own
+
+The starter ends with the line to us, and with it its slaves. Should it be killed, its slaves are lost; the next
+one to be started gets a new starter.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +19,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable
-from multiprocessing.connection import Connection
-from pathlib import Path
 
 import tracking
 from tracking.fabrics.base import SlaveEnded, SlaveLines, SlaveSpec
@@ -19,6 +27,51 @@ from tracking.wire.channel import Channel
 
 _ORDER_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 5.0
+_DRAIN_BYTES = 64 * 1024
+
+
+class Starter:
+    """A starter process, and our end of the line to it."""
+
+    def __init__(self) -> None:
+        self._line, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    starter_argv(theirs.fileno()),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,  # Ctrl-C in the terminal is for the master, who decides
+                )
+        except BaseException:
+            self._line.close()
+            raise
+        self._line.settimeout(_ORDER_TIMEOUT_S)
+        self.news = Channel(self._line)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def order(self, order: bytes, *descriptors: int) -> None:
+        """Give an order; OSError: the starter is gone."""
+        sent = socket.send_fds(self._line, [order], descriptors) if descriptors else 0
+        self._line.sendall(order[sent:])
+
+    def end(self) -> None:
+        """End it, and wait until it and its slaves are gone; the line stays open."""
+        try:
+            self._line.settimeout(_END_TIMEOUT_S)
+            self._line.shutdown(socket.SHUT_WR)
+            while self._line.recv(_DRAIN_BYTES):  # it closes its end by ending
+                pass
+        except OSError:
+            self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        self.news.close()
 
 
 class LocalFabric:
@@ -34,110 +87,109 @@ class LocalFabric:
     name = "local"
 
     def __init__(self) -> None:
-        self._starter: subprocess.Popen[bytes] | None = None
-        self._line: socket.socket | None = None
-        self._news: Channel | None = None
-        self._living: set[int] = set()
+        self._starter: Starter | None = None
+        self._old_starter: Starter | None = None  # it is gone, but its line is open yet
+        self._living: dict[int, int] = {}  # tid -> pid, 0 until we have heard of it
         self._lost: list[SlaveEnded] = []
 
     def prepare(self) -> None:
         """Start the starter now: it boots while the caller goes on."""
-        if self._starter is None:
-            self._start_starter()
+        self._get_starter()
 
-    def _start_starter(self) -> None:
-        ours, theirs = socket.socketpair()
-        root = str(Path(tracking.__file__).resolve().parent.parent)
-        code = (
-            f"import sys; sys.path.insert(0, {root!r}); "
-            f"from tracking.slave.starter import main; sys.path.remove({root!r}); main({theirs.fileno()})"
-        )
-        flags = [flag for flag in subprocess._args_from_interpreter_flags() if flag != "-i"]  # type: ignore[attr-defined]
-        with theirs:
-            self._starter = subprocess.Popen(
-                [sys.executable, *flags, "-P", "-c", code],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C in the terminal is for the master, who decides
-            )
-        ours.settimeout(_ORDER_TIMEOUT_S)
-        self._line = ours
-        self._news = Channel(Connection(os.dup(ours.fileno())))
+    def _get_starter(self) -> Starter:
+        if self._starter is None:
+            self._starter = Starter()
+            self._forget_old_starter()
+        return self._starter
 
     def start(self, spec: SlaveSpec) -> SlaveLines:
-        self.prepare()
-        line, far_line = _socket_pair()
-        control, far_control = _socket_pair()
-        output, far_output = os.pipe()
-        os.set_blocking(output, False)
-        try:
-            self._order(
-                orders.fork(spec.tid, spec.nickname, spec.host, spec.niceness),
-                far_line,
-                far_control,
-                far_output,
-            )
-        except OSError:
-            for descriptor in (line, control, output):
-                os.close(descriptor)
-            self._starter_is_gone()
-            raise
-        finally:
-            for descriptor in (far_line, far_control, far_output):
-                os.close(descriptor)
-        self._living.add(spec.tid)
-        return SlaveLines(Channel(Connection(line)), Channel(Connection(control)), output)
+        order = orders.fork(spec.tid, spec.nickname, spec.host, spec.niceness)
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            line, far_line = _socket_pair(ours, theirs)
+            control, far_control = _socket_pair(ours, theirs)
+            output, far_output = os.pipe()
+            ours.callback(os.close, output)
+            theirs.callback(os.close, far_output)
+            os.set_blocking(output, False)
+            self._order_fork(order, far_line.fileno(), far_control.fileno(), far_output)
+            lines = SlaveLines(Channel(line), Channel(control), output)
+            ours.pop_all()  # they are the caller's now
+        self._living[spec.tid] = 0
+        return lines
 
-    def _order(self, order: bytes, *descriptors: int) -> None:
-        assert self._line is not None
-        sent = socket.send_fds(self._line, [order], descriptors) if descriptors else 0
-        self._line.sendall(order[sent:])
+    def _order_fork(self, order: bytes, *descriptors: int) -> None:
+        """Give the order; to a new starter if the old one turns out to be gone."""
+        try:
+            self._get_starter().order(order, *descriptors)
+        except OSError:
+            self._starter_is_gone()
+            self._get_starter().order(order, *descriptors)
 
     def descriptors(self) -> Iterable[int]:
-        return [] if self._news is None else [self._news.fileno()]
+        return [] if self._starter is None else [self._starter.news.fileno()]
 
     def poll(self) -> list[SlaveEnded]:
-        ended, self._lost = self._lost, []
         try:
-            news = self._news.receive() if self._news is not None else []
-        except EOFError:
+            news = self._starter.news.receive() if self._starter is not None else []
+        except (EOFError, OSError):
             self._starter_is_gone()
-            return ended + self.poll()
+            news = []
+        ended, self._lost = self._lost, []
         for kind, tid, value in news:
-            if kind == orders.ENDED:
-                self._living.discard(tid)
-                ended.append(SlaveEnded(tid, how_it_ended(value)))
+            if kind == orders.FORKED:
+                self._living[tid] = value
+            elif self._living.pop(tid, None) is not None:
+                ended.append(SlaveEnded(tid, value if kind == orders.NOT_FORKED else how_it_ended(value)))
         return ended
 
     def _starter_is_gone(self) -> None:
-        """The starter was killed; its slaves go with it. The next slave gets a new starter."""
-        self._lost += [SlaveEnded(tid, "lost with its starter process") for tid in sorted(self._living)]
+        """It was killed, and the kernel kills its slaves; what those have started is ours to kill."""
+        if self._starter is None:
+            return
+        self._forget_old_starter()
+        # Who watches our descriptors knows them by number: that of the next starter must not be the same.
+        self._old_starter, self._starter = self._starter, None
+        self._old_starter.end()
+        for tid, pid in sorted(self._living.items()):
+            self._lost.append(SlaveEnded(tid, "lost with its starter process"))
+            if pid:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)
         self._living.clear()
-        self.close()
+
+    def _forget_old_starter(self) -> None:
+        if self._old_starter is not None:
+            self._old_starter.close()
+            self._old_starter = None
 
     def stop(self, tid: int) -> None:
-        if tid in self._living:
-            with contextlib.suppress(OSError):
-                self._order(orders.kill(tid))
+        if tid in self._living and self._starter is not None:
+            with contextlib.suppress(OSError):  # the starter is gone: poll tells
+                self._starter.order(orders.kill(tid))
 
     def close(self) -> None:
+        self._forget_old_starter()
+        self._living.clear()
         starter, self._starter = self._starter, None
-        if self._line is not None and self._news is not None:
-            self._line.close()
-            self._news.close()
-        self._line = self._news = None
-        if starter is None:
-            return
-        try:
-            starter.wait(_END_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            starter.kill()
-            starter.wait()
+        if starter is not None:
+            starter.end()
+            starter.close()
 
 
-def _socket_pair() -> tuple[int, int]:
-    ours, theirs = socket.socketpair()
-    return ours.detach(), theirs.detach()
+def _socket_pair(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    near, far = socket.socketpair()
+    return ours.enter_context(near), theirs.enter_context(far)
+
+
+def starter_argv(descriptor: int) -> list[str]:
+    """The command line of a starter that finds its line to the master at this descriptor."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(tracking.__file__)))
+    code = (
+        f"import sys; sys.path.insert(0, {root!r}); "
+        f"from tracking.slave.starter import main; sys.path.remove({root!r}); main({descriptor})"
+    )
+    flags = [flag for flag in subprocess._args_from_interpreter_flags() if flag != "-i"]  # type: ignore[attr-defined]
+    return [sys.executable, *flags, "-P", "-c", code]
 
 
 def how_it_ended(wait_status: int) -> str:

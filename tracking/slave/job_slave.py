@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.errors import InputError
 from tracking.messaging import MessageThread
+from tracking.slave import reports
 from tracking.wire import codec
 from tracking.wire import messages as m
 
@@ -31,7 +32,7 @@ class JobSlave(MessageThread):
 
     The old form, a program that makes its slave and calls ``start()`` at its end, works as well.
     ``initialize`` and ``go`` run in the main thread of the slave process; methods bound to messages run
-    in another one as soon as the message comes, also while ``go`` works.
+    in another one, one at a time, as soon as the message comes, also while ``go`` works.
 
     Source: Biskit's ``JobSlave`` (2004).
     """
@@ -78,6 +79,9 @@ class JobSlave(MessageThread):
         self._tr_tid = process.identity.tid
         self._tr_parent = master
         self._tr_tasks_came = threading.Event()
+        self._tr_look = threading.Event()
+        name = f"{process.identity.nickname}-messages"
+        threading.Thread(target=self._tr_run_messages, name=name, daemon=True).start()
         calculation.listener = self
 
     def _tr_connected(self) -> tuple[SlaveProcess, Calculation]:
@@ -85,13 +89,30 @@ class JobSlave(MessageThread):
             raise RuntimeError(f"{type(self).__name__} is not connected to a master yet: wait for initialize")
         return self._tr_process, self._tr_calculation
 
-    def _tr_hear(self, sender: int, tag: Hashable, values: tuple[Any, ...] | None) -> None:
-        self._tr_message_arrived(sender, tag, values)
-        self._tr_handle_messages()
+    def _tr_disconnect(self) -> None:
+        """The calculation is over."""
+        self._tr_process = None
+        self._tr_look.set()
 
-    def _tr_hear_tasks(self, tasks: dict[str, int]) -> None:
+    def _tr_tasks_arrived(self, tasks: dict[str, int]) -> None:
         self._tr_known_tasks = tasks
         self._tr_tasks_came.set()
+
+    # ---- the thread in which the methods of messages run
+
+    def _tr_run_messages(self) -> None:
+        while self._tr_process is not None:
+            self._tr_look.wait()
+            self._tr_look.clear()
+            self._tr_handle_messages()
+
+    def _tr_wake(self) -> None:
+        if self._tr_process is not None:
+            self._tr_look.set()
+
+    def _tr_message_failed(self, error: Exception, tag: Hashable, sender: int) -> None:
+        """A user's method raised: it is told, and the slave lives on."""
+        reports.print_last_words(error)
 
     # ---- transport of MessageThread
 
@@ -109,20 +130,9 @@ class JobSlave(MessageThread):
         process, calculation = self._tr_connected()
         self._tr_tasks_came.clear()
         process.say((m.ASK_TASKS, calculation.number))
-        if not self._tr_wait_for(self._tr_tasks_came, _TASKS_TIMEOUT_S):
+        if not self._tr_tasks_came.wait(_TASKS_TIMEOUT_S):
             raise TimeoutError(f"the master did not say within {_TASKS_TIMEOUT_S:g} s who the slaves are")
         return dict(self._tr_known_tasks)
-
-    def _tr_wake(self) -> None:
-        """Handle what was kept while the loop was stopped, or until its tag was bound."""
-        if self._tr_process is not None and not self._tr_process.is_control_thread:
-            self._tr_handle_messages()
-
-    def _tr_wait_for(self, event: threading.Event, timeout_s: float) -> bool:
-        process, _ = self._tr_connected()
-        if process.is_control_thread:
-            return process.hear_until(event, timeout_s)  # nobody else would hear the answer
-        return event.wait(timeout_s)
 
 
 _started: list[JobSlave] | None = None

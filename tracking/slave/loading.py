@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import sys
 from types import ModuleType
@@ -99,11 +100,15 @@ def _run_script(process: SlaveProcess, path: str, main: ModuleType) -> JobSlave:
     nice = max(0, process.identity.niceness - os.getpriority(os.PRIO_PROCESS, 0))
     sys.argv = [path, str(nice)]
     sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
-    main.__dict__.update(__file__=path, __builtins__=__builtins__)
+    main.__dict__.update(__file__=path, __builtins__=builtins)
     with open(path, "rb") as file:
         code = compile(file.read(), path, "exec", dont_inherit=True)
     with job_slave.collecting_started() as started:
-        exec(code, main.__dict__)  # noqa: S102  (to run the user's script is what we were asked for)
+        try:
+            exec(code, main.__dict__)  # noqa: S102  (to run the user's script is what we were asked for)
+        except SystemExit as end:
+            if end.code or not started:
+                raise  # else it is the way in which many a program ends
     if len(started) == 1:
         return started[0]
     if started:
@@ -115,15 +120,12 @@ def _only_slave_class(path: str, names: dict[str, Any]) -> type[JobSlave]:
     """The one JobSlave subclass of a script in the short form; a base of another one does not count."""
     from tracking.slave.job_slave import JobSlave
 
-    classes = {
-        c for c in names.values() if isinstance(c, type) and issubclass(c, JobSlave) and c is not JobSlave
-    }
+    classes = {c for c in names.values() if isinstance(c, type) and issubclass(c, JobSlave) and c is not JobSlave}
+    classes = {c for c in classes if c.__module__ == "__main__"} or classes  # imported ones only if it has no own
     leaves = [c for c in classes if not any(other is not c and issubclass(other, c) for other in classes)]
     if len(leaves) == 1:
         return leaves[0]
     if not leaves:
         raise TypeError(f"slave script {path} defines no JobSlave subclass and starts none")
     found = ", ".join(sorted(c.__name__ for c in leaves))
-    raise TypeError(
-        f"slave script {path} defines more than one JobSlave subclass ({found}) and starts none of them"
-    )
+    raise TypeError(f"slave script {path} defines more than one JobSlave subclass ({found}) and starts none of them")

@@ -10,8 +10,12 @@ from typing import Final
 
 FORK: Final = "fork"  # tid, nickname, host, niceness
 KILL: Final = "kill"  # tid
+
 FORKED: Final = 1  # tid, pid
 ENDED: Final = 2  # tid, wait status
+NOT_FORKED: Final = 3  # tid, why in words
+
+HEAD_BYTES: Final = 4
 N_DESCRIPTORS: Final = 3
 
 
@@ -26,5 +30,10 @@ def kill(tid: int) -> bytes:
 
 
 def _order(*words: str) -> bytes:
-    body = "\0".join(words).encode()
-    return len(body).to_bytes(4, "big") + body
+    body = "\0".join(words).encode("utf-8", "surrogateescape")
+    return len(body).to_bytes(HEAD_BYTES, "big") + body
+
+
+def words_of(body: bytes) -> list[str]:
+    """The words of an order, without its length."""
+    return body.decode("utf-8", "surrogateescape").split("\0")

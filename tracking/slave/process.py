@@ -4,17 +4,17 @@
 
     main thread                                control thread (daemon)
       job line    --> _inbox --> work            control line --> recall, ping, users' messages
-      results --+                                  answers --+
+      results --+                                  answers --+         (their methods: JobSlave's own thread)
                 +--------> _send_lock: job line <------------+
                               ^
                               flush thread (daemon, while results wait for company)
 
 Who touches what:
-    _inbox          jobs not begun, in order; both threads, under _inbox_lock
-    job line, read  whoever holds _reading: the main thread when it has nothing to do,
-                    the control thread when it looks for a recalled job
+    _inbox          messages not yet acted on, in order; main thread only
+    job line, read  main thread only
     job line, write whoever holds _send_lock
     _calculations   written by the main thread, read by both
+    Calculation.begun, .recalled    whoever holds _begin_lock
 Stop order: STOP on the job line ends the main thread, which ends the process; the end of either line does
 so at once, also in the middle of an item: nobody is left who would want its result.
 """
@@ -29,13 +29,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Hashable
-from dataclasses import dataclass
 from time import perf_counter
 from types import ModuleType
-from typing import Any, Protocol
+from typing import NamedTuple, Protocol
 
 from tracking.slave import loading, reports
-from tracking.slave.work import Failures, Work
+from tracking.slave.work import Failures, Work, WrongReturn
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
 from tracking.wire.channel import Channel, Message
@@ -45,8 +44,7 @@ _SEND_BYTES = 64 * 1024
 _LATE_S = 0.004
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who this slave is. ``niceness``: the nice value that it shall have when it works."""
 
     tid: int
@@ -55,24 +53,35 @@ class Identity:
     niceness: int = 0
 
 
-@dataclass(slots=True)
 class Calculation:
-    """What the slave keeps of a calculation: its work, and the ``__main__`` that its code believes in."""
+    """What the slave keeps of a calculation.
 
-    number: int
-    work: Work
-    main: ModuleType
-    listener: Listener | None = None
+    Args:
+        number: the calculation.
+        work: what it does with jobs.
+        main: the ``__main__`` that its code believes in.
+    """
+
+    def __init__(self, number: int, work: Work, main: ModuleType) -> None:
+        self.number = number
+        self.work = work
+        self.main = main
+        self.listener: Listener | None = None
+        self.begun = -1  # the highest number of a job that was begun
+        self.recalled: set[int] = set()  # jobs that were handed back but may still come out of the line
+        self.trouble: m.Report | None = None  # why definitions that its jobs need could not be installed
 
 
 class Listener(Protocol):
-    """Who hears the messages of a calculation, in the control thread: its JobSlave."""
+    """Who hears the messages of a calculation, told by the control thread: its JobSlave."""
 
-    def _tr_hear(self, sender: int, tag: Hashable, values: tuple[Any, ...] | None) -> None: ...
+    def _tr_message_arrived(self, sender_tid: int, tag: Hashable, values: tuple[object, ...] | None, /) -> None: ...
 
-    def _tr_pong_arrived(self, token: int) -> None: ...
+    def _tr_pong_arrived(self, token: int, /) -> None: ...
 
-    def _tr_hear_tasks(self, tasks: dict[str, int]) -> None: ...
+    def _tr_tasks_arrived(self, tasks: dict[str, int], /) -> None: ...
+
+    def _tr_disconnect(self) -> None: ...
 
 
 class SlaveProcess:
@@ -89,8 +98,7 @@ class SlaveProcess:
         self._line = line
         self._control = control
         self._inbox: deque[Message] = deque()
-        self._inbox_lock = threading.Lock()
-        self._reading = threading.Lock()
+        self._begin_lock = threading.Lock()
         self._send_lock = threading.Lock()
         self._waiting_bytes = 0
         self._waiting_since = 0.0
@@ -98,7 +106,6 @@ class SlaveProcess:
         self._flush_thread: threading.Thread | None = None
         self._calculations: dict[int, Calculation] = {}
         self._is_stopping = False
-        self._control_thread: threading.Thread | None = None
 
     # ---- main thread
 
@@ -106,8 +113,7 @@ class SlaveProcess:
         """Work until told to stop; returns then. A lost line ends the process."""
         try:
             self._line.send((m.HELLO, 0, m.PROTOCOL_VERSION, os.getpid()))
-            self._control_thread = threading.Thread(target=self._listen, name="tracking-control", daemon=True)
-            self._control_thread.start()
+            threading.Thread(target=self._listen, name="tracking-control", daemon=True).start()
             while self._handle(self._next_message()):
                 pass
             self.say((m.ENDING, 0))
@@ -115,15 +121,10 @@ class SlaveProcess:
             _end_at_once()
 
     def _next_message(self) -> Message:
-        with self._inbox_lock:
-            if self._inbox:
-                return self._inbox.popleft()
-        self._flush()
-        with self._reading:
-            messages = self._line.receive()
-            with self._inbox_lock:
-                self._inbox += messages
-                return self._inbox.popleft()
+        if not self._inbox:
+            self._flush()
+            self._inbox += self._line.receive()
+        return self._inbox.popleft()
 
     def _handle(self, message: Message) -> bool:
         kind = message[0]
@@ -132,10 +133,9 @@ class SlaveProcess:
         elif kind == m.SETUP:
             self._set_up(*message[1:])
         elif kind == m.CODE:
-            self._in_calculation(message[1])
-            mainmodule.install(message[2])
+            self._install(*message[1:])
         elif kind == m.FORGET:
-            self._calculations.pop(message[1], None)
+            self._forget(message[1])
         elif kind == m.STOP:
             self._is_stopping = True
             return False
@@ -152,6 +152,7 @@ class SlaveProcess:
         try:
             loading.load(self, number, kind, code, params, context)
         except BaseException as error:  # noqa: BLE001  (whatever a user's script does, the master is told)
+            self._forget(number)
             reports.print_last_words(error)
             self.say((m.SETUP_FAILED, number, reports.raised(error)))
             return
@@ -163,42 +164,58 @@ class SlaveProcess:
         self._calculations[number] = calculation
         return calculation
 
-    def _in_calculation(self, number: int) -> Calculation:
+    def _forget(self, number: int) -> None:
+        calculation = self._calculations.pop(number, None)
+        if calculation is not None and calculation.listener is not None:
+            calculation.listener._tr_disconnect()
+
+    def _install(self, number: int, definitions: codec.Payload) -> None:
         calculation = self._calculations[number]
+        self._enter_main(calculation)
+        try:
+            mainmodule.install(definitions)
+        except BaseException as error:  # noqa: BLE001  (imports what the user's code imports)
+            calculation.trouble = reports.raised(error)
+
+    @staticmethod
+    def _enter_main(calculation: Calculation) -> None:
         if sys.modules.get("__main__") is not calculation.main:
             sys.modules["__main__"] = calculation.main
-        return calculation
 
     def _do_job(self, number: int, job: int, payload: codec.Payload) -> None:
-        since = perf_counter()
-        try:
-            calculation = self._in_calculation(number)
-            items = codec.decode(payload)
-        except BaseException as error:  # noqa: BLE001  (a value's own class may raise anything)
-            self._job_failed(number, job, since, error)
+        calculation = self._calculations[number]
+        if not self._begin(calculation, job):
             return
+        if calculation.trouble is not None:
+            self._send_results((m.FAILED, number, job, 0.0, calculation.trouble))
+            return
+        since = perf_counter()
 
-        def send(
-            first: int, results: codec.Payload, failures: Failures, seconds: float, is_last: bool
-        ) -> None:
-            self._send_results(
-                (m.DONE if is_last else m.PART, number, job, seconds, first, results, failures)
-            )
+        def send(first: int, results: codec.Payload, failures: Failures, seconds: float, is_last: bool) -> None:
+            self._send_results((m.DONE if is_last else m.PART, number, job, seconds, first, results, failures))
 
         try:
-            calculation.work.do(items, send)
-        except (EOFError, ConnectionError, BrokenPipeError) as error:
-            if self._line_is_gone():
+            self._enter_main(calculation)
+            calculation.work.do(codec.decode(payload), send)
+        except BaseException as error:  # SystemExit in go must not end the slave
+            if isinstance(error, EOFError | OSError) and self._line_is_gone():
                 raise
-            self._job_failed(number, job, since, error)
-        except BaseException as error:  # noqa: BLE001  (SystemExit in go must not end the slave)
-            self._job_failed(number, job, since, error)
+            report = reports.no_result(str(error)) if isinstance(error, WrongReturn) else reports.raised(error)
+            self._send_results((m.FAILED, number, job, perf_counter() - since, report))
+
+    def _begin(self, calculation: Calculation, job: int) -> bool:
+        """Begin a job, unless it was handed back before it came."""
+        with self._begin_lock:
+            if job in calculation.recalled:
+                calculation.recalled.discard(job)
+                return False
+            calculation.begun = max(calculation.begun, job)
+            return True
 
     def _line_is_gone(self) -> bool:
-        return bool(_poll(self._line.fileno()) & (select.POLLHUP | select.POLLERR | select.POLLNVAL))
-
-    def _job_failed(self, number: int, job: int, since: float, error: BaseException) -> None:
-        self._send_results((m.FAILED, number, job, perf_counter() - since, reports.raised(error)))
+        poller = select.poll()
+        poller.register(self._line, 0)
+        return bool(poller.poll(0))  # hang-ups and errors are told unasked
 
     def _send_results(self, message: Message) -> None:
         """Send now, or with the results that come within a millisecond if more jobs are waiting."""
@@ -246,7 +263,7 @@ class SlaveProcess:
         except OSError:
             return  # the control thread sees the end of the line too, and acts
 
-    # ---- both threads
+    # ---- any thread
 
     def say(self, message: Message) -> None:
         """Send a message up at once, behind everything sent before."""
@@ -259,88 +276,52 @@ class SlaveProcess:
     def _listen(self) -> None:
         try:
             while True:
-                self.hear_once()
+                for message in self._control.receive():
+                    self._hear(message)
         except (EOFError, OSError):
             if not self._is_stopping:
                 _end_at_once()
 
-    def hear_once(self) -> None:
-        """Wait for what comes on the control line, and act on it."""
-        for message in self._control.receive():
-            kind, number = message[0], message[1]
-            if kind == m.RECALL:
-                self._recall(number, message[2])
-            elif kind == m.PING:
-                self.say((m.PONG, number, message[3]))
-            else:
-                self._hear(message)
-
-    def hear_until(self, event: threading.Event, timeout_s: float) -> bool:
-        """Hear on, from within a method that a message called, until the event is set or the time is over."""
-        end = time.monotonic() + timeout_s
-        while not event.is_set():
-            left_s = end - time.monotonic()
-            if left_s <= 0 or not _poll(self._control.fileno(), left_s):
-                break
-            self.hear_once()
-        return event.is_set()
-
-    @property
-    def is_control_thread(self) -> bool:
-        """Whether the caller runs in the thread that hears."""
-        return threading.current_thread() is self._control_thread
-
     def _hear(self, message: Message) -> None:
-        calculation = self._calculations.get(message[1])
-        if calculation is None or calculation.listener is None:
-            return
-        listener = calculation.listener
-        try:
-            if message[0] == m.TELL:
-                _, _, sender, tag, payload, definitions = message
-                if definitions is not None:
-                    mainmodule.install(definitions)
-                listener._tr_hear(sender, tag, None if payload is None else _values(payload))
-            elif message[0] == m.PONG:
-                listener._tr_pong_arrived(message[2])
-            elif message[0] == m.TASKS:
-                listener._tr_hear_tasks(message[2])
-        except Exception as error:  # noqa: BLE001  (a user's method raised: it is told, and the slave lives on)
-            reports.print_last_words(error)
-
-    def _recall(self, number: int, job: int) -> None:
-        if not self._take_back(number, job):
-            if not self._reading.acquire(blocking=False):
-                return  # the main thread waits for work: what is recalled has begun or is done
+        kind, number = message[0], message[1]
+        calculation = self._calculations.get(number)
+        if kind == m.PING:
+            self.say((m.PONG, number, message[3]))
+        elif calculation is None:
+            return  # it is over, or never began
+        elif kind == m.RECALL:
+            self._recall(calculation, message[2])
+        elif calculation.listener is not None:
             try:
-                while _poll(self._line.fileno()) & select.POLLIN:
-                    messages = self._line.receive()
-                    with self._inbox_lock:
-                        self._inbox += messages
-            finally:
-                self._reading.release()
-            if not self._take_back(number, job):
+                _tell(calculation.listener, message)
+            except Exception as error:  # noqa: BLE001  (values that cannot be made here: it is told, the slave lives on)
+                reports.print_last_words(error)
+
+    def _recall(self, calculation: Calculation, job: int) -> None:
+        """Hand a job back unless it has begun. It may still be in the line, or even behind it on the master."""
+        with self._begin_lock:
+            if job <= calculation.begun or job in calculation.recalled:
                 return
-        self.say((m.RETURNED, number, job))
-
-    def _take_back(self, number: int, job: int) -> bool:
-        with self._inbox_lock:
-            for message in self._inbox:
-                if message[0] == m.JOB and message[1] == number and message[2] == job:
-                    self._inbox.remove(message)
-                    return True
-        return False
+            calculation.recalled.add(job)
+        self.say((m.RETURNED, calculation.number, job))
 
 
-def _values(payload: codec.Payload) -> tuple[Any, ...]:
-    values: tuple[Any, ...] = codec.decode(payload)  # type: ignore[assignment]
+def _tell(listener: Listener, message: Message) -> None:
+    kind = message[0]
+    if kind == m.TELL:
+        _, _, sender, tag, payload, definitions = message
+        if definitions is not None:
+            mainmodule.install(definitions)
+        listener._tr_message_arrived(sender, tag, None if payload is None else _values(payload))
+    elif kind == m.PONG:
+        listener._tr_pong_arrived(message[2])
+    elif kind == m.TASKS:
+        listener._tr_tasks_arrived(message[2])
+
+
+def _values(payload: codec.Payload) -> tuple[object, ...]:
+    values: tuple[object, ...] = codec.decode(payload)  # type: ignore[assignment]
     return values
-
-
-def _poll(fd: int, timeout_s: float = 0.0) -> int:
-    poller = select.poll()
-    poller.register(fd, select.POLLIN)
-    return next((events for _, events in poller.poll(timeout_s * 1000)), 0)
 
 
 def _end_at_once() -> None:

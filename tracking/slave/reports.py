@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-import traceback
 
 from tracking.errors import EncodeError
 from tracking.wire import codec
 from tracking.wire.messages import REPORT_RAISED, REPORT_RESULT, Report
 
-_OUR_CODE = __name__.rpartition(".")[0] + "."  # "tracking.slave."
+_OUR_CODE = __name__.partition(".")[0] + "."  # "tracking."
 
 
 def raised(error: BaseException) -> Report:
     """The report of an exception: its text, its traceback without our own frames, itself where it can travel."""
-    return REPORT_RAISED, _one_line(error), _traceback_text(error), _encoded(error)
+    return REPORT_RAISED, _text(error), _traceback_text(error), _encoded(error)
 
 
 def no_result(text: str) -> Report:
@@ -22,11 +21,15 @@ def no_result(text: str) -> Report:
     return REPORT_RESULT, text, "", None
 
 
-def _one_line(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
+    import traceback  # only where something went wrong: it takes 3 ms to load
+
     return "".join(traceback.format_exception_only(error)).strip()
 
 
 def _traceback_text(error: BaseException) -> str:
+    import traceback
+
     step = error.__traceback__
     while step is not None and step.tb_frame.f_globals.get("__name__", "").startswith(_OUR_CODE):
         step = step.tb_next

@@ -4,7 +4,8 @@ A slave is ready some milliseconds after it was asked for, since nothing is impo
 master, which has threads, is never forked. The starter is also the parent that learns how a slave ended.
 
 What it is told and what it answers: ``orders``. When the line to the master ends, the starter kills its slaves
-and ends; should the starter itself be killed, the kernel kills the slaves (on Linux).
+and ends; should the starter itself be killed, the kernel kills the slaves (on Linux; elsewhere they see
+the end of their lines).
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from io import TextIOWrapper
 from typing import NoReturn
 
 from tracking.slave import job_slave, orders, process  # noqa: F401  (job_slave: loaded here once, for all slaves)
@@ -29,9 +29,10 @@ from tracking.wire.channel import Channel
 _PR_SET_PDEATHSIG = 1
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int) -> NoReturn:
     """Serve the master at the other end of this socket until it is gone."""
     Starter(socket.socket(fileno=descriptor)).serve()
+    os._exit(0)  # whoever closes a pool waits for this end: nothing here needs a tidy interpreter
 
 
 class Starter:
@@ -39,51 +40,57 @@ class Starter:
 
     def __init__(self, line: socket.socket) -> None:
         self._line = line
-        self._up = Channel(Connection(os.dup(line.fileno())), blocking=True)
+        self._up = Channel(line, blocking=True)
         self._tids: dict[int, int] = {}  # pid -> tid
         self._pids: dict[int, int] = {}  # tid -> pid
+        self._pid = os.getpid()
         self._die_with_me = _death_signal_setter()
-        self._child_ended, wakeup = os.pipe()
-        for end in (self._child_ended, wakeup):
+        self._child_ended, self._wakeup = os.pipe()
+        for end in (self._child_ended, self._wakeup):
             os.set_blocking(end, False)
-        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._wakeup = wakeup
 
     def serve(self) -> None:
+        """Obey until the master is gone."""
         gc.collect()
         gc.freeze()  # what is here now is shared with all slaves for ever
         poller = select.poll()
         poller.register(self._line, select.POLLIN)
         poller.register(self._child_ended, select.POLLIN)
-        try:
+        with contextlib.suppress(OSError):  # the master is gone
             while True:
                 ready = {fd for fd, _ in poller.poll()}
                 if self._child_ended in ready:
                     self._reap()
                 if self._line.fileno() in ready and not self._take_order():
                     break
-        except OSError:
-            pass  # the master is gone
         self._kill_all()
 
     def _take_order(self) -> bool:
-        """Read one order of fixed form; False at the end of the line."""
-        data, descriptors, _, _ = socket.recv_fds(self._line, 4, orders.N_DESCRIPTORS)
-        if not data:
+        """Read one order; False at the end of the line."""
+        head, descriptors, _, _ = socket.recv_fds(self._line, orders.HEAD_BYTES, orders.N_DESCRIPTORS)
+        head = self._read_on(head, orders.HEAD_BYTES)
+        if len(head) < orders.HEAD_BYTES:
             return False
-        while len(data) < 4:
-            data += self._line.recv(4 - len(data))
-        length = int.from_bytes(data, "big")
-        body = b""
-        while len(body) < length:
-            piece = self._line.recv(length - len(body))
-            if not piece:
-                return False
-            body += piece
-        self._obey(body.decode().split("\0"), descriptors)
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)  # not for the programs that the work may start
+        length = int.from_bytes(head, "big")
+        body = self._read_on(b"", length)
+        if len(body) < length:
+            return False
+        self._obey(orders.words_of(body), descriptors)
         return True
+
+    def _read_on(self, data: bytes, length: int) -> bytes:
+        """So many bytes, beginning with ``data``; fewer only at the end of the line."""
+        while len(data) < length:
+            piece = self._line.recv(length - len(data))
+            if not piece:
+                break
+            data += piece
+        return data
 
     def _obey(self, order: list[str], descriptors: list[int]) -> None:
         if order[0] == orders.FORK:
@@ -93,14 +100,22 @@ class Starter:
             self._kill(int(order[1]))
 
     def _fork(self, identity: process.Identity, descriptors: list[int]) -> None:
-        pid = os.fork()
-        if not pid:
+        try:
+            pid = os.fork()
+        except OSError as error:  # no memory, or too many processes: the other slaves live on
+            pid = -1
+            self._up.send((orders.NOT_FORKED, identity.tid, f"could not be started: {error.strerror}"))
+        if pid == 0:
             self._be_slave(identity, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
-        self._tids[pid] = identity.tid
-        self._pids[identity.tid] = pid
-        self._up.send((orders.FORKED, identity.tid, pid))
+        if pid > 0:
+            self._know(pid, identity.tid)
+
+    def _know(self, pid: int, tid: int) -> None:
+        self._tids[pid] = tid
+        self._pids[tid] = pid
+        self._up.send((orders.FORKED, tid, pid))
 
     def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -112,8 +127,7 @@ class Starter:
             tid = self._tids.pop(pid, None)
             if tid is not None:
                 del self._pids[tid]
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(pid, signal.SIGKILL)  # what the work has started and left behind
+                _kill_rest_of_group(pid)
                 self._up.send((orders.ENDED, tid, status))
 
     def _kill(self, tid: int) -> None:
@@ -131,35 +145,44 @@ class Starter:
     def _be_slave(self, identity: process.Identity, descriptors: list[int]) -> NoReturn:
         status = 1
         try:
-            self._leave_starter(descriptors[2])
-            line, control = (Channel(Connection(fd), blocking=True) for fd in descriptors[:2])
-            process.SlaveProcess(identity, line, control).serve()
+            line, control, output = descriptors
+            self._leave_starter(output)
+            lines = [Channel(socket.socket(fileno=fd), blocking=True) for fd in (line, control)]
+            process.SlaveProcess(identity, *lines).serve()
             status = 0
         except BaseException:  # noqa: BLE001  (whatever it is, it must not run on in the starter's code)
+            import traceback
+
             traceback.print_exc()
         finally:
             _exit(status)
 
     def _leave_starter(self, output: int) -> None:
-        parent = os.getppid()
         os.setpgid(0, 0)
         self._die_with_me()
-        if os.getppid() != parent:
+        if os.getppid() != self._pid:
             os._exit(1)  # the starter ended before the kernel was told
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         for descriptor in (self._child_ended, self._wakeup):
             os.close(descriptor)
-        self._line.close()
         self._up.close()
         for descriptor in (1, 2):
             os.dup2(output, descriptor)
         os.close(output)
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen, and not lost with a killed slave
 
 
 def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGKILL)  # it may not have made its group yet
+    _kill_rest_of_group(pid)
+
+
+def _kill_rest_of_group(pid: int) -> None:
+    """Kill what the work has started and left behind."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 

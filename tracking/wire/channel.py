@@ -14,31 +14,47 @@ travels as one *batch*::
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import pickle
 import socket
+import stat
 import struct
 from collections import deque
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol
 
-from tracking.errors import ProtocolError
+from tracking.errors import EncodeError, ProtocolError
 
 Message = tuple[Any, ...]
+Piece = bytes | memoryview
 
 _HEADER = struct.Struct("!i")
 _LONG_HEADER = struct.Struct("!iQ")
 _LONGEST_SHORT = 0x7FFFFFFF
-_SCRATCH_BYTES = 256 * 1024
+_SCRATCH_BYTES = 128 * 1024
 _OWN_BUFFER_BYTES = 64 * 1024  # from this length on a frame is received into a buffer of its own
 _MOST_BUFFERS = 255
+_LONGEST_FRAME_BYTES = 1 << 40
 _SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
 _MOST_PIECES_A_WRITE = 512  # below IOV_MAX of every system
 
 
-def frames_of(messages: Sequence[Message]) -> list[bytes | memoryview]:
-    """The pieces of bytes that carry these messages, in the order to be written."""
+class Line(Protocol):
+    """What a channel needs of a ``Connection``, a socket or one end of a pipe."""
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+
+def frames_of(messages: Sequence[Message]) -> list[Piece]:
+    """The pieces of bytes that carry these messages, in the order to be written.
+
+    Large buffers are views of the sender's own objects: what is changed before it is written travels changed.
+    """
     buffers: list[memoryview] = []
 
     def take(buffer: pickle.PickleBuffer) -> bool:
@@ -48,7 +64,7 @@ def frames_of(messages: Sequence[Message]) -> list[bytes | memoryview]:
         return False
 
     body = pickle.dumps(list(messages), protocol=5, buffer_callback=take)
-    pieces: list[bytes | memoryview] = [_header(len(body) + 1) + bytes((len(buffers),)) + body]
+    pieces: list[Piece] = [_header(len(body) + 1) + bytes((len(buffers),)) + body]
     for buffer in buffers:
         pieces += (_header(buffer.nbytes), buffer)
     return pieces
@@ -61,107 +77,136 @@ def _header(length: int) -> bytes:
 class BatchReader:
     """Turns received bytes into messages, without I/O: ask where to put bytes, say how many came.
 
+    ::
+
+        short frames    space() is the rest of _scratch:  [ handed out | _start: not yet _end | free ]
+        a long frame    space() is the rest of _long, memory of its own, handed out without a copy
+        a batch         _body until its _missing buffers have come, in _buffers
+
     Args:
         limit_bytes: longest frame accepted; a longer one is a ProtocolError before anything is allocated.
     """
 
-    def __init__(self, limit_bytes: int = 1 << 40) -> None:
+    def __init__(self, limit_bytes: int = _LONGEST_FRAME_BYTES) -> None:
         self._limit = limit_bytes
-        self._scratch = bytearray(_SCRATCH_BYTES)
-        self._view = memoryview(self._scratch)
+        self._scratch = memoryview(b"")  # made when the first bytes are to come
         self._start = self._end = 0
-        self._own: bytearray | None = None  # a long frame that is being received
+        self._long: memoryview | None = None
         self._filled = 0
-        self._body: bytes | None = None  # a batch that waits for its buffers
-        self._buffers: list[bytearray] = []
+        self._body: bytes | None = None
+        self._buffers: list[pickle.PickleBuffer] = []
         self._missing = 0
 
     @property
     def is_between_batches(self) -> bool:
         """Whether everything received so far has been handed out."""
-        return self._own is None and self._body is None and self._start == self._end
+        return self._long is None and self._body is None and self._start == self._end
 
     def space(self) -> memoryview:
         """Where the next received bytes belong; never empty."""
-        if self._own is not None:
-            return memoryview(self._own)[self._filled :]
+        if self._long is not None:
+            return self._long[self._filled :]
         if self._start == self._end:
             self._start = self._end = 0
+            if not self._scratch:
+                self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
         elif self._end > _SCRATCH_BYTES // 2:
             left = self._end - self._start
-            self._view[:left] = bytes(self._view[self._start : self._end])
+            self._scratch[:left] = bytes(self._scratch[self._start : self._end])
             self._start, self._end = 0, left
-        return self._view[self._end :]
+        return self._scratch[self._end :]
 
     def received(self, count: int) -> list[Message]:
-        """The messages that became complete with ``count`` more bytes in ``space()``."""
+        """The messages that became complete with ``count`` more bytes in ``space()``.
+
+        Raises:
+            ProtocolError: these bytes are no messages; the reader is of no more use.
+        """
         messages: list[Message] = []
-        if self._own is None:
+        if self._long is None:
             self._end += count
         else:
             self._filled += count
-            if self._filled < len(self._own):
+            if self._filled < len(self._long):
                 return messages
-            frame, self._own = self._own, None
-            self._frame_is_whole(frame, messages)
+            frame, self._long = self._long, None
+            self._frame_is_whole(frame, messages, is_own=True)
         while self._next_frame(messages):
             pass
         return messages
 
     def _next_frame(self, messages: list[Message]) -> bool:
-        available = self._end - self._start
-        if available < _HEADER.size:
+        header_and_length = self._announced()
+        if header_and_length is None:
             return False
-        header = _HEADER.size
-        (length,) = _HEADER.unpack_from(self._scratch, self._start)
-        if length == -1:
-            header = _LONG_HEADER.size
-            if available < header:
-                return False
-            length = _LONG_HEADER.unpack_from(self._scratch, self._start)[1]
-        if not 0 <= length <= self._limit:
-            raise ProtocolError(f"a frame of {length} bytes was announced; {self._limit} are allowed")
-        if available - header >= length:
+        header, length = header_and_length
+        if self._end - self._start - header >= length:
             begin = self._start + header
             self._start = begin + length
-            self._frame_is_whole(self._view[begin : self._start], messages)
+            self._frame_is_whole(self._scratch[begin : self._start], messages, is_own=False)
             return True
         if length >= _OWN_BUFFER_BYTES:
             self._receive_apart(header, length)
         return False
 
+    def _announced(self) -> tuple[int, int] | None:
+        """Bytes of the next header and of the frame behind it; None while the header is not whole."""
+        available = self._end - self._start
+        if available < _HEADER.size:
+            return None
+        header = _HEADER.size
+        (length,) = _HEADER.unpack_from(self._scratch, self._start)
+        if length == -1:
+            header = _LONG_HEADER.size
+            if available < header:
+                return None
+            length = _LONG_HEADER.unpack_from(self._scratch, self._start)[1]
+        if not 0 <= length <= self._limit:
+            raise ProtocolError(f"a frame of {length} bytes was announced; {self._limit} are allowed")
+        return header, length
+
     def _receive_apart(self, header: int, length: int) -> None:
-        self._own = bytearray(length)
+        self._long = _new_memory(length)
         self._filled = self._end - self._start - header
-        self._own[: self._filled] = self._view[self._start + header : self._end]
+        self._long[: self._filled] = self._scratch[self._start + header : self._end]
         self._start = self._end = 0
 
-    def _frame_is_whole(self, frame: memoryview | bytearray, messages: list[Message]) -> None:
+    def _frame_is_whole(self, frame: memoryview, messages: list[Message], *, is_own: bool) -> None:
         if self._body is not None:
-            self._buffers.append(frame if isinstance(frame, bytearray) else bytearray(frame))
+            self._buffers.append(pickle.PickleBuffer(frame if is_own else bytearray(frame)))
             self._missing -= 1
-            if not self._missing:
-                body, self._body = self._body, None
-                buffers, self._buffers = self._buffers, []
-                messages += _load(body, buffers)
-            return
-        if not len(frame):
+        elif not frame:
             raise ProtocolError("an empty frame came where a batch of messages should begin")
-        self._missing = frame[0]
-        body_view = memoryview(frame)[1:]
-        if self._missing:
-            self._body = bytes(body_view)
         else:
-            messages += _load(body_view, ())
+            self._missing = frame[0]
+            if not self._missing:
+                messages += _load(frame[1:], ())
+                return
+            self._body = bytes(frame[1:])
+        if not self._missing:
+            body, self._body = self._body, None
+            buffers, self._buffers = self._buffers, []
+            messages += _load(body, buffers)
 
 
-def _load(body: bytes | memoryview, buffers: Sequence[bytearray]) -> list[Message]:
+def _new_memory(length: int) -> memoryview:
+    """Writable memory that costs nothing until it is written to, other than a bytearray, which is filled first."""
+    try:
+        return io.BytesIO(bytes(length)).getbuffer()
+    except (MemoryError, OverflowError) as error:
+        raise ProtocolError(f"a frame of {length} bytes was announced; there is no memory for it") from error
+
+
+def _load(body: Piece, buffers: Sequence[pickle.PickleBuffer]) -> list[Message]:
     try:
         batch = pickle.loads(body, buffers=buffers)
     except Exception as error:
         raise ProtocolError(f"a batch of messages cannot be read: {error!r}") from error
     if type(batch) is not list:
         raise ProtocolError(f"a {type(batch).__name__} came where a list of messages should be")
+    for message in batch:
+        if type(message) is not tuple or len(message) < 2:
+            raise ProtocolError(f"a {type(message).__name__} came where a message (kind, calculation, ...) should be")
     return batch
 
 
@@ -169,23 +214,24 @@ class Channel:
     """One end of a line. Not thread-safe: who shares an end among threads holds a lock.
 
     Args:
-        connection: an open connection; the channel owns it from now on.
+        line: an open connection or socket; the channel owns it from now on.
         blocking: on a slave, ``receive`` waits for a message and ``send`` until all is written;
             otherwise neither ever waits.
     """
 
-    def __init__(self, connection: Connection[Any, Any], *, blocking: bool = False) -> None:
-        self._connection = connection
-        self._fd = connection.fileno()
+    def __init__(self, line: Line, *, blocking: bool = False) -> None:
+        self._line = line
+        self._fd = line.fileno()
         self._blocking = blocking
         self._reader = BatchReader()
         self._batch: list[Message] = []
-        self._unwritten: deque[bytes | memoryview] = deque()
+        self._unwritten: deque[Piece] = deque()
         self._unwritten_bytes = 0
         _tune(self._fd)
         os.set_blocking(self._fd, blocking)
 
     def fileno(self) -> int:
+        """The descriptor; -1 when closed."""
         return self._fd
 
     @property
@@ -202,10 +248,10 @@ class Channel:
 
         Raises:
             OSError: the other end is gone.
+            EncodeError: a message cannot be pickled; the others go with the next flush.
         """
         if self._batch:
-            batch, self._batch = self._batch, []
-            pieces = frames_of(batch)
+            pieces = self._take_batch()
             if not self._unwritten and len(pieces) == 1:
                 return self._write_piece(pieces[0])
             self._unwritten += pieces
@@ -215,7 +261,15 @@ class Channel:
                 return False
         return True
 
-    def _write_piece(self, piece: bytes | memoryview) -> bool:
+    def _take_batch(self) -> list[Piece]:
+        batch, self._batch = self._batch, []
+        try:
+            return frames_of(batch)
+        except Exception as error:
+            self._batch = [message for message in batch if _can_be_pickled(message)]
+            raise EncodeError(f"a message cannot be sent: {error}") from error
+
+    def _write_piece(self, piece: Piece) -> bool:
         try:
             written = os.write(self._fd, piece)
         except BlockingIOError:
@@ -228,9 +282,8 @@ class Channel:
 
     def _write_some(self) -> bool:
         pieces = self._unwritten
-        head = [pieces[i] for i in range(min(len(pieces), _MOST_PIECES_A_WRITE))]
         try:
-            written = os.writev(self._fd, head)
+            written = os.writev(self._fd, list(islice(pieces, _MOST_PIECES_A_WRITE)))
         except BlockingIOError:
             return False
         self._unwritten_bytes -= written
@@ -241,7 +294,7 @@ class Channel:
         return True
 
     def send(self, *messages: Message) -> bool:
-        """Put messages and flush."""
+        """Put messages and flush; True when nothing is left."""
         self._batch += messages
         return self.flush()
 
@@ -266,20 +319,31 @@ class Channel:
                 return messages
 
     def close(self) -> None:
-        self._connection.close()
+        """Close the line; what was not written is dropped. May be called again."""
+        self._fd = -1  # its number may soon mean another file
+        self._line.close()
+        self._batch.clear()
         self._unwritten.clear()
         self._unwritten_bytes = 0
 
 
-def _tune(fd: int) -> None:
-    """No waiting for more bytes on TCP; room for large messages on any socket."""
+def _can_be_pickled(message: Message) -> bool:
     try:
-        line = socket.socket(fileno=os.dup(fd))
-    except OSError:
-        return  # a pipe
-    with line:
+        frames_of([message])
+    except Exception:  # noqa: BLE001  (pickling runs the object's own code, which may raise anything)
+        return False
+    return True
+
+
+def _tune(fd: int) -> None:
+    """No waiting for more bytes on TCP; room for large messages between processes of one host."""
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        return
+    with socket.socket(fileno=os.dup(fd)) as line:
         if line.family in (socket.AF_INET, socket.AF_INET6):
             # With Nagle's algorithm on, a round trip of 17-60 kB takes 89 ms instead of 0.06.
             line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return  # the system sizes the buffers of TCP better than we do
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-            line.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER_BYTES)
+            with contextlib.suppress(OSError):  # more than this system allows
+                line.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER_BYTES)

@@ -1,7 +1,8 @@
 """The messages between master and slave: plain tuples ``(kind, calculation, ...)``, one line each below.
 
 The calculation comes second everywhere (0 where a message belongs to none), so that whoever carries a
-message can route it without knowing more. A job's number is given out once and never again.
+message can route it without knowing more. A job's number is given out once and never again; the jobs of one
+calculation go to a slave in rising order, so it knows a job that it has not begun by its number.
 
 Each slave has two lines. The *job line* goes both ways: jobs down, everything up, so the order of what
 a slave sends is kept. The *control line* goes down only and is read by a thread of its own on the
@@ -18,16 +19,14 @@ from typing import Any, Final
 PROTOCOL_VERSION: Final = 1
 
 # down, on the job line
-SETUP: Final = (
-    1  # calculation, kind of work, code (payload, or path of a script), parameters or None, context
-)
+SETUP: Final = 1  # calculation, kind of work, code (payload, or path of a script), parameters or None, context
 CODE: Final = 2  # calculation, payload: a bundle of definitions that later payloads need
 JOB: Final = 3  # calculation, job, payload: list of values (function) or dict {id: value} (go)
 FORGET: Final = 4  # calculation: it is over
 STOP: Final = 5  # 0: end
 
 # down, on the control line
-RECALL: Final = 10  # calculation, job: hand it back if it has not begun
+RECALL: Final = 10  # calculation, job: hand it back if it has not begun; may overtake the job itself
 TELL: Final = 11  # calculation, sender, tag, payload of the values or None, definitions: a user's message
 PING: Final = 12  # calculation, who is meant, token: both ways
 TASKS: Final = 13  # calculation, {nickname: tid}: answer to ASK_TASKS
@@ -36,12 +35,10 @@ TASKS: Final = 13  # calculation, {nickname: tid}: answer to ASK_TASKS
 HELLO: Final = 20  # 0, protocol version, pid
 READY: Final = 21  # calculation
 SETUP_FAILED: Final = 22  # calculation, report
-PART: Final = (
-    23  # calculation, job, seconds, index of the first item, payload: list of results, {index: report}
-)
+PART: Final = 23  # calculation, job, seconds, index of the first item, payload: list of results, {index: report}
 DONE: Final = 24  # the same fields; the job is over with it
 FAILED: Final = 25  # calculation, job, seconds, report: the job as a whole
-RETURNED: Final = 26  # calculation, job: recalled and not begun
+RETURNED: Final = 26  # calculation, job: recalled; it was not begun and never will be
 SAY: Final = 27  # calculation, tid or nickname of who is meant, tag, payload or None: a user's message
 PONG: Final = 28  # calculation, token: both ways
 ASK_TASKS: Final = 29  # calculation
