@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import tracking
@@ -20,11 +21,16 @@ def call(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *words], env=ENVIRONMENT, capture_output=True, text=True, timeout=50, check=False)
 
 
-def begin(*words: str) -> subprocess.Popen[str]:
-    """Start ``tracking`` with these words."""
-    return subprocess.Popen(
+@contextmanager
+def begun(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """``tracking`` with these words, running; killed at the end if it still is."""
+    with subprocess.Popen(
         [*COMMAND, *words], env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    ) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
 
 
 def wait_until(condition: Callable[[], bool], limit_s: float = 30.0) -> None:

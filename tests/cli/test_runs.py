@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -10,11 +11,12 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.programs import COMMAND, ENVIRONMENT, begin, call, wait_until
+from tests.cli.programs import COMMAND, ENVIRONMENT, begun, call, wait_until
 from tracking.cli.commands import tracking
 
 WORK = '''
@@ -86,6 +88,7 @@ def test_a_function_is_run_over_a_file_and_its_results_are_written(here: Path) -
     assert results(here / "out.json") == SQUARES
     assert list(results(here / "out.json")) == sorted(SQUARES)
     assert "6 of 6 items done" in done.stderr
+    assert "slave        given  done  items  total time  mean time" in done.stderr
 
 
 def test_quiet_is_quiet(here: Path) -> None:
@@ -136,12 +139,15 @@ def computed(here: Path) -> list[int]:
     return sorted(map(int, runs.read_text().split())) if runs.exists() else []
 
 
-def begin_and_wait_until_it_hangs(here: Path, *words: str) -> subprocess.Popen[str]:
-    """Start the calculation of which 3 items are done at once and 3 wait for a file, until just these run."""
-    hosts = ["--hosts", "localhost*2", "--chunk-size", "1", "--no-redistribute"]
-    program = begin("run", "work:wait_for_go", "numbers.json", "-o", "out.json", *hosts, *words)
-    wait_until(lambda: computed(here)[:5] == [0, 1, 2, 3, 4])
-    return program
+@contextlib.contextmanager
+def hanging(here: Path, *words: str, n_begun: int = 5) -> Iterator[subprocess.Popen[str]]:
+    """The calculation of which 3 items are done at once and 3 wait for a file, when nothing more is begun."""
+    with begun("run", "work:wait_for_go", "numbers.json", "-o", "out.json", "--no-redistribute", *words) as program:
+        wait_until(lambda: len(computed(here)) == n_begun)
+        yield program
+
+
+TWO_SLAVES = ["--hosts", "localhost*2", "--chunk-size", "1"]
 
 
 def n_finished(run_file: str) -> int:
@@ -150,13 +156,12 @@ def n_finished(run_file: str) -> int:
 
 
 def test_a_killed_calculation_is_resumed_and_nothing_recorded_is_computed_again(here: Path) -> None:
-    program = begin_and_wait_until_it_hangs(here, "--run-file", "squares.run")
-    wait_until(lambda: n_finished("squares.run") == 3)
-    told = call("status", "squares.run").stdout
-    assert "squares.run: running" in told
-    assert "3 of 6 items done" in told
-    program.kill()
-    program.communicate()
+    with hanging(here, *TWO_SLAVES, "--run-file", "squares.run") as program:
+        wait_until(lambda: n_finished("squares.run") == 3)
+        told = call("status", "squares.run").stdout
+        assert "squares.run: running" in told
+        assert "3 of 6 items done" in told
+        program.kill()
     (here / "go").touch()
     assert "tracking resume squares.run" in call("status", "squares.run").stdout
     done = call("resume", "squares.run")
@@ -165,11 +170,17 @@ def test_a_killed_calculation_is_resumed_and_nothing_recorded_is_computed_again(
     assert computed(here).count(0) == computed(here).count(1) == computed(here).count(2) == 1
 
 
+def test_what_was_done_in_a_job_is_recorded_though_one_of_its_items_hangs(here: Path) -> None:
+    words = ["--hosts", "localhost", "--chunk-size", "6", "--run-file", "squares.run"]
+    with hanging(here, *words, n_begun=4):
+        wait_until(lambda: n_finished("squares.run") == 3)
+
+
 def test_ctrl_c_says_how_to_go_on_and_that_command_does(here: Path) -> None:
-    program = begin_and_wait_until_it_hangs(here, "--run-file", "squares.run")
-    wait_until(lambda: n_finished("squares.run") == 3)
-    program.send_signal(signal.SIGINT)
-    _, told = program.communicate(timeout=20)
+    with hanging(here, *TWO_SLAVES, "--run-file", "squares.run") as program:
+        wait_until(lambda: n_finished("squares.run") == 3)
+        program.send_signal(signal.SIGINT)
+        _, told = program.communicate(timeout=20)
     assert program.returncode == 130
     assert "3 of 6 items are done; go on with: tracking resume squares.run" in told
     assert "Traceback" not in told
@@ -179,9 +190,9 @@ def test_ctrl_c_says_how_to_go_on_and_that_command_does(here: Path) -> None:
 
 
 def test_ctrl_c_without_a_run_file_saves_what_was_done(here: Path) -> None:
-    program = begin_and_wait_until_it_hangs(here)
-    program.send_signal(signal.SIGINT)
-    _, told = program.communicate(timeout=20)
+    with hanging(here, *TWO_SLAVES) as program:
+        program.send_signal(signal.SIGINT)
+        _, told = program.communicate(timeout=20)
     assert program.returncode == 130
     assert "items are done and saved; go on with: tracking restart out.json.rst -o out.json" in told
     (here / "go").touch()
