@@ -29,6 +29,7 @@ from tracking.report import (
     progress_text,
     speed_text,
     table,
+    whole_seconds,
 )
 
 
@@ -71,10 +72,10 @@ class Closed(io.StringIO):
         (0.0, "0 us"),
         (0.0000213, "21 us"),
         (0.00099949, "999 us"),
-        (0.0009999, "1 ms"),
+        (0.0009999, "1.00 ms"),
         (0.0213, "21.3 ms"),
         (0.99949, "999 ms"),
-        (0.9999, "1 s"),
+        (0.9999, "1.00 s"),
         (4.25, "4.25 s"),
         (59.94, "59.9 s"),
         (59.96, "1:00 min"),
@@ -109,29 +110,41 @@ def test_hundred_per_cent_is_said_only_when_every_item_is_over() -> None:
 
 
 def test_only_counts_that_are_not_zero_are_told() -> None:
-    assert counts_text(snapshot()) == "50 of 200 items done"
+    assert counts_text(snapshot()) == "50 of 200 items done in 10 s"
     told = counts_text(snapshot(n_failed=3, n_active=8, n_restored=40))
-    assert told == "50 of 200 items done, 3 failed, 8 active, 40 restored"
+    assert told == "50 of 200 items done in 10 s, 3 failed, 8 active, 40 restored"
 
 
 def test_the_time_left_follows_from_the_rate_and_what_is_left() -> None:
     now = snapshot(n_finished=50, n_failed=10)
     assert speed_text(now, 0.0) == ""
     assert speed_text(now, 2.0) == "2 items/s, 1:10 min left"
-    assert speed_text(now, 14000.0) == "14000 items/s, 10 ms left"
+    assert speed_text(now, 14000.0) == "14000 items/s, 1 s left"
     assert speed_text(now, 0.001) == "3.6 items/h, 1 d 14 h left"
 
 
 def test_a_line_of_progress_tells_all_in_one_line() -> None:
     text = progress_text(snapshot(n_failed=3, n_active=8, note="node3 is left out"), 14.7)
     assert text == (
-        "50 of 200 items done, 3 failed, 8 active, 26%, 14.7 items/s, 10 s left, node3 is left out"
+        "50 of 200 items done in 10 s, 3 failed, 8 active, 26%, 14.7 items/s, 10 s left, node3 is left out"
     )
 
 
 def test_the_end_is_told_with_the_time_it_took() -> None:
     over = snapshot(n_finished=198, n_failed=2, elapsed_s=42.13)
     assert end_text(over) == "198 of 200 items done in 42.1 s, 2 failed"
+
+
+def test_an_end_that_came_too_early_is_told_as_such() -> None:
+    stopped = snapshot(n_active=8, n_failed=1, elapsed_s=42.13)
+    assert end_text(stopped) == "stopped after 42.1 s: 50 of 200 items done, 1 failed"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0, "1 s"), (2.4, "2 s"), (59.4, "59 s"), (59.6, "1:00 min"), (3600.0, "1:00:00 h")]
+)
+def test_a_time_that_changes_while_one_looks_is_told_in_whole_seconds(seconds: float, text: str) -> None:
+    assert whole_seconds(seconds) == text
 
 
 def test_the_table_is_aligned_and_sums_up() -> None:
@@ -155,7 +168,7 @@ def test_the_table_of_one_slave_has_no_sum_and_that_of_none_only_its_head() -> N
 def test_a_table_of_very_many_slaves_has_a_line_per_host() -> None:
     rows = table(cluster(3, MAX_REPORT_LINES)).splitlines()
     assert len(rows) == 1 + 3 + 1
-    assert rows[1].split() == ["node0", "(32", "slaves)", "96", "64", "320", "2:08", "min", "2", "s"]
+    assert rows[1].split() == ["node0", "(32", "slaves)", "96", "64", "320", "2:08", "min", "2.00", "s"]
 
 
 def test_folding_keeps_a_single_slave_as_it_is_and_sums_the_others() -> None:
@@ -196,7 +209,7 @@ def test_the_report_on_a_terminal_has_the_same_cells(monkeypatch: pytest.MonkeyP
     lines = (HostLine("[red]n1[/red]", "n1", 2, 2, 2, 5.0),)
     print_report(snapshot(lines=lines), stream)
     rows = [row.split() for row in stream.getvalue().splitlines()]
-    assert rows[-1] == ["[red]n1[/red]", "2", "2", "2", "5", "s", "2.5", "s"]
+    assert rows[-1] == ["[red]n1[/red]", "2", "2", "2", "5.00", "s", "2.50", "s"]
 
 
 def test_a_report_to_a_closed_stream_is_no_error() -> None:

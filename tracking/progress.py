@@ -203,7 +203,7 @@ class _Drawn(_Shown):
         self._show(_picture(snapshot, self._rate.measure(snapshot), lines))
 
     def _draw_end(self, snapshot: Snapshot) -> None:
-        # Only the bar: the table of slaves is the report's, which follows.
+        # Only how it ended: the table of slaves is the report's, which follows.
         if self._has_drawn:
             self._show(_end_picture(snapshot))
 
@@ -330,22 +330,22 @@ def _picture(snapshot: Snapshot, rate: float, lines: Sequence[HostLine]) -> Rend
     from rich.console import Group
     from rich.text import Text
 
-    note = [Text(snapshot.note)] if snapshot.note else []
-    return Group(
-        _line(counts_text(snapshot)), _bar(snapshot, speed_text(snapshot, rate)), *note, live_table(lines)
-    )
+    note = [Text(snapshot.note, "yellow")] if snapshot.note else []
+    bar = _bar(snapshot, speed_text(snapshot, rate))
+    return Group(_line(counts_text(snapshot)), bar, *note, live_table(lines))
 
 
 def _end_picture(snapshot: Snapshot) -> RenderableType:
-    from rich.console import Group
-
-    return Group(_line(end_text(snapshot)), _bar(snapshot, ""))
+    return _line(end_text(snapshot), "bold green" if snapshot.is_over else "bold yellow")
 
 
-def _line(text: str) -> Text:
+def _line(text: str, done_style: str = "bold") -> Text:
     from rich.text import Text
 
-    return Text(text, no_wrap=True, overflow="crop")
+    line = Text(text, no_wrap=True, overflow="crop")
+    line.highlight_regex(r"^(stopped|\d+ of \d+ items done)", done_style)
+    line.highlight_regex(r"\b\d+ failed\b", "bold red")
+    return line
 
 
 def _bar(snapshot: Snapshot, text: str) -> RenderableType:
@@ -357,7 +357,8 @@ def _bar(snapshot: Snapshot, text: str) -> RenderableType:
     row.add_column(ratio=1)
     row.add_column(no_wrap=True)
     row.add_column(no_wrap=True)
-    bar = ProgressBar(total=max(snapshot.n_items, 1), completed=snapshot.n_over if snapshot.n_items else 1)
+    total, completed = (snapshot.n_items, snapshot.n_over) if snapshot.n_items else (1, 1)
+    bar = ProgressBar(total=total, completed=completed, complete_style="green", finished_style="green")
     row.add_row(bar, f"{snapshot.percent}%", text)
     return Constrain(row, DISPLAY_WIDTH)
 

@@ -65,6 +65,11 @@ class Snapshot:
         return self.n_finished + self.n_failed
 
     @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to do; if not at the end, it was stopped."""
+        return self.n_over >= self.n_items
+
+    @property
     def percent(self) -> int:
         """Per cent of the items that are over, rounded down: 100 only when all are."""
         return 100 * self.n_over // self.n_items if self.n_items else 100
@@ -78,20 +83,24 @@ def progress_text(snapshot: Snapshot, rate: float) -> str:
 
 def end_text(snapshot: Snapshot) -> str:
     """How it ended, in one line."""
-    done, *counts = _counts(snapshot)
-    parts = [f"{done} in {duration(snapshot.elapsed_s)}", *counts, snapshot.note]
-    return ", ".join(filter(None, parts))
+    took = duration(snapshot.elapsed_s)
+    counts = {"failed": snapshot.n_failed, "restored": snapshot.n_restored}
+    text = f"{_done(snapshot)} in {took}" if snapshot.is_over else f"stopped after {took}: {_done(snapshot)}"
+    return ", ".join(filter(None, [text, *_told(counts), snapshot.note]))
 
 
 def counts_text(snapshot: Snapshot) -> str:
-    """How many items there are, and how many of them are what."""
-    return ", ".join(_counts(snapshot))
-
-
-def _counts(snapshot: Snapshot) -> list[str]:
+    """How many items there are, how many of them are what, and since when it runs."""
     counts = {"failed": snapshot.n_failed, "active": snapshot.n_active, "restored": snapshot.n_restored}
-    done = f"{snapshot.n_finished} of {snapshot.n_items} items done"
-    return [done, *(f"{count} {name}" for name, count in counts.items() if count)]
+    return ", ".join([f"{_done(snapshot)} in {whole_seconds(snapshot.elapsed_s)}", *_told(counts)])
+
+
+def _done(snapshot: Snapshot) -> str:
+    return f"{snapshot.n_finished} of {snapshot.n_items} items done"
+
+
+def _told(counts: Mapping[str, int]) -> list[str]:
+    return [f"{count} {name}" for name, count in counts.items() if count]
 
 
 def speed_text(snapshot: Snapshot, rate: float) -> str:
@@ -100,7 +109,7 @@ def speed_text(snapshot: Snapshot, rate: float) -> str:
         return ""
     left_s = (snapshot.n_items - snapshot.n_over) / rate
     speed = f"{rate:.3g} items/s" if 0.01 <= rate < 999.5 else _extreme(rate)
-    return f"{speed}, {duration(left_s)} left"
+    return f"{speed}, {whole_seconds(left_s)} left"
 
 
 def _extreme(rate: float) -> str:
@@ -108,12 +117,23 @@ def _extreme(rate: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time span as people write it: '213 ms', '4.2 s', '3:05 min', '1:02:03 h', '2 d 3 h'."""
+    """A time span as people write it: '213 ms', '4.20 s', '3:05 min', '1:02:03 h', '2 d 3 h'."""
     if seconds < 0.9995:
-        return f"{seconds * 1e3:.3g} ms" if seconds >= 0.0009995 else f"{seconds * 1e6:.0f} us"
-    if seconds < 59.95:
-        return f"{seconds:.3g} s"
-    whole = round(seconds)
+        return f"{_three_digits(seconds * 1e3)} ms" if seconds >= 0.0009995 else f"{seconds * 1e6:.0f} us"
+    return f"{_three_digits(seconds)} s" if seconds < 59.95 else _minutes(round(seconds))
+
+
+def whole_seconds(seconds: float) -> str:
+    """A time span that changes while one looks at it: '1 s', '42 s', '3:05 min'; never less than a second."""
+    whole = max(1, round(seconds))
+    return f"{whole} s" if whole < 60 else _minutes(whole)
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:#.3g}".rstrip(".")
+
+
+def _minutes(whole: int) -> str:
     hours, minutes = whole // 3600, whole // 60 % 60
     if whole < 3600:
         return f"{minutes}:{whole % 60:02} min"
@@ -171,49 +191,52 @@ def table(lines: Sequence[HostLine]) -> str:
 
 def rich_table(lines: Sequence[HostLine]) -> Table:
     """The same table for a terminal."""
-    from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    drawn.add_column(HEAD[0])
-    for name in HEAD[1:]:
-        drawn.add_column(name, justify="right", no_wrap=True)
+    drawn = _empty_table()
     for name, *numbers in _rows(lines):
         drawn.add_row(Text(name), *numbers)
+    if len(lines) > 1:
+        drawn.rows[-1].style = "bold"
     return drawn
 
 
 def live_table(lines: Sequence[HostLine]) -> Table:
-    """Who is doing what, for a terminal, while it runs."""
-    from rich.table import Table
+    """Who is doing what, for a terminal, while it runs: the same columns and what the slave is doing now."""
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("slave", no_wrap=True, overflow="crop")
-    for name in ("given", "done", "mean time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", style="dim", no_wrap=True, overflow="crop")
+    drawn = _empty_table()
+    drawn.add_column("", no_wrap=True, overflow="crop")
     for line in lines:
-        mean = "" if line.mean_s is None else duration(line.mean_s)
-        table.add_row(Text(line.nickname), str(line.given), str(line.done), mean, Text(line.state))
-    return table
+        name, *numbers = _row(line)
+        drawn.add_row(Text(name), *numbers, Text(line.state, _STATE_STYLES.get(line.state, "dim")))
+    return drawn
+
+
+_STATE_STYLES = {"working": "green", "gone": "red"}
+
+
+def _empty_table() -> Table:
+    from rich.table import Table
+
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    drawn.add_column(HEAD[0], no_wrap=True, overflow="crop")
+    for name in HEAD[1:]:
+        drawn.add_column(name, justify="right", no_wrap=True)
+    return drawn
 
 
 def _rows(lines: Sequence[HostLine]) -> list[tuple[str, ...]]:
     shown = list(lines) if len(lines) <= MAX_REPORT_LINES else fold_by_host(lines)
     if len(lines) > 1:
         shown.append(sum_lines(lines, "all"))
-    return [
-        (
-            line.nickname,
-            str(line.given),
-            str(line.done),
-            str(line.items),
-            duration(line.seconds) if line.done else "",
-            duration(line.mean_s) if line.mean_s is not None else "",
-        )
-        for line in shown
-    ]
+    return [_row(line) for line in shown]
+
+
+def _row(line: HostLine) -> tuple[str, ...]:
+    total = duration(line.seconds) if line.done else ""
+    mean = duration(line.mean_s) if line.mean_s is not None else ""
+    return line.nickname, str(line.given), str(line.done), str(line.items), total, mean
 
 
 def print_report(snapshot: Snapshot, stream: TextIO) -> None:

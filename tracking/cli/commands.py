@@ -253,10 +253,10 @@ def status(run_file: str, as_json: bool, trust: bool) -> None:
 
 
 def _status_text(run_file: str, summary: RunSummary, now: float) -> str:
-    from tracking.report import HostLine, duration, table
+    from tracking.report import HostLine, table, whole_seconds
 
     began = datetime.fromtimestamp(summary.started_at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    written = duration(max(1.0, round(now - summary.updated_at)))
+    written = whole_seconds(now - summary.updated_at)
     lines = [
         HostLine(host.nickname, host.host, host.jobs, host.jobs, host.items, host.seconds) for host in summary.hosts
     ]
