@@ -76,9 +76,7 @@ class Answers:
         ]
         return [position for position, _ in good], {self._ids[position]: result for position, result in good}
 
-    def note(
-        self, positions: Sequence[int], slave: SlaveInfo, report: m.Report, last_lines: str = ""
-    ) -> None:
+    def note(self, positions: Sequence[int], slave: SlaveInfo, report: m.Report, last_lines: str = "") -> None:
         """Something happened to all of these items."""
         trouble = Trouble(slave, report, last_lines)
         for position in positions:
@@ -117,6 +115,17 @@ _KINDS: dict[tuple[Cause, str], type[ItemError]] = {
     (Cause.TIMEOUT, m.REPORT_DIED): ItemTimeout,
     (Cause.UNSENDABLE, m.REPORT_RESULT): ItemResultError,
 }
+
+
+def death_report(how: str, *, on_purpose: bool) -> m.Report:
+    """What is said of an item whose slave has ended."""
+    words = "took too long: its slave was ended" if on_purpose else f"its slave was {how}"
+    return m.REPORT_DIED, words, "", None
+
+
+def unreadable_report(error: Exception) -> m.Report:
+    """What is said of an item whose result came, but cannot be made here."""
+    return m.REPORT_RESULT, f"its result cannot be read here: {type(error).__name__}: {error}", "", None
 
 
 def _decoded(payload: codec.Payload | None) -> BaseException | None:

@@ -9,7 +9,7 @@
                         Record (run file) --> result, iterators
 
 All of it runs in the thread of the master, under no lock but, for the moment of a decision, that of the status.
-Other threads only set ``_interruption`` or wake the desk.
+Other threads only wake the desk, or leave there what they want done.
 Stop order: the loop ends (finished, failed or interrupted) -> the crew is left -> slaves end -> the run file is
 closed -> ``JobMaster`` tells those who wait.
 """
@@ -27,9 +27,11 @@ from tracking.core import events as e
 from tracking.core.policy import Policy
 from tracking.core.scheduler import Scheduler
 from tracking.errors import Interrupted, NoSlavesError
-from tracking.master.answers import Answers, SentJob
-from tracking.master.desk import Came, CrewGone, Desk, Note, SlaveGone, SlaveUp
+from tracking.master.answers import Answers, SentJob, death_report, unreadable_report
+from tracking.master.desk import Asked, Came, CrewGone, Desk, Note, SlaveGone, SlaveUp
+from tracking.master.display import Display
 from tracking.master.record import Record
+from tracking.master.roster import Roster
 from tracking.master.sending import Sender, Unsendable, Worker
 from tracking.pool.crew import Crew, SlaveInfo
 from tracking.wire import codec
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from tracking.master.status import Status
 
 _LONGEST_SLEEP_S = 1.0
+_LONGEST_END_S = 5.0
 _MESSAGES_A_TURN = 100  # a flood of users' messages must not hold up jobs
 
 
@@ -55,6 +58,7 @@ class Calculation:
         worker: what to do.
         record: takes the results.
         crew: the slaves.
+        display: what people see.
     """
 
     def __init__(
@@ -66,24 +70,26 @@ class Calculation:
         worker: Worker,
         record: Record,
         crew: Crew,
+        display: Display,
     ) -> None:
         self._master = master
         self._number = number
         self._status = status
         self._takes_dict = worker.kind != m.FUNCTION
         self._record = record
+        self._display = display
         self.crew = crew
         self.desk = Desk(number, crew)
         self.sender = Sender(number, worker, crew)
         self.scheduler = Scheduler(status._tr_items, policy)
         self._answers = Answers(status._tr_ids)
-        self._setup_failures: dict[int, m.Report] = {}
+        self._roster = Roster(crew)
         self._to_send: c.SendJob | None = None
         self._put_back: deque[Note] = deque()
-        self._asked: deque[e.Event] = deque()  # by the user, from any thread
+        self._events: deque[e.Event] = deque()  # that the scheduler has not seen yet
+        self._is_deciding = False
         self._disabled: frozenset[str] = frozenset()
         self._is_finished = False
-        self._interruption = ""
 
     # ---- the loop
 
@@ -96,23 +102,31 @@ class Calculation:
             whatever a hook raises.
         """
         self.crew.attach(self.desk)
+        for host, factor in list(self._master.slow_hosts.items()):
+            self._decide(e.HostSlowed(host, factor))
         self._decide(e.Ticked())
         while not self._is_finished:
+            if self._master._tr_interruption:
+                raise Interrupted(self._master._tr_interruption)
             self._look_around()
             n_taken = self._take(self._sleep_s())
             self.crew.flush()
             if not n_taken or self._record.is_due(time.monotonic()):
                 self._tell_results()
-            if self._interruption:
-                raise Interrupted(self._interruption)
         self._tell_results()
 
     def _take(self, timeout_s: float) -> int:
-        count = 0
+        count = self.desk.take(0.0 if self._put_back else timeout_s, self._take_in_turn)
         while self._put_back:
             self._take_note(self._put_back.popleft())
             count += 1
-        return count + self.desk.take(0.0 if count else timeout_s, self._take_note)
+        return count
+
+    def _take_in_turn(self, note: Note) -> None:
+        if self._put_back:
+            self._put_back.append(note)  # those came first
+        else:
+            self._take_note(note)
 
     def _sleep_s(self) -> float:
         if self._record.has_untold:
@@ -121,52 +135,37 @@ class Calculation:
             return 0.0
         now = time.monotonic()
         wakeup = self.scheduler.next_wakeup()
-        sleep_s = min(_LONGEST_SLEEP_S, self._master._tr_next_display_s(now))
+        sleep_s = min(_LONGEST_SLEEP_S, self._display.interval_s)
         return sleep_s if wakeup is None else max(0.0, min(sleep_s, wakeup - now))
 
     def _look_around(self) -> None:
         master = self._master
         if master._tr_has_messages:
             master._tr_handle_messages(_MESSAGES_A_TURN)
-        if len(master.disabled_hosts) != len(self._disabled) or self._disabled.symmetric_difference(
-            master.disabled_hosts
-        ):
-            self._disabled_hosts_changed(frozenset(master.disabled_hosts))
-        while self._asked:
-            self._decide(self._asked.popleft())
         now = time.monotonic()
         wakeup = self.scheduler.next_wakeup()
-        if wakeup is not None and wakeup <= now:
+        if (wakeup is not None and wakeup <= now) or self._disabled.symmetric_difference(master.disabled_hosts):
             self._decide(e.Ticked())
-        master._tr_display(now)
+        if not self.scheduler.usable_slaves and not self._answers.jobs:
+            self._roster.demand_hope()
+        self._display.update(now)
 
     def ask(self, event: e.Event) -> None:
         """Have an event handled that the user caused; from any thread."""
-        self._asked.append(event)
-        self.desk.wake()
-
-    def _disabled_hosts_changed(self, disabled: frozenset[str]) -> None:
-        for host in disabled - self._disabled:
-            self._decide(e.HostDisabled(host))
-        for host in self._disabled - disabled:
-            self._decide(e.HostEnabled(host))
-        self._disabled = disabled
+        self.desk.ask(lambda: self._decide(event))
 
     def _tell_results(self) -> None:
         """Commit; only then iterators may have what was recorded."""
         if self._record.has_untold:
             self._master._tr_tell(self._record.commit(time.monotonic()))
 
-    def interrupt(self, why: str) -> None:
-        """End the calculation soon; from any thread."""
-        self._interruption = why
-        self.desk.wake()
-
     def pump_until(self, event: threading.Event, timeout_s: float) -> bool:
         """From inside a hook that waits for an answer: let answers come in; all else waits for its turn."""
         self.crew.flush()
         end = time.monotonic() + timeout_s
         while not event.is_set() and (left_s := end - time.monotonic()) > 0:
+            if self._master._tr_interruption:
+                break
             self.desk.take(left_s, self._take_answer)
         return event.is_set()
 
@@ -176,10 +175,34 @@ class Calculation:
         else:
             self._put_back.append(note)
 
-    def leave_crew(self) -> None:
-        """Nothing of this calculation goes out or comes in any more."""
+    def leave_crew(self, *, keep_slaves: bool) -> None:
+        """Nothing of this calculation goes out or comes in any more, and no slave works for it; bounded.
+
+        Args:
+            keep_slaves: they go on working for others; only those that are busy with our jobs are replaced.
+        """
+        if keep_slaves:
+            self._end_jobs()
         self.crew.detach(self.desk)
         self.sender.close()
+        if not keep_slaves:
+            self.crew.close()
+
+    def _end_jobs(self) -> None:
+        for job, sent in self._answers.jobs.items():
+            self.crew.cancel(sent.slave.tid, (self._number, job))
+        end = time.monotonic() + _LONGEST_END_S
+        while self._answers.jobs and (left_s := end - time.monotonic()) > 0:
+            self.desk.take(left_s, self._forget_job)
+
+    def _forget_job(self, note: Note) -> None:
+        if isinstance(note, SlaveGone):
+            for _, job in note.jobs:
+                self._answers.jobs.pop(job, None)
+        elif isinstance(note, Came) and note.message[0] in m.ENDS_JOB:
+            self._answers.jobs.pop(note.message[2], None)
+        elif isinstance(note, CrewGone):
+            self._answers.jobs.clear()
 
     def close(self, state: str) -> None:
         """Close the run file in this state."""
@@ -195,6 +218,8 @@ class Calculation:
             self._set_up(note.slave)
         elif isinstance(note, SlaveGone):
             self._slave_gone(note)
+        elif isinstance(note, Asked):
+            note.action()
         elif isinstance(note, CrewGone):
             raise NoSlavesError(f"no slave is left to do the work: {note.why}")
 
@@ -211,7 +236,7 @@ class Calculation:
             self._answers.jobs.pop(message[2], None)
             self._decide(e.JobReturned(message[2], tid))
         elif kind == m.SETUP_FAILED:
-            self._setup_failed(tid, message[2])
+            self._roster.setup_failed(tid, message[2])
         elif kind == m.SAY:
             self._pass_on(tid, *message[2:])
         elif kind == m.PONG:
@@ -223,7 +248,7 @@ class Calculation:
 
     def _pass_on(self, sender: int, target: int, tag: Hashable, payload: codec.Payload | None) -> None:
         if target != self._number:
-            self.crew.tell(target, (m.TELL, self._number, sender, tag, payload, None))
+            self.sender.pass_on(target, (m.TELL, self._number, sender, tag, payload, None))
             return
         values: Any = None if payload is None else codec.decode(payload)
         self._master._tr_message_arrived(sender, tag, values)
@@ -241,14 +266,14 @@ class Calculation:
     def _slave_ready(self, tid: int) -> None:
         slave = self.crew.info(tid)
         if slave is not None:
+            self.sender.slave_is_ready(tid)
             self._master.initializationDone(tid)
             self._decide(e.SlaveReady(tid, slave.host, slave.nickname))
 
-    def _setup_failed(self, tid: int, report: m.Report) -> None:
-        self._setup_failures[tid] = report
-        if all(slave.tid in self._setup_failures for slave in self.crew.slaves()):
-            _, text, traceback, _ = report
-            raise NoSlavesError(f"no slave could be initialized: {text}\n{traceback}".rstrip())
+    def _retire_if_refused(self, tid: int) -> None:
+        if not self._master.is_valid_slave(tid):
+            self._roster.refuse(tid)
+            self._decide(e.SlaveRetired(tid))
 
     def _slave_gone(self, gone: SlaveGone) -> None:
         tid = gone.slave.tid
@@ -257,11 +282,16 @@ class Calculation:
         own_jobs = [job for calculation, job in gone.jobs if calculation == self._number]
         is_ours = bool(gone.jobs) and gone.jobs[0][0] == self._number
         for job in own_jobs:
-            self._answers.note(self.scheduler.wanted(job), gone.slave, _death_report(gone), gone.last_lines)
+            self._answers.note(
+                self.scheduler.wanted(job),
+                gone.slave,
+                death_report(gone.how, on_purpose=gone.on_purpose),
+                gone.last_lines,
+            )
         if self.scheduler.has_slave(tid):
             running = own_jobs[0] if is_ours else None
-            # A slave that another calculation's job has killed is no fault of our items.
-            on_purpose = gone.on_purpose or (bool(gone.jobs) and not is_ours)
+            # A slave that died idle, or from another calculation's job, is no fault of our items.
+            on_purpose = gone.on_purpose or not is_ours
             self._decide(e.SlaveLost(tid, gone.how, running, on_purpose))
         for job in own_jobs:
             self._answers.jobs.pop(job, None)
@@ -280,49 +310,64 @@ class Calculation:
             try:
                 results: Any = codec.decode(payload)
             except Exception as error:  # noqa: BLE001  (a result's own class may raise anything)
-                self._job_failed(tid, number, seconds, _unreadable_report(error))
+                self._job_failed(tid, number, seconds, unreadable_report(error))
                 return
             finished, by_id = self._answers.accept(job, wanted, first, results, reports)
             self._keep(tid, job.slave, finished, by_id, seconds)
         if kind == m.PART:
             self._decide(e.JobProgressed(number, tid, finished, seconds))
             return
-        if not self._master.is_valid_slave(tid):
-            self._decide(e.SlaveRetired(tid))
+        self._retire_if_refused(tid)
         del self._answers.jobs[number]
         self._decide(e.JobDone(number, tid, job.seconds, job.failed, payload.size + self.sender.mean_bytes))
 
-    def _keep(
-        self, tid: int, slave: SlaveInfo, finished: Any, results: dict[Hashable, Any], seconds: float
-    ) -> None:
+    def _keep(self, tid: int, slave: SlaveInfo, finished: Any, results: dict[Hashable, Any], seconds: float) -> None:
         master = self._master
         master.job_done(tid, results)
         self._answers.settle(finished)
         self._record.add(results, slave, seconds)
         master.result.update(results)
 
-    def _job_failed(
-        self, tid: int, number: int, seconds: float, report: m.Report, *, final: bool = False
-    ) -> None:
+    def _job_failed(self, tid: int, number: int, seconds: float, report: m.Report, *, final: bool = False) -> None:
         job = self._answers.jobs.pop(number, None)
         if job is not None:
             self._answers.note(self.scheduler.wanted(number), job.slave, report)
-            if not self._master.is_valid_slave(tid):
-                self._decide(e.SlaveRetired(tid))
+            self._retire_if_refused(tid)
             self._decide(e.JobFailed(number, tid, seconds, final))
 
     # ---- decisions
 
     def _decide(self, event: e.Event) -> None:
-        with self._status.lock:
-            commands = self.scheduler.handle(event, time.monotonic())
-        for command in commands:
-            self._perform(command)
+        """Have the scheduler decide, and do what it says; in a call from within that, when it has been done."""
+        self._notice_disabled_hosts()
+        self._events.append(event)
+        if self._is_deciding:
+            return
+        self._is_deciding = True
+        try:
+            while self._events:
+                with self._status.lock:
+                    commands = self.scheduler.handle(self._events.popleft(), time.monotonic())
+                for command in commands:
+                    self._perform(command)
+        finally:
+            self._is_deciding = False
+
+    def _notice_disabled_hosts(self) -> None:
+        disabled = self._master.disabled_hosts
+        if not disabled and not self._disabled:
+            return
+        now, before = frozenset(disabled), self._disabled
+        self._disabled = now
+        self._events += [e.HostDisabled(host) for host in now - before]
+        self._events += [e.HostEnabled(host) for host in before - now]
 
     def _perform(self, command: c.Command) -> None:
         if isinstance(command, c.SendJob):
             self._to_send = command
             self._master.start_job(command.slave)
+            if self._to_send is command:
+                raise TypeError("start_job was overridden and does not call start_job of the class it derives from")
         elif isinstance(command, c.GiveUp):
             self._give_up(command)
         elif isinstance(command, c.RecallJob):
@@ -361,14 +406,5 @@ class Calculation:
 
     def _give_up(self, command: c.GiveUp) -> None:
         error = self._answers.error(command)
-        self._master.errors[error.id] = error
+        self._master._tr_errors[error.id] = error
         self._record.add_error(error)
-
-
-def _death_report(gone: SlaveGone) -> m.Report:
-    words = "took too long: its slave was ended" if gone.on_purpose else f"its slave was {gone.how}"
-    return m.REPORT_DIED, words, "", None
-
-
-def _unreadable_report(error: Exception) -> m.Report:
-    return m.REPORT_RESULT, f"its result cannot be read here: {type(error).__name__}: {error}", "", None

@@ -10,6 +10,11 @@ from typing import Any
 
 from tracking.core.policy import ChunkSize
 from tracking.errors import InputError
+from tracking.master.options import DEFAULT_NICENESS
+from tracking.pool import SlavePool
+from tracking.pool.arguments import checked_hosts
+from tracking.pool.crew import names_for
+from tracking.slave.job_slave import JobSlave
 
 
 def checked_data(data: object) -> Any:
@@ -19,13 +24,20 @@ def checked_data(data: object) -> Any:
     return data
 
 
+def checked_result(result: object) -> Mapping[Any, Any]:
+    """The results that are there already; None: there are none."""
+    if result is None:
+        return {}
+    if not isinstance(result, Mapping):
+        raise InputError(f"result must be a dict {{id: result}}, not a {type(result).__name__}")
+    return result
+
+
 def checked_chunk_size(chunk_size: object) -> ChunkSize:
     if isinstance(chunk_size, str):
         if chunk_size == "auto":
             return "auto"
-        raise InputError(
-            f"chunk_size must be a whole number of items, at least 1, or 'auto'; not {chunk_size!r}"
-        )
+        raise InputError(f"chunk_size must be a whole number of items, at least 1, or 'auto'; not {chunk_size!r}")
     if isinstance(chunk_size, bool) or not isinstance(chunk_size, int):
         raise InputError(f"chunk_size must be a whole number or 'auto', not {chunk_size!r}")
     if chunk_size < 1:
@@ -35,20 +47,25 @@ def checked_chunk_size(chunk_size: object) -> ChunkSize:
 
 def check_pool(pool: object, hosts: Any, niceness: Any) -> None:
     """A pool brings its own slaves: hosts and niceness are settled with it."""
-    from tracking.pool import SlavePool
-
     if pool is None:
         return
     if not isinstance(pool, SlavePool):
         raise InputError(f"pool must be a SlavePool, not a {type(pool).__name__}")
-    if hosts or niceness not in (None, 0, {}, {"default": 20}):
+    if pool._is_shut:
+        raise InputError("the pool is shut down: make a new one")
+    if hosts or (niceness and niceness is not DEFAULT_NICENESS):
         raise InputError("give either pool or hosts and niceness: a pool's slaves are started already")
+
+
+def named_hosts(hosts: object, pool: SlavePool | None) -> list[dict[str, str]]:
+    """[{'host', 'nickname'}] of the slaves that there are to be, or that the pool has."""
+    if pool is not None:
+        return [{"host": slave.host, "nickname": slave.nickname} for slave in pool._crew.slaves()]
+    return [{"host": host, "nickname": name} for host, name in names_for(checked_hosts(hosts))]
 
 
 def check_worker(function: object, slave_script: object) -> None:
     """Exactly one of function and slave_script says what is done with an item."""
-    from tracking.slave.job_slave import JobSlave
-
     if function is not None and slave_script:
         raise InputError("give either function or slave_script, not both")
     if function is not None:

@@ -52,7 +52,14 @@ class Woken:
     """Somebody wants the master to look around."""
 
 
-Note = Came | SlaveUp | SlaveGone | CrewGone | Woken
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Somebody wants this done in the master's thread, between two messages."""
+
+    action: Callable[[], None]
+
+
+Note = Asked | Came | SlaveUp | SlaveGone | CrewGone | Woken
 
 
 class Desk:
@@ -87,11 +94,19 @@ class Desk:
     def crew_is_lost(self, why: str) -> None:
         self._notes.put(CrewGone(why))
 
+    def must_drive(self) -> None:
+        self._notes.put(Woken())  # it may wait for a note, while nobody turns the loop
+
     # ---- called by anyone
 
     def wake(self) -> None:
         """Make a ``take`` that waits return."""
         self._notes.put(Woken())
+        self._crew.wake()
+
+    def ask(self, action: Callable[[], None]) -> None:
+        """Have something done in the master's thread; if that comes to its end before, it is not done."""
+        self._notes.put(Asked(action))
         self._crew.wake()
 
     # ---- called by the master's thread

@@ -5,15 +5,22 @@ from __future__ import annotations
 import atexit
 import contextlib
 import threading
+import time
 import weakref
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class EndCondition(threading.Condition):
     """A condition for one thing that happens once: who comes after it does not wait at all.
 
     With an ordinary condition, whoever begins to wait after the end waits for ever.
+
+    Args:
+        lock: on which it is.
+        is_over: whether it has happened; asked with the lock held.
     """
 
     def __init__(self, lock: threading.RLock, is_over: Callable[[], bool]) -> None:
@@ -25,6 +32,20 @@ class EndCondition(threading.Condition):
         if self._is_over():
             return True
         return super().wait(timeout)
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        """As ``Condition.wait_for``; but when it is over, nobody waits for what will not come any more."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not (value := predicate()) and not self._is_over():
+            left_s = None if end is None else end - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                break
+            self.wait(left_s)
+        return value
+
+    def notifyAll(self) -> None:
+        """The old name of ``notify_all``, without a warning."""
+        self.notify_all()
 
 
 class Running(Protocol):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import time
-from collections.abc import Hashable, Mapping, Sequence
-from queue import SimpleQueue
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tracking.errors import ItemError
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
 _COMMIT_INTERVAL_S = 0.005
 
 logger = logging.getLogger("tracking")
-
-Batch = tuple[Sequence[Hashable], Sequence[Any]]
-Subscriber = SimpleQueue[Batch | None]
 
 
 class Record:
@@ -43,9 +39,7 @@ class Record:
 
             payload = _to_bytes(list(results.values()))
             given_at = time.time() - seconds
-            self._run_file.record(
-                JobRecord(list(results), payload, slave.host, slave.nickname, given_at, seconds)
-            )
+            self._run_file.record(JobRecord(list(results), payload, slave.host, slave.nickname, given_at, seconds))
         self._untold.append(results)
 
     def add_error(self, error: ItemError) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from tracking.core.policy import ChunkSize
 from tracking.errors import InputError, StoreError
+from tracking.master.options import Options
 from tracking.master.tracking_job_master import TrackingJobMaster
 
-_OWN_ARGUMENTS = frozenset(inspect.signature(TrackingJobMaster).parameters) - {"options"}
-_OPTIONS = frozenset(inspect.signature(TrackingJobMaster.__mro__[1]).parameters) - _OWN_ARGUMENTS
+_ARGUMENTS = frozenset(inspect.signature(TrackingJobMaster).parameters)
+_ADDED = frozenset(field.name for field in fields(Options))  # those that were not there of old
 
 
 def run(
@@ -59,19 +61,20 @@ def restart(rst: Mapping[str, Any] | str | os.PathLike[str], **params: Any) -> T
     cls = rst.get("master_class")
     if not (isinstance(cls, type) and issubclass(cls, TrackingJobMaster)):
         raise StoreError(f"the restart data name no TrackingJobMaster class, but {cls!r}")
-    unknown = sorted(set(params) - _OWN_ARGUMENTS - _OPTIONS - set(rst))
+    unknown = sorted(set(params) - _ARGUMENTS - set(rst))
     if unknown:
         raise InputError(f"restart() has no argument {unknown[0]!r}")
+    rst = {**rst, **params}
+    arguments = {name: rst[name] for name in _ARGUMENTS - _ADDED if name in rst}
+    arguments |= rst.get("tracking_options", {}) | {name: params[name] for name in _ADDED & params.keys()}
+    if params.get("pool") is not None:
+        for name in {"hosts", "niceness"} - params.keys():
+            arguments.pop(name, None)
     master = cls.__new__(cls)
-    arguments = {name: rst[name] for name in _OWN_ARGUMENTS if name in rst}
-    arguments |= rst.get("tracking_options", {})
-    arguments |= {name: value for name, value in params.items() if name in _OWN_ARGUMENTS | _OPTIONS}
     TrackingJobMaster.__init__(master, **arguments)
-    for name, value in master.setRst(rst).items():
-        if name not in _OWN_ARGUMENTS:
-            setattr(master, name, value)
-    for name in set(params) - _OWN_ARGUMENTS - _OPTIONS:
-        setattr(master, name, params[name])
+    rest = master.setRst(rst)
+    for name in rest.keys() - _ARGUMENTS:
+        setattr(master, name, rest[name])
     return master
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from tracking.errors import EncodeError, InputError
 from tracking.pool.crew import Crew
 from tracking.slave.loading import Context, Params
 from tracking.wire import codec, mainmodule, mapped
 from tracking.wire import messages as m
+from tracking.wire.channel import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,6 @@ class Unsendable(Exception):
     def __init__(self, why: dict[Hashable, str]) -> None:
         super().__init__(why)
         self.why = why
-
-
-class ChunkSource(Protocol):
-    """Where the values of a job come from: the master's ``get_slave_chunk``."""
-
-    def __call__(self, ids: Sequence[Hashable], /) -> Mapping[Hashable, Any]: ...
 
 
 class Sender:
@@ -55,6 +51,10 @@ class Sender:
         self._code: codec.Payload | mapped.SharedPayload | str | None = None
         self._known_names: dict[int, frozenset[str]] = {}  # tid -> names of __main__ that it was sent
         self._mean_bytes = 0.0
+        self._is_closed = False
+        self._post_lock = threading.Lock()  # users' messages may be sent from any thread
+        self._ready: set[int] = set()  # slaves that can take users' messages; under _post_lock
+        self._kept: dict[int, list[Message]] = {}  # tid -> users' messages for it when it is ready; under _post_lock
 
     @property
     def mean_bytes(self) -> int:
@@ -67,9 +67,7 @@ class Sender:
             self._code = self._shared_or_inline(self._worker.code)
         encoded = None if params is None else self._encoded_params(params)
         self._known_names[tid] = frozenset()
-        self._crew.send(
-            tid, (m.SETUP, self._calculation, self._worker.kind, self._code, encoded, self._context)
-        )
+        self._crew.send(tid, (m.SETUP, self._calculation, self._worker.kind, self._code, encoded, self._context))
 
     def _shared_or_inline(self, payload: codec.Payload | str) -> codec.Payload | mapped.SharedPayload | str:
         """What is large lies in memory once for all slaves of a host."""
@@ -90,6 +88,9 @@ class Sender:
     def forget(self, tid: int) -> None:
         """The slave is gone."""
         self._known_names.pop(tid, None)
+        with self._post_lock:
+            self._ready.discard(tid)
+            self._kept.pop(tid, None)
 
     def send_job(
         self, tid: int, job: int, ids: Sequence[Hashable], items: Sequence[Any] | Mapping[Hashable, Any]
@@ -137,14 +138,35 @@ class Sender:
             payload = codec.encode_user(values, f"values of message {tag!r}")
             names = mainmodule.names_needed(payload)
             definitions = mainmodule.bundle(names) if names else None
-        return self._crew.tell(tid, (m.TELL, self._calculation, sender, tag, payload, definitions))
+        return self.pass_on(tid, (m.TELL, self._calculation, sender, tag, payload, definitions))
+
+    def pass_on(self, tid: int, message: Message) -> bool:
+        """Send a user's message as it is; a slave that is not ready yet gets it when it is."""
+        with self._post_lock:
+            if tid in self._ready:
+                return self._crew.tell(tid, message)
+            if self._is_closed or self._crew.info(tid) is None:
+                return False
+            self._kept.setdefault(tid, []).append(message)
+            return True
+
+    def slave_is_ready(self, tid: int) -> None:
+        """The slave can take users' messages from now on."""
+        with self._post_lock:
+            self._ready.add(tid)
+            for message in self._kept.pop(tid, ()):
+                self._crew.tell(tid, message)
 
     def ping(self, tid: int, token: int) -> bool:
         """Ask a slave for a sign of life; False: there is no such slave."""
         return self._crew.tell(tid, (m.PING, self._calculation, tid, token))
 
     def close(self) -> None:
-        """Give the shared memory back."""
+        """Send no more messages, and give the shared memory back."""
+        with self._post_lock:
+            self._is_closed = True
+            self._ready.clear()
+            self._kept.clear()
         for shared in self._shared:
             shared.close()
         self._shared.clear()
@@ -159,9 +181,7 @@ def make_worker(function: object, slave_script: Any) -> Worker:
     if function is not None:
         return Worker(m.FUNCTION, mainmodule.encode_function(function, "function"))
     if isinstance(slave_script, type):
-        return Worker(
-            m.SLAVE_CLASS, mainmodule.encode_function(slave_script, f"slave class {slave_script.__name__}")
-        )
+        return Worker(m.SLAVE_CLASS, mainmodule.encode_function(slave_script, f"slave class {slave_script.__name__}"))
     return Worker(m.SCRIPT, os.path.abspath(slave_script))
 
 
@@ -175,9 +195,7 @@ def checked_chunk(ids: Sequence[Hashable], chunk: object) -> Mapping[Hashable, A
         raise InputError(f"get_slave_chunk must return a dict {{id: value}}, not a {type(chunk).__name__}")
     missing = [id for id in ids if id not in chunk]
     if missing:
-        raise InputError(
-            f"get_slave_chunk gave no value for id {missing[0]!r} ({len(missing)} missing in all)"
-        )
+        raise InputError(f"get_slave_chunk gave no value for id {missing[0]!r} ({len(missing)} missing in all)")
     if len(chunk) != len(ids):
         extra = next(iter(set(chunk) - set(ids)))
         raise InputError(f"get_slave_chunk gave a value for id {extra!r}, which was not asked for")

@@ -8,12 +8,12 @@ from collections.abc import Hashable, Mapping
 from tracking.fabrics.base import Fabric
 from tracking.fabrics.machine import check_host
 from tracking.master.calculation import Calculation
-from tracking.messaging import MessageThread
+from tracking.master.waiting import WaitableThread
 from tracking.pool.crew import Place
 
 
-class SlaveKeeper(MessageThread):
-    """A message thread that has slaves: the part of ``JobMaster`` that starts and addresses them."""
+class SlaveKeeper(WaitableThread):
+    """The part of ``JobMaster`` that starts slaves, knows them and talks to them."""
 
     hosts: list[dict[str, str]]
     slaves: dict[int, dict[str, str]]

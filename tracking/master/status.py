@@ -38,7 +38,6 @@ class Status:
         self._tr_set_ids(objects)
 
     def _tr_set_ids(self, ids: Iterable[Hashable]) -> None:
-        self._tr_source = ids  # the same dict again needs no second look
         self._tr_ids: list[Any] = list(ids)
         self._tr_items = Items(len(self._tr_ids))
         self._tr_index: dict[Hashable, int] | None = None  # made when somebody asks by id
@@ -50,17 +49,22 @@ class Status:
     @objects.setter
     def objects(self, states: Mapping[Any, int | None]) -> None:
         with self.lock:
-            if not isinstance(states, _Objects):
-                is_same = states.keys() == self._tr_positions().keys()
-                self._tr_set_ids(self._tr_source if is_same else states.keys())
-                for id, state in states.items():
-                    if state is not None:
-                        self._tr_items.set_state(self._tr_position(id), _checked_state(id, state))
+            states = dict(states)
+            is_same = states.keys() == self._tr_positions().keys()
+            self._tr_set_ids(self._tr_ids if is_same else states)
+            for id, state in states.items():
+                if state is not None:
+                    self._tr_items.set_state(self._tr_position(id), _checked_state(id, state))
 
     def next_chunk(self, n: int) -> tuple[list[Any], int]:
-        """The next at most ``n`` ids to work on, and how many had not been started before."""
+        """The next at most ``n`` ids to work on, and from how many they were taken.
+
+        They are not started yet; when all are, and with ``redistribute``, they are active ones, those least
+        often given out first.
+        """
         with self.lock:
-            n_left = self._tr_items.count_not_started
+            items = self._tr_items
+            n_left = items.count_not_started or (items.count_active if self.redistribute else 0)
             positions = self._tr_items.next_chunk(n, bool(self.redistribute))
             return [self._tr_ids[position] for position in positions], n_left
 
@@ -115,9 +119,7 @@ class Status:
 
     def _tr_fits(self, data: Mapping[Any, Any]) -> bool:
         """Whether these are the items of this data dict."""
-        if len(data) != len(self._tr_ids):
-            return False
-        return data is self._tr_source or data.keys() == self._tr_positions().keys()
+        return list(data) == self._tr_ids or data.keys() == self._tr_positions().keys()
 
     def _tr_finish_known(self, known: Iterable[Hashable]) -> None:
         """Items that have a result already are finished; ids that are not ours do not matter."""
@@ -136,9 +138,7 @@ class Status:
 
 def _checked_state(id: Hashable, state: Any) -> int:
     if isinstance(state, bool) or not isinstance(state, int) or state < 0:
-        raise InputError(
-            f"the state of item {id!r} must be None, 0 or how often it was given out; not {state!r}"
-        )
+        raise InputError(f"the state of item {id!r} must be None, 0 or how often it was given out; not {state!r}")
     return state
 
 
@@ -156,9 +156,7 @@ class _Objects(MutableMapping[Any, "int | None"]):
     def __setitem__(self, id: Any, state: int | None) -> None:
         status = self._status
         with status.lock:
-            status._tr_items.set_state(
-                status._tr_position(id), None if state is None else _checked_state(id, state)
-            )
+            status._tr_items.set_state(status._tr_position(id), None if state is None else _checked_state(id, state))
 
     def __delitem__(self, id: Any) -> None:
         raise TypeError("an item cannot be taken out of a status; assign objects as a whole")

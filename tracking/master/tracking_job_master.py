@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from tracking.core import events as e
 from tracking.core.policy import ChunkSize
 from tracking.errors import EncodeError, InputError
+from tracking.fabrics.base import Fabric
 from tracking.master.job_master import JobMaster
+from tracking.master.options import DEFAULT_NICENESS
 from tracking.master.status import Status
+from tracking.pool import SlavePool
 
+T = TypeVar("T")
+
+_NO_DATA: Mapping[Any, Any] = MappingProxyType({})
 _LARGEST_RECIPE_BYTES = 64 * 1024 * 1024
 _NOT_SAVED = frozenset({"status", "lock", "lockMsg", "slaves"})
 
@@ -36,21 +46,30 @@ class TrackingJobMaster(JobMaster):
 
     def __init__(
         self,
-        data: Mapping[Any, Any] | None = None,
+        data: Mapping[Any, Any] = _NO_DATA,
         chunk_size: ChunkSize = 5,
-        hosts: Any = (),
-        niceness: Any = None,
-        slave_script: Any = "",
+        hosts: int | str | Iterable[str | Mapping[str, str]] = (),
+        niceness: int | Mapping[str, int] = DEFAULT_NICENESS,
+        slave_script: str | os.PathLike[str] | type = "",
         verbose: int = 1,
         show_output: int = 0,
         add_hosts: int = 1,
         redistribute: int = 1,
-        **options: Any,
+        *,
+        function: Callable[[Any], Any] | None = None,
+        run_file: str | os.PathLike[str] | None = None,
+        item_timeout: float | None = None,
+        retries: int = 0,
+        max_deaths: int | None = 2,
+        host_failures: int | None = 10,
+        silence_timeout: float = 30,
+        on_error: str = "raise",
+        trust: bool = False,
+        pool: SlavePool | None = None,
+        fabric: str | Fabric | None = None,
     ) -> None:
-        if niceness is None:
-            niceness = {} if options.get("pool") is not None else {"default": 20}
         super().__init__(
-            {} if data is None else data,
+            {} if data is _NO_DATA else data,
             chunk_size,
             hosts,
             niceness,
@@ -58,10 +77,19 @@ class TrackingJobMaster(JobMaster):
             show_output=show_output,
             redistribute=redistribute,
             verbose=verbose,
-            **options,
+            function=function,
+            run_file=run_file,
+            item_timeout=item_timeout,
+            retries=retries,
+            max_deaths=max_deaths,
+            host_failures=host_failures,
+            silence_timeout=silence_timeout,
+            on_error=on_error,
+            trust=trust,
+            pool=pool,
+            fabric=fabric,
         )
         self.add_hosts = add_hosts
-        self._tr_options = options
 
     # ---- the end
 
@@ -73,25 +101,28 @@ class TrackingJobMaster(JobMaster):
         if self.verbose:
             self.reportProgress()
         self.done()
+        self.notifyAll()
+
+    def notifyAll(self) -> None:
+        """Wake all who wait on ``lockMsg``: it is over."""
         self._tr_announce_end()
 
     # ---- tracking
 
     @property
     def progress(self) -> dict[str, dict[str, float]]:
-        """{nickname: {'given', 'done', 'time', 'timeStart'}}: jobs, jobs, seconds in all, when the last was given."""
-        progress = {
-            host["nickname"]: {"given": 0.0, "done": 0.0, "time": 0.0, "timeStart": 0.0}
-            for host in self.hosts
-        }
+        """{nickname: {'given', 'done', 'time', 'timeStart'}}: jobs, jobs, seconds in all, when the last was given.
+
+        'timeStart' is in seconds since the epoch, 0 for a slave that was given nothing.
+        """
+        progress = {host["nickname"]: _progress_line() for host in self.hosts}
         if self._tr_calculation is not None:
-            for line in self._tr_calculation.scheduler.ledger.snapshot():
-                progress[line.nickname] = {
-                    "given": line.given,
-                    "done": line.done,
-                    "time": line.seconds,
-                    "timeStart": line.started_at or 0.0,
-                }
+            with self.status.lock:
+                lines = self._tr_calculation.scheduler.ledger.snapshot()
+            epoch = time.time() - time.monotonic()
+            for line in lines:
+                started_at = 0.0 if line.started_at is None else epoch + line.started_at
+                progress[line.nickname] = _progress_line(line.given, line.done, line.seconds, started_at)
         return progress
 
     def reportProgress(self) -> None:
@@ -115,26 +146,20 @@ class TrackingJobMaster(JobMaster):
     # ---- restart
 
     def getRst(self) -> dict[str, Any]:
-        """All that is needed to go on later: every public field that can be pickled, and the state of the items."""
-        rst: dict[str, Any] = {}
-        with self.lock:
-            fields = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in _NOT_SAVED}
-            for name, value in fields.items():
-                value = value.copy() if type(value) is dict else value
-                if _can_be_saved(name, value):
-                    rst[name] = value
-        rst["status_objects"] = dict(self.status.objects)
-        rst["master_class"] = type(self)
-        rst["tracking_options"] = self._tr_saved_options()
-        return rst
+        """All that is needed to go on later: every public field that can be pickled, and the state of the items.
 
-    def _tr_saved_options(self) -> dict[str, Any]:
-        """Our own keyword arguments, but those that belong to a running program."""
-        return {
-            name: value
-            for name, value in self._tr_options.items()
-            if name not in ("pool", "run_file", "result") and _can_be_saved(name, value)
+        While the calculation runs, it is taken between two jobs, so that all of it belongs together.
+        """
+        return self._tr_between_jobs(self._tr_rst)
+
+    def _tr_rst(self) -> dict[str, Any]:
+        rst: dict[str, Any] = {
+            "status_objects": dict(self.status.objects),
+            "master_class": type(self),
+            "tracking_options": _saveable(self._tr_options.lasting()),
         }
+        fields = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in _NOT_SAVED}
+        return _saveable(fields) | rst
 
     def saveRst(self, fname: str | os.PathLike[str]) -> None:
         """Write what ``getRst`` gives to a file; the old file stays until the new one is whole.
@@ -144,18 +169,44 @@ class TrackingJobMaster(JobMaster):
         """
         from tracking.store import restart_file
 
-        restart_file.save(fname, self.getRst())
+        self._tr_between_jobs(lambda: restart_file.save(fname, self.getRst()))
 
     def setRst(self, rst: Mapping[str, Any]) -> dict[str, Any]:
-        """Take the state of the items and the results from a saved dict, and return the rest of its fields."""
-        rest = dict(rst)
-        rest.pop("master_class", None)
-        rest.pop("tracking_options", None)
+        """Take data, results and the state of the items from a saved dict, and return the rest of its fields.
+
+        Items that had failed are to be computed again, as those that were active.
+        """
+        rest = {name: value for name, value in rst.items() if name not in ("master_class", "tracking_options")}
         self.data = rest.pop("data", self.data)
         self.result = dict(rest.pop("result", self.result))
+        states = dict(rest.pop("status_objects", {}))
+        states |= dict.fromkeys(states.keys() & rest.pop("errors", {}).keys())
         self.status = Status(self.data, self.redistribute)
-        self.status.objects = rest.pop("status_objects", {})
+        if states:
+            self.status.objects = states
         return rest
+
+    def _tr_between_jobs(self, action: Callable[[], T]) -> T:
+        """Have something done in the master's thread, if that is at work, and wait for what comes of it."""
+        calculation = self._tr_calculation
+        if calculation is None or threading.current_thread() is self:
+            return action()
+        outcome: Future[T] = Future()
+        calculation.desk.ask(lambda: self._tr_do(action, outcome))
+        with self._tr_lock:
+            self._tr_all_over.wait_for(lambda: outcome.done() or not self._tr_is_working)
+        if outcome.cancel():  # the master came to its end before it took this up
+            return action()
+        return outcome.result()
+
+    def _tr_do(self, action: Callable[[], T], outcome: Future[T]) -> None:
+        if outcome.set_running_or_notify_cancel():
+            try:
+                outcome.set_result(action())
+            except Exception as error:  # noqa: BLE001  (raised where it was asked for)
+                outcome.set_exception(error)
+            with self._tr_lock:
+                self._tr_all_over.notify_all()
 
     def _tr_make_recipe(self) -> bytes | None:
         """What a run file needs to make this master anew: as a restart file, without results."""
@@ -171,6 +222,19 @@ class TrackingJobMaster(JobMaster):
         except EncodeError:
             return None
         return recipe if len(recipe) <= _LARGEST_RECIPE_BYTES else None
+
+
+def _progress_line(given: int = 0, done: int = 0, time_s: float = 0.0, started_at: float = 0.0) -> dict[str, float]:
+    return {"given": given, "done": done, "time": time_s, "timeStart": started_at}
+
+
+def _saveable(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that can be pickled; dicts are copied, since they may change while they are written."""
+    return {
+        name: value.copy() if type(value) is dict else value
+        for name, value in fields.items()
+        if _can_be_saved(name, value)
+    }
 
 
 def _can_be_saved(name: str, value: Any) -> bool:

@@ -148,6 +148,9 @@ class Calls:
         for future in futures.values():
             self._crew.later(partial(_set_exception, future, error))
 
+    def must_drive(self) -> None:
+        """Never asked for: ``can_drive`` says no."""
+
     # ---- results
 
     def _take_result(self, tid: int, message: Message) -> None:

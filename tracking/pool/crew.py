@@ -73,6 +73,9 @@ class Client(Protocol):
     def crew_is_lost(self, why: str) -> None:
         """No slave is left, and none can be started."""
 
+    def must_drive(self) -> None:
+        """From now on its thread has to turn the loop."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlaveInfo:
@@ -191,6 +194,13 @@ class Crew:
         with self.lock:
             return [slave.info for slave in self._slaves.values() if not slave.is_ending]
 
+    @property
+    def is_replacing(self) -> bool:
+        """Whether a slave that is lost, or about to end, is to be replaced."""
+        with self.lock:
+            slaves = self._slaves.values()
+            return bool(self._pending_places) or any(slave.is_ending or slave.line_is_cut for slave in slaves)
+
     def info(self, tid: int) -> SlaveInfo | None:
         with self.lock:
             slave = self._slaves.get(tid)
@@ -272,6 +282,7 @@ class Crew:
                 self.needs_driver.set()
             else:
                 self.needs_driver.clear()
+                driver.must_drive()
             self.wake()
 
     def is_driver(self, client: Client) -> bool:

@@ -1,0 +1,62 @@
+"""Keyword arguments of masters that the old ones did not have, checked and kept together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any
+
+from tracking.core.policy import ChunkSize, Policy
+from tracking.fabrics.base import Fabric
+from tracking.pool import SlavePool
+from tracking.pool.arguments import checked_choice, checked_number
+
+DEFAULT_NICENESS = MappingProxyType({"default": 20})
+"""Of a master to whom no niceness was given; told from one that was given by its identity."""
+
+_OF_THIS_PROGRAM = frozenset({"pool", "run_file"})
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What each means is said where they are given: ``JobMaster``.
+
+    Raises:
+        InputError: one of them cannot be; names it.
+    """
+
+    function: Callable[[Any], Any] | None = None
+    run_file: str | os.PathLike[str] | None = None
+    item_timeout: float | None = None
+    retries: int = 0
+    max_deaths: int | None = 2
+    host_failures: int | None = 10
+    silence_timeout: float = 30
+    on_error: str = "raise"
+    trust: bool = False
+    pool: SlavePool | None = None
+    fabric: str | Fabric | None = None
+
+    def __post_init__(self) -> None:
+        checked_number("item_timeout", self.item_timeout, 0, is_optional=True)
+        checked_number("retries", self.retries, 0, is_whole=True)
+        checked_number("max_deaths", self.max_deaths, 1, is_optional=True, is_whole=True)
+        checked_number("host_failures", self.host_failures, 1, is_optional=True, is_whole=True)
+        checked_number("silence_timeout", self.silence_timeout, 0)
+        checked_choice("on_error", self.on_error, ("raise", "collect"))
+
+    def lasting(self) -> dict[str, Any]:
+        """{name: value} of those that mean something in another program, too."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _OF_THIS_PROGRAM}
+
+    def policy(self, chunk_size: ChunkSize, *, redistribute: bool) -> Policy:
+        """How the scheduler is to decide."""
+        return Policy(
+            chunk_size=chunk_size,
+            redistribute=redistribute,
+            retries=self.retries,
+            max_deaths=self.max_deaths,
+            item_timeout_s=self.item_timeout,
+        )

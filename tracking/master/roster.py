@@ -1,0 +1,47 @@
+"""Which slaves a calculation has no use for; and when there is nobody left to wait for."""
+
+from __future__ import annotations
+
+import logging
+
+from tracking.errors import NoSlavesError
+from tracking.pool.crew import Crew
+from tracking.wire import messages as m
+
+logger = logging.getLogger("tracking")
+
+
+class Roster:
+    """Slaves that are up and get no jobs: their setup failed, or ``is_valid_slave`` has refused them."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._failures: dict[int, m.Report] = {}
+        self._refused: set[int] = set()
+
+    def setup_failed(self, tid: int, report: m.Report) -> None:
+        """This slave cannot work for the calculation."""
+        slave = self._crew.info(tid)
+        if slave is not None and not self._failures:
+            logger.warning("slave %s could not be initialized and gets no jobs: %s", slave.nickname, report[1])
+        self._failures[tid] = report
+
+    def refuse(self, tid: int) -> None:
+        """This slave shall not work for the calculation any more."""
+        self._refused.add(tid)
+
+    def demand_hope(self) -> None:
+        """See to it that some slave is in use, or may still come.
+
+        Raises:
+            NoSlavesError: says why there is none.
+        """
+        useless = self._refused | self._failures.keys()
+        if not useless or self._crew.is_replacing:
+            return
+        if any(slave.tid not in useless for slave in self._crew.slaves()):
+            return
+        if self._failures:
+            _, text, traceback, _ = self._failures[next(reversed(self._failures))]
+            raise NoSlavesError(f"no slave could be initialized: {text}\n{traceback}".rstrip())
+        raise NoSlavesError("no slave is left to do the work: is_valid_slave has refused them all")

@@ -1,0 +1,193 @@
+"""A thread that comes to an end once, tells everybody who waits for it, and has a result.
+
+::
+
+    master's thread                           others
+      _tr_tell(results)      --batches-->       for id, result in master
+      _tr_announce_end()     --lockMsg-->       lockMsg.wait(), iterators
+      callback
+      _tr_say_all_is_over()  --_tr_all_over-->  wait(), calculateResult(), exit()
+
+Whoever waits does so on a condition of ``lock``: it is given free meanwhile, so nobody who holds it keeps the
+master from its end. Shared attributes, all but the last under ``lock``:
+    _tr_is_over, _tr_is_all_over   bool; set once, by the master's thread
+    _tr_subscribers                queues of iterators; they enter and leave, the master's thread fills them
+    _tr_n_told                     so many results, in the order of ``result``, may be known to iterators
+    _tr_callback                   by setCallback
+    _tr_failure                    why there is no result; by the master's thread, before the end is told
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from itertools import islice
+from queue import SimpleQueue
+from typing import Any
+
+from tracking.errors import CalculationError, Interrupted, ItemError
+from tracking.master.ending import EndCondition
+from tracking.messaging import MessageThread
+
+logger = logging.getLogger("tracking")
+
+Batch = Mapping[Hashable, Any]
+
+
+class WaitableThread(MessageThread):
+    """The part of ``JobMaster`` that others wait for.
+
+    Attributes:
+        lock, lockMsg: ``with master.lock: master.start(); master.lockMsg.wait()``; a wait after the end returns
+            at once.
+        result: {id: result} so far.
+        errors: {id: why it has none} of items that were given up.
+        callback_error: what the callback raised.
+    """
+
+    lock: threading.RLock
+    lockMsg: EndCondition  # noqa: N815  (its name of old)
+    result: dict[Any, Any]
+    errors: dict[Any, ItemError]
+    callback_error: BaseException | None = None
+
+    _tr_was_started = False  # by start()
+    _tr_raises_errors = True
+    _tr_n_told = 0
+    _tr_is_over = False
+    _tr_is_all_over = False
+    _tr_failure: BaseException | None = None
+    _tr_callback: Callable[[Any], object] | None = None
+    _tr_callback_time_came = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = self._tr_lock = threading.RLock()
+        self.lockMsg = self._tr_end = EndCondition(self._tr_lock, lambda: self._tr_is_over)
+        self._tr_all_over = EndCondition(self._tr_lock, lambda: self._tr_is_all_over)
+        self._tr_errors: dict[Any, ItemError] = {}
+        self.errors = self._tr_errors  # the same under a name that a subclass may take
+        self._tr_subscribers: list[SimpleQueue[Batch | None]] = []
+
+    def exit(self) -> None:
+        """End it now."""
+        raise NotImplementedError
+
+    def getResult(self, **arg: Any) -> Any:
+        """What ``calculateResult`` returns: {id: result}; override to make something else of it."""
+        return self.result
+
+    # ---- for those who wait
+
+    def isFinished(self) -> bool:
+        """Whether the calculation is over."""
+        return self._tr_is_over
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until ``finish()`` and the callback are over; False if they are not within the timeout (seconds)."""
+        return self._tr_await_end(timeout)
+
+    def _tr_await_end(self, timeout_s: float | None = None) -> bool:
+        if threading.current_thread() is self:
+            if not self._tr_is_over:
+                raise RuntimeError("a master's own thread cannot wait for its end: do that outside of hooks")
+            return True
+        with self._tr_lock:
+            return self._tr_all_over.wait_for(lambda: self._tr_is_all_over, timeout_s)
+
+    def setCallback(self, funct: Callable[[Any], object]) -> None:
+        """Have ``funct(master)`` called after ``finish()``; set after the end, it is called now, in this thread.
+
+        An error in it is reported and kept in ``callback_error``. It is not called when there is no result.
+        """
+        with self._tr_lock:
+            self._tr_callback = funct
+            is_late = self._tr_callback_time_came and self._tr_failure is None
+        if is_late:
+            self._tr_call(funct)
+
+    def calculateResult(self, **arg: Any) -> Any:
+        """Start, wait for the end, and return ``getResult(**arg)``.
+
+        Raises:
+            CalculationError: some items failed (unless ``on_error='collect'``); all others are in its ``.result``.
+            Interrupted: ``exit()`` was called meanwhile.
+            NoSlavesError: no slave could be started, or none is left.
+        """
+        try:
+            if not self._tr_was_started:
+                self.start()
+            self._tr_await_end()
+        except KeyboardInterrupt:
+            self.exit()
+            raise
+        self._tr_raise_failure()
+        return self.getResult(**arg)
+
+    def _tr_raise_failure(self) -> None:
+        failure = self._tr_failure
+        if isinstance(failure, Interrupted):
+            failure.result = self.result
+        if failure is not None:
+            raise failure
+        if self._tr_errors and self._tr_raises_errors:
+            raise CalculationError(self.result, self._tr_errors)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        """(id, result) of every item, as they are recorded; starts the calculation if need be."""
+        if not self._tr_was_started:
+            self.start()
+        batches: SimpleQueue[Batch | None] = SimpleQueue()
+        with self._tr_lock:
+            known = dict(islice(self.result.copy().items(), self._tr_n_told))
+            self._tr_subscribers.append(batches)
+            if self._tr_is_over:
+                batches.put(None)
+        try:
+            yield from known.items()
+            while (batch := batches.get()) is not None:
+                yield from batch.items()
+        finally:
+            with self._tr_lock:
+                self._tr_subscribers.remove(batches)
+        self._tr_await_end()
+        self._tr_raise_failure()
+
+    # ---- for the master's thread
+
+    def _tr_tell(self, batches: list[Batch]) -> None:
+        """These results, all that there are so far, are recorded: iterators may have them."""
+        with self._tr_lock:
+            self._tr_n_told = len(self.result)
+            for subscriber in self._tr_subscribers:
+                for batch in batches:
+                    subscriber.put(batch)
+
+    def _tr_announce_end(self) -> None:
+        with self._tr_lock:
+            if not self._tr_is_over:
+                self._tr_is_over = True
+                for subscriber in self._tr_subscribers:
+                    subscriber.put(None)
+                self._tr_end.notify_all()
+
+    def _tr_conclude(self) -> None:
+        """After the end was told: the callback, and those who wait for that."""
+        with self._tr_lock:
+            self._tr_callback_time_came = True
+            callback = self._tr_callback if self._tr_failure is None else None
+        try:
+            if callback is not None:
+                self._tr_call(callback)
+        finally:
+            with self._tr_lock:
+                self._tr_is_all_over = True
+                self._tr_all_over.notify_all()
+
+    def _tr_call(self, callback: Callable[[Any], object]) -> None:
+        try:
+            callback(self)
+        except (Exception, SystemExit) as error:
+            self.callback_error = error
+            logger.exception("the callback of %s raised", self._tr_thread_name())
