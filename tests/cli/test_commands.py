@@ -175,7 +175,7 @@ def test_status_says_how_it_stands_who_did_what_and_how_to_go_on(
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("screen.run: interrupted; begun 20")
     assert told[1] == "2 of 4 items done, 1 failed"
-    assert told[3].split() == ["n1_0", "1", "1", "2", "3", "s", "3", "s"]
+    assert told[3].split() == ["n1_0", "1", "1", "2", "3.00", "s", "3.00", "s"]
     assert "go on with: tracking resume screen.run" in told
     assert told[-1].split() == ["'c'", "n1_1", "2", "ValueError:", "no"]
 
