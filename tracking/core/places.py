@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 10.0
+_MOST_DOUBLINGS = 10  # any number that leads beyond the longest delay
 _FAILED_STARTS = 3
 _FAILURE_WINDOW_S = 600.0
 
@@ -62,19 +63,19 @@ class HostRecord:
         if not was_up:
             self.failed_starts += 1
             if self.failed_starts >= _FAILED_STARTS:
-                return LeaveOut(
-                    self.host,
-                    f"{self.failed_starts} slaves in a row ended before they were up; the last {how}",
-                )
-            return Replace(_FIRST_DELAY_S * 2**self.failed_starts)
+                reason = f"{self.failed_starts} slaves in a row ended before they were up; the last {how}"
+                return LeaveOut(self.host, reason)
+            return Replace(_doubled(self.failed_starts))
         self.deaths.append(now)
         while self.deaths and self.deaths[0] < now - _FAILURE_WINDOW_S:
             self.deaths.popleft()
         if self.most_failures is not None and len(self.deaths) >= self.most_failures:
-            return LeaveOut(
-                self.host,
-                f"{len(self.deaths)} slaves died there without a job done between them; the last {how}",
-            )
+            reason = f"{len(self.deaths)} slaves died there without a job done between them; the last {how}"
+            return LeaveOut(self.host, reason)
         if did_jobs or len(self.deaths) == 1:
             return Replace(0.0)
-        return Replace(min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** (len(self.deaths) - 2)))
+        return Replace(_doubled(len(self.deaths) - 2))
+
+
+def _doubled(times: int) -> float:
+    return min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(times, _MOST_DOUBLINGS))

@@ -1,0 +1,87 @@
+"""When slaves are replaced and hosts left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tracking.core.places import HostRecord, LeaveOut, Replace
+
+
+def dies(record: HostRecord, now: float = 0.0, *, did_jobs: bool = False) -> Replace | LeaveOut:
+    return record.slave_died(now, "killed by SIGKILL", was_up=True, did_jobs=did_jobs)
+
+
+def does_not_start(record: HostRecord) -> Replace | LeaveOut:
+    return record.slave_died(0.0, "ended with exit status 1", was_up=False, did_jobs=False)
+
+
+def delays(record: HostRecord, count: int) -> list[float]:
+    decisions = [dies(record, now=float(n)) for n in range(count)]
+    return [decision.delay_s for decision in decisions if isinstance(decision, Replace)]
+
+
+def test_the_first_slave_that_dies_is_replaced_at_once() -> None:
+    assert dies(HostRecord("node")) == Replace(0.0)
+
+
+def test_a_slave_that_had_done_jobs_is_replaced_at_once_however_many_died_before() -> None:
+    record = HostRecord("node", most_failures=None)
+    delays(record, 8)
+    assert dies(record, 9.0, did_jobs=True) == Replace(0.0)
+
+
+def test_slaves_that_die_without_a_job_done_are_replaced_later_and_later() -> None:
+    assert delays(HostRecord("node"), 6) == pytest.approx([0.0, 0.1, 0.2, 0.4, 0.8, 1.6])
+
+
+def test_no_replacement_waits_for_more_than_ten_seconds() -> None:
+    assert max(delays(HostRecord("node", most_failures=None), 30)) == 10.0
+
+
+def test_a_slave_is_replaced_also_after_thousands_of_deaths_in_a_moment() -> None:
+    record = HostRecord("node", most_failures=None)
+    for _ in range(5000):
+        decision = dies(record)
+    assert decision == Replace(10.0)
+
+
+def test_a_host_on_which_as_many_died_as_allowed_is_left_out_with_the_reason() -> None:
+    record = HostRecord("node", most_failures=3)
+    assert [type(dies(record)) for _ in range(2)] == [Replace, Replace]
+    decision = dies(record)
+    assert isinstance(decision, LeaveOut)
+    assert decision.host == "node"
+    assert decision.reason == "3 slaves died there without a job done between them; the last killed by SIGKILL"
+
+
+def test_a_job_done_forgives_all_deaths_before_it() -> None:
+    record = HostRecord("node", most_failures=3)
+    for _ in range(10):
+        assert [dies(record), dies(record)] == [Replace(0.0), Replace(pytest.approx(0.1))]
+        record.job_was_done()
+
+
+def test_a_death_counts_for_ten_minutes() -> None:
+    record = HostRecord("node", most_failures=2)
+    assert isinstance(dies(record, now=0.0), Replace)
+    assert dies(record, now=600.1) == Replace(0.0)
+    assert isinstance(dies(record, now=1200.0), LeaveOut)
+
+
+def test_a_host_without_a_limit_is_never_left_out() -> None:
+    assert len(delays(HostRecord("node", most_failures=None), 200)) == 200
+
+
+def test_the_third_slave_in_a_row_that_ends_before_it_is_up_makes_its_host_be_left_out() -> None:
+    record = HostRecord("node", most_failures=None)
+    assert [does_not_start(record), does_not_start(record)] == [Replace(0.2), Replace(0.4)]
+    decision = does_not_start(record)
+    assert isinstance(decision, LeaveOut)
+    assert decision.reason == "3 slaves in a row ended before they were up; the last ended with exit status 1"
+
+
+def test_a_slave_that_comes_up_forgives_those_that_did_not() -> None:
+    record = HostRecord("node")
+    for _ in range(10):
+        assert [does_not_start(record), does_not_start(record)] == [Replace(0.2), Replace(0.4)]
+        record.slave_is_up()
