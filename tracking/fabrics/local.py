@@ -185,7 +185,7 @@ def starter_argv(descriptor: int) -> list[str]:
     """The command line of a starter that finds its line to the master at this descriptor."""
     root = os.path.dirname(os.path.dirname(os.path.abspath(tracking.__file__)))
     code = (
-        f"import sys; sys.path.insert(0, {root!r}); "
+        f"import gc, sys; gc.disable(); sys.path.insert(0, {root!r}); "
         f"from tracking.slave.starter import main; sys.path.remove({root!r}); main({descriptor})"
     )
     flags = [flag for flag in subprocess._args_from_interpreter_flags() if flag != "-i"]  # type: ignore[attr-defined]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ANYONE = -1  # the tid of a binding that takes a message from whoever sends it
 
@@ -15,11 +14,8 @@ Values = tuple[object, ...]
 Method = Callable[..., object]
 Key = tuple[int, Hashable]  # (tid of the sender, tag)
 
-logger = logging.getLogger("tracking")
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A message that arrived; ``number`` counts them as they come."""
 
     number: int
@@ -78,8 +74,10 @@ class Inbox:
 
     def _warn_once(self, message: Message) -> None:
         if message.tag not in self._warned:
+            import logging  # 3 ms to load, which no slave needs to start
+
             self._warned.add(message.tag)
-            logger.warning(
+            logging.getLogger("tracking").warning(
                 "message %r from %s: nobody has bound this tag; it is kept until somebody does",
                 message.tag,
                 message.sender,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
-import tempfile
 import threading
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class LogFile:
@@ -35,6 +36,10 @@ class LogFile:
 
 
 def _new_log_file(name: str) -> Path:
+    import re  # with those below 9 ms to load, for the few that log
+    import tempfile
+    from pathlib import Path
+
     descriptor, path = tempfile.mkstemp(prefix=re.sub(r"[^\w.-]", "_", name) + "-", suffix=".log")
     os.close(descriptor)
     return Path(path)

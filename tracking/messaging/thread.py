@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import logging
+import sys
 import threading
 from collections.abc import Hashable, Iterable
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tracking.errors import InputError
 from tracking.messaging.inbox import Inbox, Message, Method, Values
 from tracking.messaging.logfile import LogFile
 
-Task = str | int  # a nickname, or a tid
+if TYPE_CHECKING:
+    from pathlib import Path
 
-logger = logging.getLogger("tracking")
+Task = str | int  # a nickname, or a tid
 
 
 class MessageThread(threading.Thread):
@@ -136,7 +136,9 @@ class MessageThread(threading.Thread):
 
     def _tr_note(self, text: str) -> None:
         """Say something for who debugs: level DEBUG of the logger ``tracking``, behind this thread's name."""
-        logger.debug("%s: %s", self._tr_thread_name(), text)
+        logging = sys.modules.get("logging")  # where nobody has loaded it nobody listens, and it takes 3 ms to load
+        if logging is not None:
+            logging.getLogger("tracking").debug("%s: %s", self._tr_thread_name(), text)
 
     def _tr_thread_name(self) -> str:
         return str(super().name)  # not self.name: a subclass may have a class attribute of that name

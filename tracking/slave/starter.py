@@ -54,8 +54,8 @@ class Starter:
 
     def serve(self) -> None:
         """Obey until the master is gone."""
-        gc.collect()
         gc.freeze()  # what is here now is shared with all slaves for ever
+        gc.enable()  # it was off while all this was loaded
         poller = select.poll()
         poller.register(self._line, select.POLLIN)
         poller.register(self._child_ended, select.POLLIN)

@@ -15,15 +15,17 @@ sends the payload itself.
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from tracking.errors import ProtocolError
 from tracking.wire.codec import Buffer, Payload, len_bytes
+
+if TYPE_CHECKING:
+    import mmap
 
 SHARE_FROM_BYTES = 1 << 20  # below this a copy through the line is as fast
 ALIGNMENT = 64  # arrays that begin at such an offset are aligned for every kind of number
@@ -76,7 +78,7 @@ def share(payload: Payload) -> SharedPayload | None:
     """
     if sys.platform != "linux" or payload.size < SHARE_FROM_BYTES or not os.path.isdir("/proc/self/fd"):
         return None
-    key = secrets.token_bytes(16)
+    key = os.urandom(16)
     buffers = (key, payload.data, *payload.buffers)
     parts = tuple(_layout(buffers))
     with contextlib.suppress(OSError):
@@ -127,6 +129,8 @@ def _seal(fd: int) -> None:
 
 
 def _map(path: str) -> mmap.mmap:
+    import mmap  # only where something is shared
+
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
