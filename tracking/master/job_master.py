@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from tracking.core.policy import ChunkSize
 from tracking.errors import Interrupted, NoSlavesError
@@ -78,12 +78,6 @@ class JobMaster(SlaveKeeper):
 
     Source: Biskit's ``JobMaster`` (2004).
     """
-
-    def __new__(cls, *args: object, **kwargs: object) -> Self:
-        """No daemon, whichever thread makes it: the program waits for it, so that it can be ended in order."""
-        self = super().__new__(cls, *args, **kwargs)
-        self.daemon = False
-        return self
 
     def __init__(
         self,

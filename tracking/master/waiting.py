@@ -63,6 +63,8 @@ class WaitableThread(MessageThread):
 
     def __init__(self) -> None:
         super().__init__()
+        if threading.current_thread().daemon:
+            self.daemon = False  # the program waits for a master, whichever thread has made it
         self.lock = self._tr_lock = threading.RLock()
         self.lockMsg = self._tr_end = EndCondition(self._tr_lock, lambda: self._tr_is_over)
         self._tr_all_over = EndCondition(self._tr_lock, lambda: self._tr_is_all_over)
