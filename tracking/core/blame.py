@@ -92,8 +92,9 @@ class Blame:
             self._give_up(position, Cause.RAISED, trouble)
         elif job.unshared((position,)):
             until, turn = now + RETRY_PATIENCE_S, len(self._items)
-            piece = Piece((position,), trouble.tries, job.is_alone, job.slave.number, until, turn)
-            self._dealer.waiting.put_last(piece)
+            self._dealer.waiting.put_last(
+                Piece((position,), trouble.tries, avoided=job.slave.number, avoided_until=until, turn=turn)
+            )
 
     def _split(self, job: Job, positions: Sequence[int], *, is_alone: bool) -> None:
         positions = job.unshared(positions)

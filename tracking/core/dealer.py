@@ -51,9 +51,15 @@ class Dealer:
     def supply(self, slave: Slave, now: float) -> bool:
         """Give the slave jobs up to its depth; True if it got any."""
         has_got = False
-        while (room := self._room(slave)) and (job := self._next_job(slave, room, now)) is not None:
-            self._send(slave, job, now)
-            has_got = True
+        if slave.is_usable and not slave.is_closed:
+            pace = slave.pace
+            depth = self._policy.depth(pace.item_s, pace.job_s, pace.job_bytes)
+            while len(slave.jobs) < depth and (size := self._size(slave, depth)):
+                job = self._next_job(slave, size, now)
+                if job is None:
+                    break
+                self._send(slave, job, now)
+                has_got = True
         if not slave.jobs:
             self.slaves.sort(slave)
         return has_got
@@ -72,20 +78,16 @@ class Dealer:
                 self._copy(job, now)
             self._spares.follow(job.slave, now)
 
-    def _room(self, slave: Slave) -> int:
-        """How many items the next job of the slave may have; 0: it gets none now."""
-        if not slave.is_usable or slave.is_closed:
+    def _size(self, slave: Slave, depth: int) -> int:
+        """How many items the next job of the slave is to have; 0: it gets none now."""
+        if slave.jobs and (self.waiting.suspects or slave.is_closed):
             return 0
-        pace, policy, slaves = slave.pace, self._policy, self.slaves
-        held = len(slave.jobs)
-        depth = policy.depth(pace.item_s, pace.job_s, pace.job_bytes)
-        if held and (held >= depth or self.waiting.suspects):
-            return 0
+        policy, slaves, host, item_s = self._policy, self.slaves, slave.host, slave.pace.item_s
         remaining = self._items.count_not_started
-        host = slave.host
-        item_s = host.pace.item_s if pace.item_s is None else pace.item_s
+        if item_s is None:
+            item_s = host.pace.item_s
         size = policy.size(item_s, host.pace.largest_job, remaining, slaves.usable * depth, host.slowness)
-        if held and policy.is_scarce(size, remaining, slaves.usable):
+        if slave.jobs and policy.is_scarce(size, remaining, slaves.usable):
             return 0
         if host.slowness > 1.0 and policy.leaves_last_jobs(size, host.slowness, remaining, slaves.brisk):
             return 0
@@ -120,6 +122,9 @@ class Dealer:
     def _copy(self, job: Job, now: float) -> None:
         """Give what is left of a job to idle slaves, too; the first answer of each item will count."""
         rest = self._items.unfinished(job.positions)
+        if not rest:  # somebody else has said that they are finished
+            self.cancel_losers((job,))
+            return
         helpers = list(islice(self.slaves.idle.values(), min(len(rest), MOST_COPIES)))
         self._items.take_again(rest)
         for helper, positions in zip(helpers, self._policy.pieces(rest, most=len(helpers)), strict=False):

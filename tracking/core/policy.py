@@ -134,7 +134,7 @@ class Policy:
         >>> [len(piece) for piece in Policy().pieces(range(100), most=3)]
         [34, 34, 32]
         """
-        size = math.ceil(len(positions) / max(1, most))
+        size = max(1, math.ceil(len(positions) / max(1, most)))
         return [positions[first : first + size] for first in range(0, len(positions), size)]
 
     def _worth_s(self, copy_s: float, generation: int) -> float:

@@ -241,7 +241,8 @@ class Scheduler:
         self._learn_item_s(job.slave, event.seconds / count)
         self.items.finish(event.finished)
         self._dealer.begin(job, now)
-        self._dealer.cancel_losers(other for other in job.race or () if other is not job)
+        # What has reported all its items is about to come back by itself.
+        self._dealer.cancel_losers(one for one in job.race or (job,) if one is not job or job.left > 0)
 
     def _on_job_done(self, event: e.JobDone, now: float) -> None:
         job = self._live_job(event.job, event)

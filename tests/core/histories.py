@@ -1,0 +1,124 @@
+"""Random histories: what may happen to a world, chosen by numbers, so that they can be made shorter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tests.core.world import FakeSlave, World
+from tracking.core import events as e
+from tracking.core.policy import Policy
+
+HOSTS = ("here", "there")
+Choice = tuple[int, int, int]  # what, to whom, how
+
+
+def play(items: int, policy: Policy, history: Sequence[Choice], *, open_ended: bool = False) -> World:
+    """Let all this happen, then let it end well."""
+    world = World(items, policy, open_ended=open_ended)
+    world.add_slave()
+    for what, whom, how in history:
+        if world.finishes:
+            break
+        STEPS[what % len(STEPS)](world, whom, how)
+    if open_ended and not world.finishes:
+        world.handle(e.ItemsClosed())
+    if not world.finishes:
+        world.finish()
+    world.verify_end()
+    return world
+
+
+def _busy(world: World, whom: int) -> FakeSlave | None:
+    busy = [slave for slave in world.slaves.values() if slave.jobs]
+    return busy[whom % len(busy)] if busy else None
+
+
+def _some(positions: Sequence[int], how: int) -> tuple[int, ...]:
+    return tuple(p for index, p in enumerate(positions) if how >> (index % 5) & 1)
+
+
+def _done(world: World, whom: int, how: int) -> None:
+    if slave := _busy(world, whom):
+        world.done(slave, seconds=0.0001 * (how % 7) ** 4)
+
+
+def _done_badly(world: World, whom: int, how: int) -> None:
+    if slave := _busy(world, whom):
+        world.done(slave, _some(world.scheduler.wanted(slave.jobs[0]), how))
+
+
+def _failed(world: World, whom: int, how: int) -> None:
+    if slave := _busy(world, whom):
+        job = slave.jobs[how % len(slave.jobs)]
+        world.answer(e.JobFailed(job, slave.number, 0.01, how % 3 == 0))
+
+
+def _progressed(world: World, whom: int, how: int) -> None:
+    if slave := _busy(world, whom):
+        finished = _some(world.scheduler.wanted(slave.jobs[0]), how)
+        if finished:
+            world.progress(slave, finished)
+
+
+def _lost(world: World, whom: int, how: int) -> None:
+    if world.slaves:
+        slave = list(world.slaves.values())[whom % len(world.slaves)]
+        world.lose(slave, is_known=how % 3 > 0, on_purpose=how % 5 == 0)
+
+
+def _came(world: World, whom: int, how: int) -> None:
+    if len(world.slaves) < 6:
+        world.add_slave(HOSTS[how % 2])
+
+
+def _ordered(world: World, whom: int, how: int) -> None:
+    if world.orders:
+        world.orders.rotate(-(whom % len(world.orders)))
+        world.deliver_order()
+
+
+def _answered_again(world: World, whom: int, how: int) -> None:
+    if world.old_answers:
+        event = world.old_answers[whom % len(world.old_answers)]
+        assert not any(p for p in world.scheduler.wanted(event.job))  # type: ignore[union-attr]
+        world.handle(event)
+
+
+def _waited(world: World, whom: int, how: int) -> None:
+    world.tick((0.0, 0.01, 0.3, 3.0)[how % 4])
+
+
+def _retired(world: World, whom: int, how: int) -> None:
+    if world.slaves and how % 3 == 0:
+        world.handle(e.SlaveRetired(list(world.slaves)[whom % len(world.slaves)]))
+
+
+def _switched(world: World, whom: int, how: int) -> None:
+    host = HOSTS[whom % 2]
+    event = (e.HostDisabled(host), e.HostEnabled(host), e.HostSlowed(host, 3.0), e.HostSlowed(host, 1.0))[how % 4]
+    world.handle(event)
+
+
+def _added(world: World, whom: int, how: int) -> None:
+    if world.scheduler._is_open_ended:
+        world.handle(e.ItemsAdded(how % 4))
+
+
+STEPS: tuple[Callable[[World, int, int], None], ...] = (
+    _done,
+    _done,
+    _done,
+    _done_badly,
+    _failed,
+    _progressed,
+    _lost,
+    _came,
+    _came,
+    _ordered,
+    _ordered,
+    _answered_again,
+    _waited,
+    _retired,
+    _switched,
+    _added,
+)

@@ -1,0 +1,40 @@
+"""The ledger: who was given and did what, in what time."""
+
+from __future__ import annotations
+
+import pytest
+
+from tracking.core.ledger import Ledger, Pace, SlaveLine
+
+
+def test_a_slave_s_jobs_items_and_seconds_are_summed() -> None:
+    ledger = Ledger()
+    account = ledger.account("snoopy_0", "snoopy")
+    for now in (1.0, 3.0):
+        ledger.given(account, now)
+    ledger.done(account, 5, 1.5)
+    ledger.done(account, 2, 0.5)
+    assert ledger.snapshot() == (SlaveLine("snoopy_0", "snoopy", 2, 2, 7, 2.0, 3.0),)
+
+
+def test_a_slave_that_replaces_another_goes_on_in_its_line() -> None:
+    ledger = Ledger()
+    ledger.given(ledger.account("a_0", "a"), 1.0)
+    ledger.account("b", "b")
+    ledger.given(ledger.account("a_0", "a"), 2.0)
+    assert [(line.nickname, line.given, line.started_at) for line in ledger.snapshot()] == [
+        ("a_0", 2, 2.0),
+        ("b", 0, None),
+    ]
+
+
+def test_a_pace_moves_towards_new_measurements() -> None:
+    pace = Pace()
+    pace.learn(10, 1.0, 100)
+    assert (pace.item_s, pace.job_s, pace.job_bytes, pace.largest_job) == (0.1, 1.0, 100, 10)
+    pace.learn(1, 0.2, 100)
+    assert pace.item_s == pytest.approx(0.13)
+    assert pace.largest_job == 10
+    for _ in range(50):
+        pace.learn_item_s(0.5)
+    assert pace.item_s == pytest.approx(0.5, rel=1e-3)

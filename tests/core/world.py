@@ -1,0 +1,157 @@
+"""A small world around the Scheduler: slaves that hold jobs, lines that deliver late, results that are kept."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tracking.core import commands as c
+from tracking.core import events as e
+from tracking.core.items import Items
+from tracking.core.policy import Policy
+from tracking.core.scheduler import Scheduler
+
+SECONDS_PER_STEP = 0.01
+
+
+@dataclass
+class FakeSlave:
+    """What a slave holds; the first job is the one that it works on."""
+
+    number: int
+    host: str
+    jobs: deque[int] = field(default_factory=deque)
+
+
+class World:
+    """Performs commands on fake slaves, and checks the scheduler after every event.
+
+    Args:
+        items: how many.
+        policy: of the scheduler.
+        open_ended: whether items may be added.
+    """
+
+    def __init__(self, items: int, policy: Policy, *, open_ended: bool = False) -> None:
+        self.scheduler = Scheduler(Items(items), policy, open_ended=open_ended)
+        self.now = 0.0
+        self.slaves: dict[int, FakeSlave] = {}
+        self.last_slave = 0
+        self.positions: dict[int, Sequence[int]] = {}
+        self.results: Counter[int] = Counter()
+        self.given_up: dict[int, c.GiveUp] = {}
+        self.orders: deque[c.Command] = deque()  # recalls, cancellations and stops on their way
+        self.old_answers: list[e.Event] = []
+        self.finishes = 0
+
+    def handle(self, event: e.Event) -> tuple[c.Command, ...]:
+        """Tell the scheduler, check it, and perform what it says."""
+        self.now += SECONDS_PER_STEP
+        finished = set(self.scheduler.items.finished())
+        commands = self.scheduler.handle(event, self.now)
+        self.scheduler.check()
+        assert finished <= set(self.scheduler.items.finished())
+        for command in commands:
+            self._perform(command)
+        wakeup = self.scheduler.next_wakeup()
+        assert wakeup is None or wakeup > self.now, "the master would spin"
+        return commands
+
+    def _perform(self, command: c.Command) -> None:
+        assert not self.finishes, "a command after the end"
+        if isinstance(command, c.SendJob):
+            assert command.job not in self.positions, "a job number given out twice"
+            assert len(set(command.positions)) == len(command.positions) > 0
+            self.positions[command.job] = command.positions
+            self.slaves[command.slave].jobs.append(command.job)
+        elif isinstance(command, c.GiveUp):
+            assert command.position not in self.given_up
+            assert command.position not in self.results
+            self.given_up[command.position] = command
+        elif isinstance(command, c.Finish):
+            self.finishes += 1
+        else:
+            self.orders.append(command)
+
+    # ---- what slaves do
+
+    def add_slave(self, host: str = "here") -> FakeSlave:
+        self.last_slave += 1
+        slave = self.slaves[self.last_slave] = FakeSlave(self.last_slave, host)
+        self.handle(e.SlaveReady(slave.number, host, f"{host}_{slave.number}"))
+        return slave
+
+    def lose(self, slave: FakeSlave, *, is_known: bool = True, on_purpose: bool = False) -> None:
+        del self.slaves[slave.number]
+        running = slave.jobs[0] if slave.jobs and is_known else None
+        self.handle(e.SlaveLost(slave.number, "killed", running, on_purpose))
+
+    def answer(self, event: e.JobDone | e.JobFailed | e.JobReturned) -> None:
+        """A job leaves its slave; its results are taken where they are wanted."""
+        slave = self.slaves.get(event.slave)
+        if slave is not None and event.job in slave.jobs:
+            slave.jobs.remove(event.job)
+        if isinstance(event, e.JobDone):
+            failed = set(event.failed)
+            self._take(p for p in self.scheduler.wanted(event.job) if p not in failed)
+        self.old_answers.append(event)
+        self.handle(event)
+
+    def done(self, slave: FakeSlave, failed: Sequence[int] = (), seconds: float = SECONDS_PER_STEP) -> None:
+        self.answer(e.JobDone(slave.jobs[0], slave.number, seconds, failed, 100))
+
+    def progress(self, slave: FakeSlave, finished: Sequence[int]) -> None:
+        job = slave.jobs[0]
+        wanted = set(self.scheduler.wanted(job))
+        self._take(p for p in finished if p in wanted)
+        self.handle(e.JobProgressed(job, slave.number, finished, 0.001))
+
+    def _take(self, positions) -> None:  # type: ignore[no-untyped-def]
+        self.results.update(positions)
+
+    def deliver_order(self) -> None:
+        """The oldest order arrives."""
+        order = self.orders.popleft()
+        slave = self.slaves.get(order.slave)  # type: ignore[union-attr]
+        if slave is None:
+            return
+        if isinstance(order, c.StopSlave):
+            self.lose(slave, on_purpose=True)
+        elif order.job in slave.jobs:  # type: ignore[union-attr]
+            if slave.jobs[0] != order.job:  # type: ignore[union-attr]
+                self.answer(e.JobReturned(order.job, slave.number))  # type: ignore[union-attr]
+            elif isinstance(order, c.CancelJob):
+                self.lose(slave, on_purpose=True)
+
+    def tick(self, seconds: float = 0.0) -> None:
+        self.now += seconds
+        self.handle(e.Ticked())
+
+    # ---- to the end
+
+    def finish(self) -> None:
+        """All goes well from here: everybody answers, and new slaves come when none is left."""
+        bound = 20 * len(self.scheduler.items) + 20 * len(self.positions) + 200
+        for _ in range(bound):
+            if self.finishes:
+                break
+            if self.orders:
+                self.deliver_order()
+            elif busy := [slave for slave in self.slaves.values() if slave.jobs]:
+                self.done(busy[0])
+            elif not self.scheduler.usable_slaves:
+                self.add_slave(f"new_{self.last_slave}")
+            else:
+                wakeup = self.scheduler.next_wakeup()
+                assert wakeup is not None, "nothing runs, and nothing is waited for"
+                self.tick(max(0.0, wakeup - self.now))
+        assert self.finishes == 1
+        self.verify_end()
+
+    def verify_end(self) -> None:
+        """Each item has exactly one result, or was given up."""
+        assert set(self.results.values()) <= {1}
+        assert set(self.results) | set(self.given_up) == set(range(len(self.scheduler.items)))
+        assert not set(self.results) & set(self.given_up)
+        assert self.scheduler.is_finished
