@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
 import sys
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracking import progress as progress_module
-from tracking.progress import InNotebook, OnTerminal, PlainLines, Progress, Rate, make_progress
+from tracking.progress import DetailedLines, InNotebook, OnTerminal, PlainLines, Progress, Rate, make_progress
 from tracking.report import HostLine, Snapshot
 
 LINES = tuple(
@@ -121,7 +122,7 @@ def test_the_display_is_chosen_by_what_the_stream_is(terminal: Terminal, clock: 
     with contextlib.redirect_stderr(terminal):
         assert type(make_progress(1, None, clock)) is OnTerminal
     assert type(make_progress(1, io.StringIO(), clock)) is PlainLines
-    assert type(make_progress(2, terminal, clock)) is PlainLines
+    assert type(make_progress(2, terminal, clock)) is DetailedLines
 
 
 def test_no_stream_or_a_closed_one_is_no_error(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
@@ -166,6 +167,43 @@ def test_a_plain_line_holds_no_escape_sequences(clock: Clock) -> None:
     display.update(snapshot(50, n_failed=2, n_active=8))
     text = "tracking: 50 of 200 items done in 10 s, 2 failed, 8 active, 26%, 5.2 items/s, 28 s left\n"
     assert stream.getvalue() == text
+
+
+def test_verbose_2_shows_what_the_logger_is_told_until_the_end(clock: Clock) -> None:
+    stream, logger = io.StringIO(), logging.getLogger("tracking")
+    before = logger.level, list(logger.handlers)
+    with without_handlers():
+        display = make_progress(2, stream, clock)
+        display.start()
+        logger.debug("slave 3 is up")
+        display.close(snapshot(200))
+        logger.warning("too late")
+    assert stream.getvalue().splitlines()[0].endswith("slave 3 is up")
+    assert stream.getvalue().splitlines()[1:] == ["tracking: 200 of 200 items done in 10.0 s"]
+    assert (logger.level, list(logger.handlers)) == before
+
+
+def test_where_the_user_has_set_up_logging_verbose_2_only_sets_the_level(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = io.StringIO()
+    display = make_progress(2, stream, clock)
+    display.start()
+    logging.getLogger("tracking").debug("slave 3 is up")
+    display.close(snapshot(200))
+    assert stream.getvalue() == "tracking: 200 of 200 items done in 10.0 s\n"
+    assert caplog.messages == ["slave 3 is up"]
+
+
+@contextlib.contextmanager
+def without_handlers() -> Iterator[None]:
+    """As in a program that has told logging nothing."""
+    root = logging.getLogger()
+    handlers, root.handlers = root.handlers, []
+    try:
+        yield
+    finally:
+        root.handlers = handlers
 
 
 # --- on a terminal

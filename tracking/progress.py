@@ -6,6 +6,7 @@
                                  │
                  Progress        │   says nothing (verbose=0)
                  ├── PlainLines  ├── a line after 10 s, then ever more rarely, and one at the end
+                 │   └── DetailedLines   and all that the logger "tracking" is told (verbose=2)
                  └── _Drawn      │
                      ├── OnTerminal   rich's Live, redrawn in place; prints of the user appear above it
                      └── InNotebook   one HTML output, replaced
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import math
 import sys
 import time
@@ -64,7 +66,7 @@ def make_progress(
     """The display that fits: none, terminal, notebook or plain lines.
 
     Args:
-        verbose: 0 none; 1 the best that ``stream`` can show; 2 plain lines, which stand well among log lines.
+        verbose: 0 none; 1 the best that ``stream`` can show; 2 plain lines among all that happens.
         stream: where to show it; None is what ``sys.stderr`` is now.
         now: the clock, in seconds, that ``due`` is asked with.
     """
@@ -76,7 +78,7 @@ def make_progress(
         return OnTerminal(stream, now)
     if verbose == 1 and _is_notebook_cell(stream):
         return InNotebook(_notebook_output, now)
-    return PlainLines(stream, now)
+    return DetailedLines(stream, now) if verbose > 1 else PlainLines(stream, now)
 
 
 class Progress:
@@ -185,6 +187,34 @@ class PlainLines(_Shown):
 
     def _is_broken(self) -> bool:
         return self._stream.is_broken
+
+
+class DetailedLines(PlainLines):
+    """Plain lines among the records of the logger ``tracking``, debugging ones too.
+
+    Where the user has told logging what to do with records, that holds; only the level is ours.
+    """
+
+    def __init__(self, stream: TextIO, now: Callable[[], float]) -> None:
+        super().__init__(stream, now)
+        self._logger = logging.getLogger("tracking")
+        self._level = self._logger.level
+        self._handler: logging.Handler | None = None
+
+    def start(self) -> None:
+        super().start()
+        self._level = self._logger.level
+        if not self._logger.hasHandlers():
+            self._handler = logging.StreamHandler(cast(TextIO, self._stream))
+            self._handler.setFormatter(logging.Formatter("tracking: %(asctime)s %(message)s"))
+            self._logger.addHandler(self._handler)
+        self._logger.setLevel(logging.DEBUG)
+
+    def _release(self) -> None:
+        handler, self._handler = self._handler, None
+        if handler is not None:
+            self._logger.removeHandler(handler)
+        self._logger.setLevel(self._level)
 
 
 class _Drawn(_Shown):

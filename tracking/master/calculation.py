@@ -20,6 +20,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tracking.core import commands as c
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 _LONGEST_SLEEP_S = 1.0
 _LONGEST_END_S = 5.0
+_MERCY_S = 0.05  # a slave that is ended must be replaced and initialized: short jobs are let end by themselves
 _MESSAGES_A_TURN = 100  # a flood of users' messages must not hold up jobs
 
 
@@ -189,9 +191,14 @@ class Calculation:
             self.crew.close()
 
     def _end_jobs(self) -> None:
+        """Jobs that are still out are the losers of a race, or were interrupted."""
+        self._await_jobs(_MERCY_S)
         for job, sent in self._answers.jobs.items():
             self.crew.cancel(sent.slave.tid, (self._number, job))
-        end = time.monotonic() + _LONGEST_END_S
+        self._await_jobs(_LONGEST_END_S)
+
+    def _await_jobs(self, timeout_s: float) -> None:
+        end = time.monotonic() + timeout_s
         while self._answers.jobs and (left_s := end - time.monotonic()) > 0:
             self.desk.take(left_s, self._forget_job)
 
@@ -346,8 +353,11 @@ class Calculation:
         self._is_deciding = True
         try:
             while self._events:
+                next_event = self._events.popleft()
                 with self._status.lock:
-                    commands = self.scheduler.handle(self._events.popleft(), time.monotonic())
+                    commands = self.scheduler.handle(next_event, time.monotonic())
+                if self._display.is_detailed:
+                    self._display.tell(next_event, commands)
                 for command in commands:
                     self._perform(command)
         finally:
@@ -373,11 +383,16 @@ class Calculation:
         elif isinstance(command, c.RecallJob):
             self.crew.tell(command.slave, (m.RECALL, self._number, command.job))
         elif isinstance(command, c.CancelJob):
-            self.crew.cancel(command.slave, (self._number, command.job))
+            self._cancel(command)
         elif isinstance(command, c.StopSlave):
             self.crew.end_slave(command.slave)
         else:
             self._is_finished = True
+
+    def _cancel(self, command: c.CancelJob) -> None:
+        """Take the job back; end a slave that works on it, but only if it is not done with it in a moment."""
+        self.crew.tell(command.slave, (m.RECALL, self._number, command.job))
+        self.crew.after(_MERCY_S, partial(self.crew.cancel, command.slave, (self._number, command.job)))
 
     def send_job(self) -> None:
         """Do what the scheduler asked for last: called by ``start_job``, so that a subclass may add to that."""

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tracking.core.commands import Command
+    from tracking.core.events import Event
     from tracking.progress import Progress
     from tracking.report import Snapshot
 
 _INTERVAL_S = 0.25
+_LONGEST_TEXT = 160
+
+logger = logging.getLogger("tracking")
 
 
 class Display:
     """Shows how far a calculation is. Used by the master's thread.
 
     Args:
-        verbose: 0: shows nothing.
+        verbose: 0: shows nothing; 2: also what happens in detail.
         take_snapshot: how things stand now.
     """
 
     def __init__(self, verbose: int, take_snapshot: Callable[[], Snapshot]) -> None:
         self._take_snapshot = take_snapshot
         self._progress: Progress | None = None
+        self.is_detailed = verbose >= 2
         if verbose:
             from tracking.progress import make_progress
 
@@ -39,7 +46,17 @@ class Display:
         """At least so often it wants to be updated."""
         return float("inf") if self._progress is None else _INTERVAL_S
 
+    def tell(self, event: Event, commands: tuple[Command, ...]) -> None:
+        """Say what happened and what was decided; ask ``is_detailed`` before."""
+        logger.debug("%s", _short(repr(event)))
+        for command in commands:
+            logger.debug("-> %s", _short(repr(command)))
+
     def close(self) -> None:
         """Show the end."""
         if self._progress is not None:
             self._progress.close(self._take_snapshot())
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 4]} ..."
