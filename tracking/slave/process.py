@@ -21,6 +21,7 @@ so at once, also in the middle of an item: nobody is left who would want its res
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -42,6 +43,7 @@ from tracking.wire.channel import Channel, Message
 _SEND_DELAY_S = 0.001  # results of jobs that take microseconds wait this long for company
 _SEND_BYTES = 64 * 1024
 _LATE_S = 0.004
+_CUT = getattr(select, "POLLRDHUP", 0)  # hang-ups and errors are told unasked; for half of one TCP must be asked
 
 
 class Identity(NamedTuple):
@@ -214,8 +216,8 @@ class SlaveProcess:
 
     def _line_is_gone(self) -> bool:
         poller = select.poll()
-        poller.register(self._line, 0)
-        return bool(poller.poll(0))  # hang-ups and errors are told unasked
+        poller.register(self._line, _CUT)
+        return bool(poller.poll(0))
 
     def _send_results(self, message: Message) -> None:
         """Send now, or with the results that come within a millisecond if more jobs are waiting."""
@@ -274,13 +276,19 @@ class SlaveProcess:
     # ---- control thread
 
     def _listen(self) -> None:
-        try:
-            while True:
+        with contextlib.suppress(EOFError, OSError):
+            while not self._is_job_line_cut_before_news():
                 for message in self._control.receive():
                     self._hear(message)
-        except (EOFError, OSError):
-            if not self._is_stopping:
-                _end_at_once()
+        if not self._is_stopping:
+            _end_at_once()
+
+    def _is_job_line_cut_before_news(self) -> bool:
+        """Wait for news on the control line, or for the end of the job line, which a busy main thread would not see."""
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        poller.register(self._line, _CUT)
+        return any(descriptor == self._line.fileno() for descriptor, _ in poller.poll())
 
     def _hear(self, message: Message) -> None:
         kind, number = message[0], message[1]

@@ -1,0 +1,171 @@
+"""The master's end of a slave's lines, moved by hand."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tracking.fabrics.base import SlaveEnded, SlaveSpec
+from tracking.fabrics.local import LocalFabric
+from tracking.slave.loading import Context, Params
+from tracking.wire import codec, mainmodule
+from tracking.wire import messages as m
+from tracking.wire.channel import Message
+
+TIMEOUT_S = 30.0
+MASTER = 1
+CALCULATION = 77
+
+
+def wait_readable(what: Any, timeout_s: float = TIMEOUT_S) -> None:
+    assert select.select([what], [], [], timeout_s)[0], "nothing came"
+
+
+def wait_for_end(pid: int, timeout_s: float = TIMEOUT_S) -> None:
+    """Wait until a process, whoever's child it is, has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        wait_readable(descriptor, timeout_s)
+    finally:
+        os.close(descriptor)
+
+
+def wait_for_news(fabric: LocalFabric, count: int = 1) -> list[SlaveEnded]:
+    """Poll the fabric when it has news, until so many slaves have ended."""
+    ended = list(fabric.poll())
+    while len(ended) < count:
+        wait_readable(*fabric.descriptors())
+        ended += fabric.poll()
+    return ended
+
+
+class Gate:
+    """Where an item (``jobs.do_read``) waits until it is let go."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self.path = str(path)
+        self._writer: int | None = None
+
+    def wait_until_reached(self) -> None:
+        if self._writer is None:
+            self._writer = os.open(self.path, os.O_WRONLY)
+
+    def open(self) -> None:
+        self.wait_until_reached()
+        assert self._writer is not None
+        os.write(self._writer, b"opened")
+        self.close()
+
+    def close(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            os.close(writer)
+
+
+class Puppet:
+    """A slave, started for real, whose master is the test."""
+
+    def __init__(self, fabric: LocalFabric, tid: int = 2, *, niceness: int = 0) -> None:
+        self.lines = fabric.start(SlaveSpec(tid, f"node_{tid}", "node", niceness))
+        self.printed = ""
+        self._came: list[Message] = []
+
+    def send(self, *messages: Message) -> None:
+        while not self.lines.line.send(*messages):
+            messages = ()
+            select.select([], [self.lines.line], [], TIMEOUT_S)
+
+    def tell(self, *messages: Message) -> None:
+        assert self.lines.control.send(*messages)
+
+    def expect(self, *kinds: int) -> Message:
+        """The next message of these kinds; what comes before it stays for later."""
+        end = time.monotonic() + TIMEOUT_S
+        while True:
+            for message in self._came:
+                if message[0] in kinds:
+                    self._came.remove(message)
+                    return message
+            wait_readable(self.lines.line, end - time.monotonic())
+            self._came += self.lines.line.receive()
+
+    @property
+    def came(self) -> list[Message]:
+        """All that has come by now and was not expected."""
+        while select.select([self.lines.line], [], [], 0)[0]:
+            self._came += self.lines.line.receive()
+        return self._came
+
+    def set_up(self, work: Any, params: object = None, kind: str = "") -> Message:
+        """READY, or SETUP_FAILED."""
+        code: Any = work
+        if not isinstance(work, str):
+            code = mainmodule.encode_function(work, "work")
+            kind = kind or (m.SLAVE_CLASS if isinstance(work, type) else m.FUNCTION)
+        encoded = None if params is None else Params(codec.encode(params, "params"), None)
+        context = Context(MASTER, list(sys.path), os.getcwd())
+        self.send((m.SETUP, CALCULATION, kind or m.SCRIPT, code, encoded, context))
+        return self.expect(m.READY, m.SETUP_FAILED)
+
+    def give(self, job: int, items: Any) -> None:
+        self.send((m.JOB, CALCULATION, job, codec.encode(items, "items")))
+
+    def do(self, items: Any, job: int = 1) -> tuple[Any, dict[int, m.Report]]:
+        """The results of a job, and {index: report} of what failed in it."""
+        self.give(job, items)
+        return self.answer(job)
+
+    def answer(self, job: int) -> tuple[Any, dict[int, m.Report]]:
+        message = self.expect(m.DONE)
+        assert message[1:3] == (CALCULATION, job)
+        _, _, _, seconds, first, payload, failures = message
+        assert seconds >= 0
+        assert first == 0
+        return codec.decode(payload), failures
+
+    def failure(self, items: Any, job: int = 1) -> m.Report:
+        """Why a job failed as a whole."""
+        self.give(job, items)
+        message = self.expect(m.FAILED)
+        assert message[1:3] == (CALCULATION, job)
+        report: m.Report = message[4]
+        return report
+
+    def read_output(self, until: Callable[[str], bool]) -> str:
+        """What the slave prints, until it fits."""
+        assert self.lines.output is not None
+        while not until(self.printed):
+            wait_readable(self.lines.output)
+            self.printed += os.read(self.lines.output, 65536).decode()
+        return self.printed
+
+    def close(self) -> None:
+        """Cut its lines."""
+        self.lines.line.close()
+        self.lines.control.close()
+        assert self.lines.output is not None
+        os.close(self.lines.output)
+
+
+@contextmanager
+def slave(*, niceness: int = 0) -> Iterator[Puppet]:
+    """A slave of its own starter."""
+    fabric = LocalFabric()
+    try:
+        puppet = Puppet(fabric, niceness=niceness)
+        try:
+            yield puppet
+        finally:
+            puppet.close()
+    finally:
+        fabric.close()

@@ -1,0 +1,459 @@
+"""A slave process, seen from its master's end of the lines."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.slave import jobs
+from tests.slave.puppet import CALCULATION, MASTER, Gate, Puppet, slave, wait_for_end, wait_readable
+from tracking.wire import codec, mainmodule
+from tracking.wire import messages as m
+
+
+@pytest.fixture
+def puppet() -> Iterator[Puppet]:
+    with slave() as puppet:
+        yield puppet
+
+
+@pytest.fixture
+def worker(puppet: Puppet) -> Puppet:
+    """A slave with a function that does what its items say."""
+    assert puppet.set_up(jobs.obey)[0] == m.READY
+    return puppet
+
+
+@pytest.fixture
+def picky(puppet: Puppet) -> Puppet:
+    """A slave with a JobSlave that returns what its items say."""
+    assert puppet.set_up(jobs.Picky, params={"depth": 3})[0] == m.READY
+    return puppet
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    gate = Gate(tmp_path / "gate")
+    yield gate
+    gate.close()
+
+
+# ---- jobs
+
+
+def test_the_first_message_says_version_and_process(puppet: Puppet) -> None:
+    hello = puppet.expect(m.HELLO)
+    assert hello[:3] == (m.HELLO, 0, m.PROTOCOL_VERSION)
+    os.kill(hello[3], 0)
+
+
+def test_a_function_does_the_values_of_a_job_in_order(puppet: Puppet) -> None:
+    puppet.set_up(jobs.square)
+    assert puppet.do([1, 2, 3]) == ([1, 4, 9], {})
+    assert puppet.do([], job=2) == ([], {})
+
+
+def test_large_arrays_go_in_and_out(worker: Puppet) -> None:
+    array = np.arange(500_000.0)
+    (result,), _ = worker.do([("give", array)])
+    assert (result == array).all()
+    assert result.flags.writeable
+
+
+def test_an_item_that_raises_fails_alone_with_the_user_s_part_of_the_traceback(worker: Puppet) -> None:
+    results, failures = worker.do([("give", 1), ("raise", "no good"), ("give", 2)])
+    assert results == [1, None, 2]
+    what, text, traceback, payload = failures[1]
+    assert (what, text) == (m.REPORT_RAISED, "ValueError: no good")
+    assert "in do_raise" in traceback
+    assert "jobs.py" in traceback
+    assert "tracking/slave" not in traceback
+    error = codec.decode(payload)
+    assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (("exit", 3), "SystemExit: 3"),
+        ("interrupt", "KeyboardInterrupt"),
+        ("overflow", "RecursionError: maximum recursion depth exceeded"),
+    ],
+)
+def test_what_else_an_item_may_raise_ends_no_slave(worker: Puppet, item: Any, text: str) -> None:
+    results, failures = worker.do([item, ("give", 1)])
+    assert results == [None, 1]
+    assert failures[0][1].startswith(text)
+
+
+def test_a_result_that_cannot_be_pickled_fails_alone_and_is_described(worker: Puppet) -> None:
+    results, failures = worker.do([("give", 1), "make_lock", ("give", 2)])
+    assert results == [1, None, 2]
+    what, text, _, _ = failures[1]
+    assert what == m.REPORT_RESULT
+    assert "the result cannot be sent: it is a _thread.lock" in text
+
+
+def test_finished_items_of_a_long_job_are_sent_ahead(worker: Puppet, gate: Gate) -> None:
+    worker.give(1, [("give", 1), ("raise", "no"), ("read", gate.path), ("give", 2)])
+    _, _, job, seconds, first, payload, failures = worker.expect(m.PART)
+    assert (job, first, codec.decode(payload), list(failures)) == (1, 0, [1, None], [1])
+    assert 0 <= seconds < 10
+    gate.open()
+    assert rest_of_job(worker, 2) == ["opened", 2]
+
+
+def rest_of_job(worker: Puppet, first: int) -> list[Any]:
+    """The results from this index on, in however many parts they come."""
+    results: list[Any] = []
+    while True:
+        message = worker.expect(m.PART, m.DONE)
+        assert message[4] == first + len(results)
+        part: Any = codec.decode(message[5])
+        results += part
+        if message[0] == m.DONE:
+            return results
+
+
+def test_results_of_tiny_jobs_do_not_wait_for_a_long_job_behind_them(worker: Puppet, gate: Gate) -> None:
+    tiny = [(m.JOB, CALCULATION, job, codec.encode([("give", job)], "items")) for job in range(5)]
+    worker.send(*tiny, (m.JOB, CALCULATION, 5, codec.encode([("read", gate.path)], "items")))
+    assert [worker.answer(job)[0] for job in range(5)] == [[job] for job in range(5)]
+    gate.open()
+    assert worker.answer(5)[0] == ["opened"]
+
+
+def test_a_value_that_cannot_be_made_here_fails_its_job_only(worker: Puppet) -> None:
+    worker.send((m.JOB, CALCULATION, 1, codec.Payload(b"cno_such_module\nx\n.")))
+    report = worker.expect(m.FAILED)[4]
+    assert report[1] == "ModuleNotFoundError: No module named 'no_such_module'"
+    assert worker.do([("give", 1)], job=2) == ([1], {})
+
+
+def test_definitions_that_cannot_be_installed_fail_the_jobs_that_follow_and_say_why(worker: Puppet) -> None:
+    worker.send((m.CODE, CALCULATION, codec.Payload(b"cno_such_module\nx\n.")))
+    assert worker.failure([("give", 1)], job=1)[1] == "ModuleNotFoundError: No module named 'no_such_module'"
+    assert worker.failure([("give", 1)], job=2)[1] == "ModuleNotFoundError: No module named 'no_such_module'"
+
+
+def test_a_slave_serves_one_calculation_after_the_other(worker: Puppet) -> None:
+    worker.do([("give", 1)])
+    worker.send((m.FORGET, CALCULATION))
+    assert worker.set_up(jobs.square)[0] == m.READY
+    assert worker.do([3], job=1) == ([9], {})
+
+
+# ---- JobSlave
+
+
+def test_a_job_slave_gets_its_params_and_knows_itself_and_its_master(picky: Puppet) -> None:
+    assert picky.do({"a": ("all",), "b": ("all",)}) == ([({"depth": 3}, 2, MASTER)] * 2, {})
+
+
+def test_an_id_without_a_result_fails_alone(picky: Puppet) -> None:
+    results, failures = picky.do({"a": ("without", "b"), "b": 0, "c": 0})
+    assert results == [0, None, 0]
+    assert failures == {1: (m.REPORT_RESULT, "go returned no result for id 'b'", "", None)}
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (("extra", ["x", "y"]), "go returned results for ids that it was not given: 'x', 'y'"),
+        (("no_dict",), "go must return a dict {id: result}; it returned a list"),
+    ],
+)
+def test_a_wrong_return_of_go_is_said_exactly(picky: Puppet, item: Any, text: str) -> None:
+    assert picky.failure({"a": item}) == (m.REPORT_RESULT, text, "", None)
+
+
+def test_a_result_of_go_that_cannot_be_pickled_fails_alone(picky: Puppet) -> None:
+    results, failures = picky.do({"good": ("unpicklable",), "bad": 0, "fine": 0})
+    assert results == [1, None, 1]
+    assert failures[1][0] == m.REPORT_RESULT
+
+
+def test_go_that_raises_fails_its_job_with_the_user_s_traceback(picky: Puppet) -> None:
+    what, text, traceback, _ = picky.failure({"a": ("raise", "no good")})
+    assert (what, text) == (m.REPORT_RAISED, "ValueError: no good")
+    assert traceback.splitlines()[1].endswith("in go")
+    assert picky.failure({"a": ("exit",)}, job=2)[1] == "SystemExit: 3"
+    assert picky.do({"a": ("without", "")}, job=3)[0] == [0]
+
+
+def test_an_initialize_that_raises_is_reported_and_printed(puppet: Puppet) -> None:
+    message = puppet.set_up(jobs.Broken)
+    assert message[0] == m.SETUP_FAILED
+    assert message[2][1] == "RuntimeError: cannot be initialized"
+    assert "in initialize" in puppet.read_output(lambda text: "RuntimeError: cannot be initialized" in text)
+
+
+# ---- recall, ping, messages
+
+
+def recall(puppet: Puppet, job: int) -> None:
+    puppet.tell((m.RECALL, CALCULATION, job))
+
+
+def test_a_job_that_waits_behind_a_busy_one_is_handed_back_at_once(worker: Puppet, gate: Gate) -> None:
+    worker.give(1, [("read", gate.path)])
+    gate.wait_until_reached()
+    worker.give(2, [("give", 2)])
+    worker.give(3, [("give", 3)])
+    recall(worker, 2)
+    assert worker.expect(m.RETURNED) == (m.RETURNED, CALCULATION, 2)
+    gate.open()
+    assert worker.answer(1)[0] == ["opened"]
+    assert worker.answer(3)[0] == [3]
+
+
+def test_a_job_that_came_in_one_batch_with_the_busy_one_is_handed_back_too(worker: Puppet, gate: Gate) -> None:
+    worker.send(*((m.JOB, CALCULATION, job, codec.encode([("read", gate.path)], "items")) for job in (1, 2)))
+    gate.wait_until_reached()
+    recall(worker, 2)
+    worker.expect(m.RETURNED)
+    gate.open()
+    assert worker.answer(1)[0] == ["opened"]
+    assert worker.do([("give", 1)], job=3)[0] == [1]
+
+
+def test_a_recall_that_overtakes_its_job_holds(worker: Puppet) -> None:
+    recall(worker, 5)
+    worker.expect(m.RETURNED)
+    worker.give(5, [("give", 5)])
+    worker.give(6, [("give", 6)])
+    assert worker.answer(6)[0] == [6]
+    assert worker.came == [worker.came[0]]  # nothing but HELLO
+    assert worker.came[0][0] == m.HELLO
+
+
+def test_a_job_is_handed_back_once(worker: Puppet, gate: Gate) -> None:
+    worker.give(1, [("read", gate.path)])
+    gate.wait_until_reached()
+    worker.give(2, [("give", 2)])
+    recall(worker, 2)
+    recall(worker, 2)
+    worker.tell((m.PING, CALCULATION, 2, 99))
+    worker.expect(m.PONG)
+    gate.open()
+    worker.answer(1)
+    worker.expect(m.RETURNED)
+    assert [message[0] for message in worker.came] == [m.HELLO]
+
+
+def test_a_job_that_has_begun_is_not_handed_back(worker: Puppet, gate: Gate) -> None:
+    worker.give(1, [("read", gate.path)])
+    gate.wait_until_reached()
+    recall(worker, 1)
+    worker.tell((m.PING, CALCULATION, 2, 99))
+    assert worker.expect(m.PONG, m.RETURNED) == (m.PONG, CALCULATION, 99)
+    gate.open()
+    assert worker.answer(1)[0] == ["opened"]
+
+
+def test_recalls_of_jobs_in_full_flight_lose_none_and_do_none_twice(worker: Puppet) -> None:
+    """Each job is either done or handed back, whenever the recall meets it."""
+    jobs_given = range(1, 301)
+    for job in jobs_given:
+        worker.give(job, [("give", job)])
+        if job % 3 == 0:
+            recall(worker, job)
+    ended = [worker.expect(m.DONE, m.RETURNED)[2] for _ in jobs_given]
+    assert sorted(ended) == list(jobs_given)
+
+
+def test_recalls_of_a_calculation_that_is_over_are_forgotten(worker: Puppet) -> None:
+    worker.send((m.FORGET, CALCULATION))
+    assert worker.set_up(jobs.obey)[0] == m.READY
+    worker.tell((m.RECALL, CALCULATION + 1, 3), (m.PING, 0, 2, 99))
+    assert worker.expect(m.PONG, m.RETURNED) == (m.PONG, 0, 99)
+
+
+def tell(puppet: Puppet, tag: str, *values: Any) -> None:
+    puppet.tell((m.TELL, CALCULATION, MASTER, tag, codec.encode(values, "values"), None))
+
+
+def said(puppet: Puppet) -> tuple[Any, ...]:
+    """(who is meant, tag, values) of the next message of the user's."""
+    _, calculation, target, tag, payload = puppet.expect(m.SAY)
+    assert calculation == CALCULATION
+    return target, tag, codec.decode(payload)
+
+
+def test_messages_are_heard_and_said_while_go_works(picky: Puppet) -> None:
+    picky.give(1, {"a": ("wait_for", 3)})
+    for number in (1, 2, 3):
+        tell(picky, "hear", number)
+    assert [said(picky) for _ in range(3)] == [(MASTER, "heard", (number,)) for number in (1, 2, 3)]
+    assert picky.answer(1)[0] == [[1, 2, 3]]
+
+
+def test_a_ping_is_answered_while_go_sleeps(picky: Puppet, gate: Gate) -> None:
+    picky.give(1, {"a": ("read", gate.path)})
+    gate.wait_until_reached()
+    picky.tell((m.PING, CALCULATION, 2, 1234))
+    assert picky.expect(m.PONG) == (m.PONG, CALCULATION, 1234)
+    gate.open()
+    picky.answer(1)
+
+
+def test_a_method_of_a_message_may_ask_and_ping_and_keeps_nobody_from_hearing(picky: Puppet) -> None:
+    tell(picky, "ask", "node_9")
+    tell(picky, "hear", "behind it")
+    picky.expect(m.ASK_TASKS)
+    picky.tell((m.PING, CALCULATION, 2, 5))
+    picky.expect(m.PONG)
+    picky.tell((m.TASKS, CALCULATION, {"node_9": 9}))
+    picky.expect(m.ASK_TASKS)  # ping looks the nickname up
+    picky.tell((m.TASKS, CALCULATION, {"node_9": 9}))
+    ping = picky.expect(m.PING)
+    picky.tell((m.PONG, CALCULATION, ping[3]))
+    assert said(picky) == (MASTER, "tasks", ({"node_9": 9}, 1, "node_2-messages"))
+    assert said(picky) == (MASTER, "heard", ("behind it",))
+
+
+def test_a_method_of_a_message_that_raises_is_printed_and_the_next_ones_run(picky: Puppet) -> None:
+    picky.tell((m.TELL, CALCULATION, MASTER, "fail", None, None))
+    tell(picky, "hear", 1)
+    assert said(picky) == (MASTER, "heard", (1,))
+    assert "in on_fail" in picky.read_output(lambda text: "ValueError: a method of a message raised" in text)
+
+
+def test_values_that_cannot_be_made_here_are_printed_and_the_next_message_is_heard(picky: Puppet) -> None:
+    picky.tell((m.TELL, CALCULATION, MASTER, "hear", codec.Payload(b"cno_such_module\nx\n."), None))
+    tell(picky, "hear", 1)
+    assert said(picky) == (MASTER, "heard", (1,))
+    picky.read_output(lambda text: "No module named 'no_such_module'" in text)
+
+
+def test_the_thread_for_messages_ends_with_its_calculation(picky: Puppet) -> None:
+    picky.send((m.FORGET, CALCULATION))
+    picky.set_up(jobs.obey)
+    tell(picky, "hear", 1)
+    (what,), _ = picky.do(["describe"])
+    assert "tracking-control" in what["threads"]
+    assert "node_2-messages" not in what["threads"]
+
+
+# ---- the end
+
+
+def pid_of(puppet: Puppet) -> int:
+    pid: int = puppet.expect(m.HELLO)[3]
+    return pid
+
+
+def test_a_slave_that_is_told_to_stop_says_that_it_ends(worker: Puppet) -> None:
+    worker.give(1, [("give", 1)])
+    worker.send((m.STOP, 0))
+    assert worker.answer(1)[0] == [1]
+    assert worker.expect(m.ENDING) == (m.ENDING, 0)
+
+
+@pytest.mark.parametrize("which", ["line", "control"])
+def test_a_busy_slave_ends_at_once_with_its_children_when_a_line_is_cut(which: str, gate: Gate) -> None:
+    with slave() as puppet:
+        puppet.set_up(jobs.obey)
+        pid = pid_of(puppet)
+        (child,), _ = puppet.do(["start_child"])
+        puppet.give(2, [("read", gate.path)])
+        gate.wait_until_reached()
+        getattr(puppet.lines, which).close()
+        wait_for_end(pid)
+        wait_for_end(child)
+
+
+def test_an_idle_slave_ends_at_once_when_its_job_line_is_cut(worker: Puppet) -> None:
+    pid = pid_of(worker)
+    worker.lines.line.close()
+    wait_for_end(pid)
+
+
+def test_all_that_a_slave_and_its_children_print_comes_through_one_pipe(worker: Puppet) -> None:
+    worker.do(["print_everywhere"])
+    wanted = {"from print", "from stderr", "from descriptor 1", "from a child", "from its stderr"}
+    text = worker.read_output(lambda text: len(text.splitlines()) >= len(wanted))
+    assert set(text.splitlines()) == wanted
+
+
+def test_a_line_is_seen_as_soon_as_it_is_printed(worker: Puppet, gate: Gate) -> None:
+    worker.give(1, [("print", "now"), ("read", gate.path)])
+    worker.read_output(lambda text: text == "now\n")
+    gate.open()
+
+
+# ---- surroundings
+
+
+def test_a_slave_holds_its_own_lines_and_nothing_else(worker: Puppet) -> None:
+    (what,), _ = worker.do(["describe"])
+    kinds = {number: target.partition(":")[0] for number, target in what["descriptors"].items()}
+    assert what["descriptors"][0] == "/dev/null"
+    assert (kinds[1], kinds[2]) == ("pipe", "pipe")
+    others = sorted(kind for number, kind in kinds.items() if number > 2)
+    assert others == ["socket", "socket"]
+
+
+def test_programs_started_by_a_slave_get_none_of_its_lines(worker: Puppet) -> None:
+    worker.do(["inherit"])
+    listing = worker.read_output(lambda text: "these are all" in text)
+    assert "pipe:" in listing
+    assert "socket:" not in listing
+
+
+def test_path_and_directory_are_those_of_the_master(worker: Puppet) -> None:
+    (what,), _ = worker.do(["describe"])
+    assert what["sys.path"] == sys.path
+    assert what["directory"] == os.getcwd()
+
+
+@pytest.mark.parametrize("niceness", [0, 5])
+def test_a_slave_works_with_the_nice_value_that_it_shall_have(niceness: int) -> None:
+    with slave(niceness=niceness) as puppet:
+        puppet.set_up(jobs.obey)
+        (what,), _ = puppet.do(["describe"])
+    assert what["nice"] == max(niceness, os.getpriority(os.PRIO_PROCESS, 0))
+
+
+def test_a_slave_outlives_ctrl_c_in_its_master_s_terminal(worker: Puppet) -> None:
+    os.kill(pid_of(worker), signal.SIGINT)
+    assert worker.do([("give", 1)])[0] == [1]
+
+
+MAIN = """
+import enum
+class Colour(enum.Enum):
+    RED = 1
+class Point:
+    def __init__(self, x): self.x = x
+def move(point): return Point(point.x + SHIFT), Colour.RED
+SHIFT = 10
+"""
+
+
+def test_classes_functions_and_enums_of_main_come_back_as_the_master_s_own(
+    puppet: Puppet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = type(sys)("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    exec(MAIN, vars(main))  # noqa: S102
+    assert puppet.set_up(main.move)[0] == m.READY
+    values = codec.encode([main.Point(1)], "values")
+    names = mainmodule.names_needed(values)
+    puppet.send((m.CODE, CALCULATION, mainmodule.bundle(names)), (m.JOB, CALCULATION, 1, values))
+    ((point, colour),), failures = puppet.answer(1)
+    assert failures == {}
+    assert type(point) is main.Point
+    assert point.x == 11
+    assert colour is main.Colour.RED
+
+
+def test_waiting_lines_are_readable_only_when_something_came(puppet: Puppet) -> None:
+    wait_readable(puppet.lines.line)
