@@ -25,6 +25,7 @@ from tracking.report import (
     fit_lines,
     fold_by_host,
     is_terminal,
+    items_table,
     print_report,
     progress_text,
     speed_text,
@@ -157,6 +158,19 @@ def test_the_table_is_aligned_and_sums_up() -> None:
         "localhost_0     12    11     55      2.31 s     210 ms",
         "n1               1     0      0",
         "all             13    11     55      2.31 s     210 ms",
+    ]
+
+
+def test_the_table_of_items_knows_nothing_of_jobs() -> None:
+    lines = [
+        HostLine("localhost_0", "localhost", given=12, done=11, items=55, seconds=2.31),
+        HostLine("n1", "n1", given=1, done=0, items=0, seconds=0.0),
+    ]
+    assert items_table(lines).splitlines() == [
+        "slave        items  total time  time per item",
+        "localhost_0     55      2.31 s        42.0 ms",
+        "n1               0",
+        "all             55      2.31 s        42.0 ms",
     ]
 
 

@@ -182,8 +182,22 @@ def table(lines: Sequence[HostLine]) -> str:
 
     With more than one line a last one sums them up; with very many slaves there is one line per host.
     """
-    rows = [HEAD, *_rows(lines)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    return _aligned([HEAD, *_rows(lines)])
+
+
+def items_table(lines: Sequence[HostLine]) -> str:
+    """Who did how many items in what time, where jobs are not known or of no interest: as ``table``."""
+    head = ("slave", "items", "total time", "time per item")
+    return _aligned([head, *(_items_row(line) for line in _shown(lines))])
+
+
+def _items_row(line: HostLine) -> tuple[str, ...]:
+    times = (duration(line.seconds), duration(line.seconds / line.items)) if line.items else ("", "")
+    return line.nickname, str(line.items), *times
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows
     )
@@ -226,11 +240,15 @@ def _empty_table() -> Table:
     return drawn
 
 
-def _rows(lines: Sequence[HostLine]) -> list[tuple[str, ...]]:
+def _shown(lines: Sequence[HostLine]) -> list[HostLine]:
     shown = list(lines) if len(lines) <= MAX_REPORT_LINES else fold_by_host(lines)
     if len(lines) > 1:
         shown.append(sum_lines(lines, "all"))
-    return [_row(line) for line in shown]
+    return shown
+
+
+def _rows(lines: Sequence[HostLine]) -> list[tuple[str, ...]]:
+    return [_row(line) for line in _shown(lines)]
 
 
 def _row(line: HostLine) -> tuple[str, ...]:

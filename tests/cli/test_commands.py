@@ -174,8 +174,8 @@ def test_status_says_how_it_stands_who_did_what_and_how_to_go_on(
     assert main(["status", run_file]) == 0
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("screen.run: interrupted; begun 20")
-    assert told[1] == "2 of 4 items done, 1 failed"
-    assert told[3].split() == ["n1_0", "1", "1", "2", "3.00", "s", "3.00", "s"]
+    assert told[1] == "2 of 4 items done, 50%, 1 failed"
+    assert told[3].split() == ["n1_0", "2", "3.00", "s", "1.50", "s"]
     assert "go on with: tracking resume screen.run" in told
     assert told[-1].split() == ["'c'", "n1_1", "2", "ValueError:", "no"]
 
@@ -196,7 +196,7 @@ def test_status_can_be_asked_while_a_master_holds_the_file(here: Path, capsys: p
     finally:
         file.close("finished")
     assert told.startswith("busy.run: running; begun ")
-    assert f"by {os.uname().nodename.split('.')[0]}" in told
+    assert f"by process {os.getpid()} on {os.uname().nodename}" in told
     assert "go on with" not in told
 
 

@@ -27,6 +27,9 @@ def items():
 def no_items():
     return [1, 2]
 
+def no_data():
+    raise RuntimeError("no data today")
+
 number = 5
 """
 
@@ -70,7 +73,7 @@ def test_a_function_is_found_in_a_file_and_by_its_modules_name(here: Path) -> No
         (":double", "names no function"),
         ("cli_work:gone", "cli_work has no 'gone'"),
         ("cli_work:Shapes.Circle.area", "cli_work:Shapes has no 'Circle'"),
-        ("cli_work:number", "cli_work:number is a int, not a function"),
+        ("cli_work:number", "cli_work:number is of type int, not a function"),
         ("cli_gone:f", "there is no module 'cli_gone', neither here nor among the installed ones"),
         ("cli_gone.deeper:f", "there is no module 'cli_gone.deeper'"),
         ("gone.py:f", "there is no file gone.py"),
@@ -124,7 +127,9 @@ def test_data_is_a_file_or_what_a_function_returns(here: Path) -> None:
             "values.txt",
             "values.txt: data is a file that ends in .json, .jsonl, .ndjson, .csv, or MODULE:CALLABLE",
         ),
-        ("cli_work:no_items", "cli_work:no_items returned a list, not a dict {id: value}"),
+        ("cli_work:no_items", "cli_work:no_items returned something of type list, not a dict {id: value}"),
+        ("cli_work:no_data", "cli_work:no_data raised RuntimeError: no data today ("),
+        ("cli_work:no_data", "cli_work.py, line "),
         ("cli_work:gone", "cli_work has no 'gone'"),
     ],
 )

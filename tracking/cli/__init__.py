@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     With TRACKING_DEBUG set in the environment, their traceback too.
     """
-    from tracking.cli.commands import tracking
-
     try:
+        from tracking.cli.commands import tracking
+
         # Not tracking.main(): it would end the program by itself, with other exit statuses than ours.
         with tracking.make_context("tracking", list(sys.argv[1:] if arguments is None else arguments)) as context:
             status = tracking.invoke(context)

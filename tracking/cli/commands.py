@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -253,20 +254,24 @@ def status(run_file: str, as_json: bool, trust: bool) -> None:
 
 
 def _status_text(run_file: str, summary: RunSummary, now: float) -> str:
-    from tracking.report import HostLine, table, whole_seconds
+    from tracking.report import HostLine, items_table, whole_seconds
 
     began = datetime.fromtimestamp(summary.started_at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     written = whole_seconds(now - summary.updated_at)
-    lines = [
-        HostLine(host.nickname, host.host, host.jobs, host.jobs, host.items, host.seconds) for host in summary.hosts
-    ]
+    host, _, process = summary.owner.rpartition(":")
     failed = f", {summary.n_failed} failed" if summary.n_failed else ""
+    percent = 100 * summary.n_finished // summary.n_items if summary.n_items else 100
     text = [
-        f"{run_file}: {summary.state}; begun {began}, last written {written} ago by {summary.owner}",
-        f"{summary.n_finished} of {summary.n_items} items done{failed}",
+        f"{run_file}: {summary.state}; begun {began}, last written {written} ago by process {process} on {host}",
+        f"{summary.n_finished} of {summary.n_items} items done, {percent}%{failed}",
     ]
-    hint = [f"go on with: tracking resume {run_file}"] if summary.state == "interrupted" else []
-    return "\n".join([*text, *([table(lines)] if lines else []), *hint])
+    if summary.hosts:
+        text.append(
+            items_table([HostLine(h.nickname, h.host, h.jobs, h.jobs, h.items, h.seconds) for h in summary.hosts])
+        )
+    if summary.state != "running" and summary.n_finished < summary.n_items:
+        text.append(f"go on with: tracking resume {shlex.quote(run_file)}")
+    return "\n".join(text)
 
 
 @tracking.command()

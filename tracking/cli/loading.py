@@ -39,7 +39,7 @@ def load_function(spec: str) -> Callable[..., Any]:
             raise InputError(f"{place} has no {name!r}")
         found, place = getattr(found, name), f"{place}:{name}" if place == module_name else f"{place}.{name}"
     if not callable(found):
-        raise InputError(f"{spec} is a {type(found).__name__}, not a function")
+        raise InputError(f"{spec} is of type {type(found).__name__}, not a function")
     return found
 
 
@@ -54,10 +54,18 @@ def load_data(spec: str) -> dict[Hashable, Any]:
         return read_items(path)
     if ":" not in spec:
         raise InputError(f"{spec}: data is a file that ends in {', '.join(INPUT_ENDINGS)}, or MODULE:CALLABLE")
-    data = load_function(spec)()
+    data = _call(spec)
     if not isinstance(data, Mapping):
-        raise InputError(f"{spec} returned a {type(data).__name__}, not a dict {{id: value}}")
+        raise InputError(f"{spec} returned something of type {type(data).__name__}, not a dict {{id: value}}")
     return dict(data)
+
+
+def _call(spec: str) -> object:
+    function = load_function(spec)
+    try:
+        return function()
+    except (Exception, SystemExit) as exc:  # it may raise anything
+        raise InputError(f"{spec} raised {_what_and_where(exc)}") from exc
 
 
 def file_directory(spec: str) -> str | None:
@@ -95,6 +103,11 @@ def _import(name: str) -> ModuleType:
 
 
 def _import_failure(name: str, exc: Exception) -> str:
+    return f"module {name} cannot be imported: {_what_and_where(exc)}"
+
+
+def _what_and_where(exc: BaseException) -> str:
+    """The error in a line, with the place where it was raised, if that is not here."""
     frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if "importlib" not in frame.filename]
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if len(frames) > 1 else ""
-    return f"module {name} cannot be imported: {type(exc).__name__}: {exc}{where}"
+    return f"{type(exc).__name__}: {exc}{where}"
