@@ -457,6 +457,22 @@ def test_a_notebook_gets_one_output_that_is_replaced(
     assert capsys.readouterr() == ("", "")
 
 
+def test_what_loading_the_drawing_took_does_not_put_off_the_next_draw(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    times = [5.0]  # of the first, which loads it
+
+    def draw(picture: object) -> str:
+        clock.now_s += times.pop() if times else 0.001
+        return ""
+
+    monkeypatch.setattr(progress_module, "_html", draw)
+    display = InNotebook(FakeIPython().open_output, clock)
+    display.start()
+    display.update(snapshot())
+    assert display.due(clock() + 0.3)
+
+
 def test_a_file_written_from_a_notebook_gets_plain_lines(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:

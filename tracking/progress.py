@@ -321,15 +321,20 @@ class InNotebook(_Drawn):
 
     def _prepare(self) -> None:
         if self._show_html is None:
+            _html(live_table([]))  # loads rich
             self._show_html = self._open_output()
 
     def _show(self, picture: RenderableType) -> None:
-        from rich.console import Console
-
-        console = Console(file=io.StringIO(), record=True, width=DISPLAY_WIDTH, force_jupyter=False)
-        console.print(picture)
         if self._show_html is not None:
-            self._show_html(console.export_html(code_format="<pre>{code}</pre>", inline_styles=True))
+            self._show_html(_html(picture))
+
+
+def _html(picture: RenderableType) -> str:
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), record=True, width=DISPLAY_WIDTH, force_jupyter=False)
+    console.print(picture)
+    return console.export_html(code_format="<pre>{code}</pre>", inline_styles=True)
 
 
 class Rate:
