@@ -1,15 +1,22 @@
 """Calls submitted to a pool: a calculation without an end, one item a call, each with a future.
 
-``submit`` decides and sends in the caller's thread; answers are taken in by whoever drives the crew, under its
-lock. What runs the user's code (pickling, futures and their callbacks) runs outside the lock: before it in
-``submit``, after it through ``Crew.later``.
+::
+
+    caller's thread                           whoever turns the crew's loop
+      submit: encode, then under the lock       deliver, slave_is_lost, ...  under the lock: decide, send
+              decide and send                   later, without it: decode, set the future, run its callbacks
+      result(): turns the loop meanwhile
+
+All attributes of ``Calls`` are used under the crew's lock. What runs the user's code (pickling, futures and their
+callbacks) runs without it.
 """
 
 from __future__ import annotations
 
-import time
+import contextlib
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from functools import partial
 from typing import Any
 
@@ -18,13 +25,17 @@ from tracking.core import events as e
 from tracking.core.items import Items
 from tracking.core.policy import Policy
 from tracking.core.scheduler import Scheduler
-from tracking.errors import ItemKilledSlave, ItemRaised, ItemResultError, NoSlavesError
-from tracking.pool.crew import MASTER_NUMBERS, Crew, JobKey, SlaveInfo
+from tracking.errors import EncodeError, ItemKilledSlave, ItemRaised, ItemResultError, NoSlavesError
+from tracking.pool.client import MASTER_NUMBERS, JobKey, SlaveInfo
+from tracking.pool.crew import Crew
 from tracking.slave.calling import call
 from tracking.slave.loading import Context
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
+
+_UNKNOWN = SlaveInfo(0, "", "")
+_KINDS = {m.REPORT_DIED: ItemKilledSlave, m.REPORT_RESULT: ItemResultError}
 
 
 class Call(Future[Any]):
@@ -32,21 +43,31 @@ class Call(Future[Any]):
 
     def __init__(self, crew: Crew) -> None:
         super().__init__()
-        self._crew = crew
+        self._driving = crew.driving
+        self._is_dropped = False  # under the crew's lock
 
     def result(self, timeout: float | None = None) -> Any:
-        self._crew.help_until(self.done, timeout)
+        """As of any future."""
+        if not self.done():
+            timeout = self._driving.help_until(self.done, timeout)
         return super().result(timeout)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
-        self._crew.help_until(self.done, timeout)
+        """As of any future."""
+        if not self.done():
+            timeout = self._driving.help_until(self.done, timeout)
         return super().exception(timeout)
+
+    def begins(self) -> bool:
+        """Whether the call is to be made (again). If it was cancelled, those who wait for it are told; once."""
+        if not self.running() and not self._is_dropped:
+            has_outcome = self.done() and not self.cancelled()  # from somebody else
+            self._is_dropped = has_outcome or not self.set_running_or_notify_cancel()
+        return not self._is_dropped
 
 
 class Calls:
     """A crew's client that runs submitted calls.
-
-    All attributes are used under the crew's lock.
 
     Args:
         crew: the slaves.
@@ -61,51 +82,60 @@ class Calls:
         self._crew = crew
         self._context = context
         self._items = Items(0)
+        # A call may do something beside giving a result: it is made again only where a slave has died.
         policy = Policy(chunk_size=1, redistribute=False, max_deaths=max_deaths)
         self._scheduler = Scheduler(self._items, policy, open_ended=True)
         self._code = mainmodule.encode_function(call, "call")
-        self._futures: dict[int, Future[Any]] = {}
+        self._calls: dict[int, Call] = {}  # by position: those without an outcome
         self._payloads: dict[int, codec.Payload] = {}
         self._positions: dict[int, int] = {}  # job -> position
         self._trouble: dict[int, tuple[SlaveInfo, m.Report, str]] = {}
-        self._wakeup_armed = False
+        self._setup_failures: set[int] = set()  # slaves that cannot make calls
+        self._events: deque[e.Event] = deque()
+        self._is_deciding = False
+        self._next_look = float("inf")  # on the crew's clock: when the earliest timer is due
         self._lost = ""
 
     @property
     def is_busy(self) -> bool:
-        """Whether a call has no answer yet."""
-        return bool(self._futures)
+        """Whether a call has no outcome yet."""
+        return bool(self._calls)
 
-    def submit(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Future[Any]:
-        """Send the call to a slave as soon as one is free."""
-        payload = mainmodule.encode_function([(function, args, kwargs)], "the call")
+    # ---- what the pool tells
+
+    def submit(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Send the call to a slave as soon as one is free. One that cannot be sent fails: its EncodeError says why.
+
+        Raises:
+            NoSlavesError: no slave is left.
+        """
         future = Call(self._crew)
+        try:
+            payload = mainmodule.encode_function([(function, args, kwargs)], "the call")
+        except EncodeError as error:
+            future.set_exception(error)
+            return future
         with self._crew.lock:
             if self._lost:
-                raise NoSlavesError(f"no slave is left to make a call: {self._lost}")
+                raise NoSlavesError(self._lost)
             position = len(self._items)
-            self._futures[position] = future
+            self._calls[position] = future
             self._payloads[position] = payload
-            if len(self._futures) == 1:
-                self._crew.choose_driver()
+            if len(self._calls) == 1:
+                self._crew.look_who_is_busy()
             self._decide(e.ItemsAdded(1))
             self._crew.flush()
-        self._crew.run_later()
+        self._crew.driving.hurry_later()
         return future
 
-    def pending(self) -> list[Future[Any]]:
-        """The futures of calls without an answer."""
-        return list(self._futures.values())
-
-    def cancel_all(self) -> None:
-        """Nobody wants the answers any more."""
+    def cancel_waiting(self) -> None:
+        """Cancel the calls that no slave was given yet."""
         with self._crew.lock:
-            futures, self._futures = list(self._futures.values()), {}
-        for future in futures:
-            if not future.cancel():
-                future.set_exception(NoSlavesError("the pool was shut down before the call was done"))
+            calls = list(self._calls.values())
+        cancelled = [future for future in calls if future.cancel()]
+        with self._crew.lock:
+            for future in cancelled:
+                future.begins()  # those who wait for it are told now
 
     # ---- what the crew tells, under its lock
 
@@ -121,11 +151,12 @@ class Calls:
             self._positions.pop(message[2], None)
             self._decide(e.JobReturned(message[2], tid))
         elif kind == m.READY:
-            slave = self._crew.info(tid)
-            if slave is not None:
-                self._decide(e.SlaveReady(tid, slave.host, slave.nickname))
+            self._slave_is_ready(tid)
+        elif kind == m.SETUP_FAILED:
+            self._setup_failed(tid, message[2])
 
     def slave_is_up(self, slave: SlaveInfo) -> None:
+        self._lost = ""
         self._crew.send(slave.tid, (m.SETUP, self.calculation, m.FUNCTION, self._code, None, self._context))
 
     def slave_is_lost(
@@ -133,23 +164,41 @@ class Calls:
     ) -> None:
         own = [job for calculation, job in jobs if calculation == self.calculation]
         is_ours = bool(jobs) and jobs[0][0] == self.calculation
+        self._setup_failures.discard(slave.tid)
         for job in own:
             position = self._positions.pop(job, None)
             if position is not None:
                 self._trouble[position] = slave, (m.REPORT_DIED, f"its slave was {how}", "", None), last_lines
         if self._scheduler.has_slave(slave.tid):
             running = own[0] if is_ours else None
+            # A slave that another calculation's job has killed is no fault of our calls.
             self._decide(e.SlaveLost(slave.tid, how, running, on_purpose or (bool(jobs) and not is_ours)))
 
     def crew_is_lost(self, why: str) -> None:
-        self._lost = why
-        error = NoSlavesError(f"no slave is left to make a call: {why}")
-        futures, self._futures = self._futures, {}
-        for future in futures.values():
-            self._crew.later(partial(_set_exception, future, error))
+        self._lost = f"no slave is left to make a call: {why}"
+        error = NoSlavesError(self._lost)
+        calls, self._calls = self._calls, {}
+        self._payloads.clear()
+        for future in calls.values():
+            if future.cancelled():
+                future.begins()
+            else:
+                self._crew.driving.later(partial(_set_exception, future, error))
+        self._crew.look_who_is_busy()
 
-    def must_drive(self) -> None:
-        """Never asked for: ``can_drive`` says no."""
+    # ---- slaves
+
+    def _slave_is_ready(self, tid: int) -> None:
+        slave = self._crew.info(tid)
+        if slave is not None and not self._scheduler.has_slave(tid):
+            self._decide(e.SlaveReady(tid, slave.host, slave.nickname))
+
+    def _setup_failed(self, tid: int, report: m.Report) -> None:
+        """It lacks something, as our working directory; if all do, nobody can make calls."""
+        self._setup_failures.add(tid)
+        if all(slave.tid in self._setup_failures for slave in self._crew.slaves()):
+            _, text, traceback, _ = report
+            self.crew_is_lost(f"none could be initialized: {text}\n{traceback}".rstrip())
 
     # ---- results
 
@@ -166,34 +215,42 @@ class Calls:
         self._decide(e.JobDone(job, tid, seconds, (position,) if reports else (), payload.size))
 
     def _note(self, position: int | None, tid: int, report: m.Report) -> None:
-        slave = self._crew.info(tid)
-        if position is not None and slave is not None:
-            self._trouble[position] = slave, report, ""
+        if position is not None:
+            self._trouble[position] = self._crew.info(tid) or _UNKNOWN, report, ""
 
-    def _settle(self, position: int, set_outcome: Callable[[Future[Any]], None]) -> None:
-        future = self._futures.pop(position, None)
+    def _settle(self, position: int, set_outcome: Callable[[Call], None]) -> None:
+        future = self._calls.pop(position, None)
         self._payloads.pop(position, None)
         self._trouble.pop(position, None)
         if future is not None:
-            self._crew.later(lambda: set_outcome(future))
-            if not self._futures:
-                self._crew.choose_driver()
+            self._crew.driving.later(lambda: set_outcome(future))
+            if not self._calls:
+                self._crew.look_who_is_busy()
 
     # ---- decisions
 
     def _decide(self, event: e.Event) -> None:
-        for command in self._scheduler.handle(event, time.monotonic()):
-            self._perform(command)
-        self._arm_wakeup()
+        """Perform what the scheduler makes of this; what comes of that is decided after it, not within."""
+        self._events.append(event)
+        if self._is_deciding:
+            return
+        self._is_deciding = True
+        try:
+            while self._events:
+                for command in self._scheduler.handle(self._events.popleft(), self._crew.now()):
+                    self._perform(command)
+        finally:
+            self._is_deciding = False
+        self._set_timer()
 
-    def _arm_wakeup(self) -> None:
+    def _set_timer(self) -> None:
         wakeup = self._scheduler.next_wakeup()
-        if wakeup is not None and not self._wakeup_armed:
-            self._wakeup_armed = True
-            self._crew.after(max(0.0, wakeup - time.monotonic()), self._tick)
+        if wakeup is not None and wakeup < self._next_look:
+            self._next_look = wakeup
+            self._crew.after(wakeup - self._crew.now(), self._look)
 
-    def _tick(self) -> None:
-        self._wakeup_armed = False
+    def _look(self) -> None:
+        self._next_look = float("inf")
         self._decide(e.Ticked())
 
     def _perform(self, command: c.Command) -> None:
@@ -210,19 +267,24 @@ class Calls:
 
     def _send(self, command: c.SendJob) -> None:
         position = command.positions[0]
-        future = self._futures.get(position)
-        if future is None or not (future.running() or future.set_running_or_notify_cancel()):
-            self._settle(position, lambda future: None)
-            self._decide(e.JobDone(command.job, command.slave, 0.0))
+        future = self._calls.get(position)
+        if future is None or not future.begins():
+            self._drop(position)
+            self._events.append(e.JobFailed(command.job, command.slave, 0.0, True))
             return
         self._positions[command.job] = position
         self._crew.send(command.slave, (m.JOB, self.calculation, command.job, self._payloads[position]))
 
+    def _drop(self, position: int) -> None:
+        """Nobody wants this call any more."""
+        self._settle(position, lambda future: None)
+
     def _give_up(self, command: c.GiveUp) -> None:
+        if command.position not in self._calls:
+            return  # it was dropped
         slave, report, last_lines = self._trouble[command.position]
         what, text, traceback, payload = report
-        kind = {m.REPORT_DIED: ItemKilledSlave, m.REPORT_RESULT: ItemResultError}.get(what, ItemRaised)
-        error = kind(
+        error = _KINDS.get(what, ItemRaised)(
             text,
             id=command.position,
             host=slave.host,
@@ -234,18 +296,18 @@ class Calls:
         self._settle(command.position, lambda future: _set_remote_exception(future, error, payload))
 
 
-def _set_result(future: Future[Any], payload: codec.Payload) -> None:
+def _set_result(future: Call, payload: codec.Payload) -> None:
     try:
         results: Any = codec.decode(payload)
     except Exception as error:  # noqa: BLE001  (a result's own class may raise anything)
-        _set_exception(
-            future, ItemResultError(f"its result cannot be read here: {type(error).__name__}: {error}")
-        )
+        what = f"its result cannot be read here: {type(error).__name__}: {error}"
+        _set_exception(future, ItemResultError(what))
         return
-    future.set_result(results[0])
+    with contextlib.suppress(InvalidStateError):  # whoever gave it an outcome himself
+        future.set_result(results[0])
 
 
-def _set_remote_exception(future: Future[Any], error: BaseException, payload: codec.Payload | None) -> None:
+def _set_remote_exception(future: Call, error: BaseException, payload: codec.Payload | None) -> None:
     """The exception itself where it can be made here, caused by the one that tells of its remote traceback."""
     if payload is not None:
         try:
@@ -258,6 +320,6 @@ def _set_remote_exception(future: Future[Any], error: BaseException, payload: co
     _set_exception(future, error)
 
 
-def _set_exception(future: Future[Any], error: BaseException) -> None:
-    if not future.done():
+def _set_exception(future: Call, error: BaseException) -> None:
+    with contextlib.suppress(InvalidStateError):  # cancelled, or given an outcome by somebody else
         future.set_exception(error)

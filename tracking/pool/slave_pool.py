@@ -1,31 +1,42 @@
-"""SlavePool: slaves that outlive a calculation, for masters and for submitted calls."""
+"""SlavePool: slaves that outlive a calculation, for masters and for submitted calls.
+
+::
+
+    user's threads                          the pool's thread (daemon)
+      submit, map --> Calls, Crew             crew.driving.serve(): the loop, futures and their callbacks
+      shutdown, end of the program,
+      pool forgotten --> end_when_idle -->    when nobody waits for anything, or at once: crew.close()
+
+Stop order: ``end_when_idle`` (or ``end_now``) -> the thread leaves the loop -> it ends the slaves and itself.
+"""
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from itertools import chain, islice
+from itertools import chain, islice, repeat
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tracking.errors import NoSlavesError
 from tracking.fabrics.base import Fabric
 from tracking.fabrics.registry import make_fabric
 from tracking.pool import arguments
-from tracking.pool.crew import MASTER_NUMBERS, Crew, Place, names_for
+from tracking.pool.client import MASTER_NUMBERS
+from tracking.pool.crew import Crew
+from tracking.pool.slaves import Place, names_for
 from tracking.slave.calling import call_chunk
 from tracking.slave.loading import Context
 
 if TYPE_CHECKING:
     from tracking.pool.calls import Calls
 
-_LONGEST_SLEEP_S = 60.0
+_SHUT_DOWN = "the pool was shut down"
+_END_TIMEOUT_S = 10.0  # at the end of the program
 
 
 class SlavePool(Executor):
@@ -66,17 +77,20 @@ class SlavePool(Executor):
         self._max_deaths = arguments.checked_number(
             "max_deaths", max_deaths, 1, is_optional=True, is_whole=True
         )
-        self._fabric = make_fabric(fabric or "local")
+        host_failures = arguments.checked_number(
+            "host_failures", host_failures, 1, is_optional=True, is_whole=True
+        )
+        shared_fabric = make_fabric(fabric or "local")
         self._crew = Crew(host_failures=host_failures)
         self._calls: Calls | None = None  # made with the first submit, under the crew's lock
         self._is_shut = False  # under the crew's lock
         for host, nickname in names:
-            self._crew.start_slave(
-                Place(nickname, host, nice.get(host, nice.get("default", 0)), show_output, self._fabric)
-            )
-        self._thread = threading.Thread(target=_drive, args=(self._crew,), name="tracking-pool", daemon=True)
+            niceness_there = nice.get(host, nice.get("default", 0))
+            self._crew.fill(Place(nickname, host, niceness_there, show_output, shared_fabric))
+        self._thread = PoolThread(self._crew)
         self._thread.start()
-        _open_pools.add(self)
+        # Who forgets a pool wants no more of it than the outcome of the calls that he has made.
+        weakref.finalize(self, self._crew.end_when_idle, _SHUT_DOWN).atexit = False
 
     @property
     def slaves(self) -> dict[int, dict[str, str]]:
@@ -89,10 +103,16 @@ class SlavePool(Executor):
         return self._crew.pids()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Call ``fn(*args, **kwargs)`` on a slave; its future, at once. A call whose slave dies is made again.
+        """Call ``fn(*args, **kwargs)`` on a slave; its future, at once.
+
+        A call whose slave dies is made again, up to ``max_deaths`` times; otherwise it is made once. What it raises
+        comes as it is, its ``__cause__`` an ``ItemRaised`` with the traceback on the slave. The future fails with
+        an ``EncodeError`` if the call cannot be sent, with an ``ItemResultError`` if its result cannot, with an
+        ``ItemKilledSlave`` if its slave has died too often, and with a ``NoSlavesError`` if no slave is left.
+        Callbacks run in the pool's thread, or in one that waits for a call; they may submit others and wait for
+        them, but not for a master that uses this pool.
 
         Raises:
-            EncodeError: the call cannot be sent; names the part.
             RuntimeError: the pool is shut down.
             NoSlavesError: no slave is left.
         """
@@ -115,46 +135,66 @@ class SlavePool(Executor):
         timeout: float | None = None,
         chunksize: int = 1,
     ) -> Iterator[Any]:
-        """``fn`` of the elements, in their order; ``chunksize`` of them travel together."""
+        """``fn`` of the elements, in their order; ``chunksize`` of them travel together, and fail together."""
         arguments.checked_number("chunksize", chunksize, 1, is_whole=True)
         if chunksize == 1:
             return super().map(fn, *iterables, timeout=timeout)
-        chunks = super().map(
-            call_chunk, _repeat(fn), _chunks(zip(*iterables, strict=False), chunksize), timeout=timeout
-        )
-        return chain.from_iterable(chunks)
+        chunks = _chunks(zip(*iterables, strict=False), chunksize)
+        return chain.from_iterable(super().map(call_chunk, repeat(fn), chunks, timeout=timeout))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the slaves: after the calls submitted so far, or at once with ``cancel_futures``."""
+        """Take no more, and end the slaves when all is done: the calls submitted, and the masters at work.
+
+        Args:
+            wait: return after that. In a callback of a call, or in a hook of a master that uses this pool, it
+                returns at once: it would wait for itself.
+            cancel_futures: calls that no slave was given yet are cancelled.
+        """
         with self._crew.lock:
             self._is_shut = True
             calls = self._calls
-            pending = list(calls.pending()) if calls is not None else []
-        if not wait and not cancel_futures and pending:
-            threading.Thread(target=self.shutdown, name="tracking-pool-shutdown", daemon=True).start()
-            return
-        if not cancel_futures:
-            for future in pending:
-                with contextlib.suppress(BaseException):
-                    future.exception()
-        self._crew.stop_driving()
-        if threading.current_thread() is not self._thread:
+        if cancel_futures and calls is not None:
+            calls.cancel_waiting()
+        self._crew.end_when_idle(_SHUT_DOWN)
+        own = threading.current_thread()
+        if wait and own is not self._thread and not self._crew.serves_thread(threading.get_ident()):
             self._thread.join()
-        self._crew.close()
-        if calls is not None:
-            calls.cancel_all()
-        _open_pools.discard(self)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        """Shut down; if the block was interrupted (Ctrl-C, SystemExit), at once."""
+        if exc_type is not None and not issubclass(exc_type, Exception):
+            self._thread.end_now()
+        self.shutdown()
 
 
-def _drive(crew: Crew) -> None:
-    """The pool's thread: turns the crew's loop while no master does."""
-    while not crew.is_closing:
-        if crew.needs_driver.wait(_LONGEST_SLEEP_S):
-            helped_s = crew.helped_s
-            if helped_s > 0:
-                time.sleep(helped_s)
-            else:
-                crew.turn(_LONGEST_SLEEP_S)
+class PoolThread(threading.Thread):
+    """The pool's thread: serves its crew, and closes it at the end. It knows nothing of the pool itself."""
+
+    def __init__(self, crew: Crew) -> None:
+        super().__init__(name="tracking-pool", daemon=True)
+        self._crew = crew
+        _running.add(self)
+
+    def run(self) -> None:
+        """Serve until nobody wants anything any more, or ``end_now``."""
+        why = _SHUT_DOWN
+        try:
+            self._crew.driving.serve()
+        except BaseException as error:
+            why = f"the pool's loop has failed: {error!r}"
+            raise
+        finally:
+            self._crew.close(why)
+            self._crew.driving.run_later()
+
+    def end_now(self) -> None:
+        """Whatever is not done yet fails."""
+        self._crew.driving.stop()
 
 
 def _chunks(rows: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
@@ -163,18 +203,16 @@ def _chunks(rows: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[A
         yield chunk
 
 
-def _repeat(fn: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-    while True:
-        yield fn
+_running: weakref.WeakSet[PoolThread] = weakref.WeakSet()
 
 
-_open_pools: weakref.WeakSet[SlavePool] = weakref.WeakSet()
+def _end_all() -> None:
+    """At the end of the program: what it has not waited for, it does not want."""
+    threads = [thread for thread in _running if thread.is_alive()]  # none in a forked child, that only has copies
+    for thread in threads:
+        thread.end_now()
+    for thread in threads:
+        thread.join(_END_TIMEOUT_S)
 
 
-def _shut_all() -> None:
-    for pool in list(_open_pools):
-        with contextlib.suppress(NoSlavesError, OSError):
-            pool.shutdown(cancel_futures=True)
-
-
-atexit.register(_shut_all)
+atexit.register(_end_all)

@@ -1,0 +1,49 @@
+"""Between a crew and those who use it: what they are told, and how a slave is spoken of."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Protocol
+
+from tracking.wire.channel import Message
+
+MASTER_NUMBERS = itertools.count(1_000_000_001)
+"""Numbers of masters, and of their calculations: above those of all slaves, and given out once in a program."""
+
+JobKey = tuple[int, int]
+"""(calculation, job)"""
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveInfo:
+    """Who a slave is."""
+
+    tid: int
+    nickname: str
+    host: str
+
+
+class Client(Protocol):
+    """A calculation that uses the crew. Its methods are called under the crew's lock: they only take note."""
+
+    calculation: int
+    can_drive: bool  # its thread turns the loop itself when it is the only one who wants something
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it waits for anything at all."""
+
+    def deliver(self, tid: int, message: Message) -> None:
+        """A message of this calculation came."""
+
+    def slave_is_up(self, slave: SlaveInfo) -> None:
+        """A slave can be spoken to."""
+
+    def slave_is_lost(
+        self, slave: SlaveInfo, how: str, jobs: tuple[JobKey, ...], on_purpose: bool, last_lines: str
+    ) -> None:
+        """A slave has ended, ``how`` in words; ``jobs``, of all calculations, had no answer yet, in their order."""
+
+    def crew_is_lost(self, why: str) -> None:
+        """No slave is left, and none can be started; or the crew ends."""

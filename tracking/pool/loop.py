@@ -1,0 +1,137 @@
+"""One loop over many descriptors, and over time.
+
+::
+
+    any thread                               one thread at a time (see ``driving``)
+      watch, forget, at --lock--+
+      wake -> pipe --+          v
+                     +--> turn(): select without the lock, then each handler with it, then the timers that are due
+
+``turn`` never waits but in select. Handlers and timers run under the lock, which belongs to whoever uses the loop.
+Stop order: nobody is in ``turn`` any more -> ``close``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import os
+import selectors
+from collections.abc import Callable
+from threading import RLock
+from typing import Protocol
+
+READ = selectors.EVENT_READ
+WRITE = selectors.EVENT_WRITE
+
+Handler = Callable[[int], None]
+"""Called with what the descriptor is ready for: READ, WRITE or both."""
+
+
+class HasDescriptor(Protocol):
+    """Something with a descriptor to be watched."""
+
+    def fileno(self) -> int: ...
+
+
+class Loop:
+    """Waits until something is ready or due.
+
+    Args:
+        lock: held while handlers and timers run, and while what is watched changes.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, lock: RLock, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._lock = lock
+        self._selector = selectors.DefaultSelector()
+        self._waker, self._wakes = os.pipe()
+        for end in (self._waker, self._wakes):
+            os.set_blocking(end, False)
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []  # a heap
+        self._count = itertools.count()
+        self._is_closed = False
+        self.watch(self._waker, READ, self._drain_waker)
+
+    # ---- what is waited for
+
+    def watch(self, what: int | HasDescriptor, mask: int, handler: Handler) -> None:
+        """Call the handler whenever this can be read or written; instead of the one that was called before."""
+        with self._lock:
+            try:
+                self._selector.register(what, mask, handler)
+            except KeyError:
+                self._selector.modify(what, mask, handler)
+
+    def forget(self, what: int | HasDescriptor) -> None:
+        """Watch this no more. Always before it is closed: its number may soon mean something else."""
+        with self._lock, contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(what)
+
+    def after(self, delay_s: float, action: Callable[[], None]) -> None:
+        """Have something done, so many seconds from now."""
+        self.at(self.clock() + delay_s, action)
+
+    def at(self, when: float, action: Callable[[], None]) -> None:
+        """Have something done at this time of the clock."""
+        with self._lock:
+            heapq.heappush(self._timers, (when, next(self._count), action))
+        self.wake()  # whoever waits must not wait longer than that
+
+    def wake(self) -> None:
+        """Make a ``turn`` that waits return, or else the next one; from any thread."""
+        with self._lock:
+            if not self._is_closed:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._wakes, b"w")
+
+    def _drain_waker(self, mask: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._waker, 4096)
+
+    # ---- waiting
+
+    def turn(self, timeout_s: float | None) -> None:
+        """Wait for something to happen, at most so long, and act on it."""
+        if self._is_closed:
+            return
+        for key, mask in self._selector.select(self._until_timer(timeout_s)):
+            with self._lock:
+                if self._is_current(key):
+                    key.data(mask)
+        if self._timers:
+            with self._lock:
+                self._run_timers()
+
+    def _is_current(self, key: selectors.SelectorKey) -> bool:
+        """An earlier handler of this turn may have closed what a later one was called for."""
+        now = self._selector.get_map()
+        current = now.get(key.fd) if now else None
+        return current is not None and current.data is key.data
+
+    def _until_timer(self, timeout_s: float | None) -> float | None:
+        with self._lock:
+            if not self._timers:
+                return timeout_s
+            left_s = max(0.0, self._timers[0][0] - self.clock())
+            return left_s if timeout_s is None else min(left_s, timeout_s)
+
+    def _run_timers(self) -> None:
+        now = self.clock()
+        due = []
+        while self._timers and self._timers[0][0] <= now:
+            due.append(heapq.heappop(self._timers)[2])
+        for action in due:
+            action()
+
+    def close(self) -> None:
+        """Leave nothing open; what was watched is not touched. ``turn`` and ``wake`` do nothing from now on."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._timers.clear()
+                self._selector.close()
+                os.close(self._waker)
+                os.close(self._wakes)

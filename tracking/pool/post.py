@@ -1,0 +1,91 @@
+"""What goes to slaves: put together, written as far as it can be, the rest when the slave takes it.
+
+A slave that does not read costs only itself: what it does not take waits here, and nobody else waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from tracking.pool.loop import READ, WRITE, Loop
+from tracking.pool.slaves import Slave
+from tracking.wire import messages as m
+from tracking.wire.channel import Message
+
+
+class Post:
+    """Sends. Everything is called under the crew's lock.
+
+    Args:
+        loop: tells when a line can be written again.
+        line_ready: called when a job line can be read, or written again.
+        cut: called when a job line is gone.
+    """
+
+    def __init__(
+        self, loop: Loop, line_ready: Callable[[Slave, int], None], cut: Callable[[Slave], None]
+    ) -> None:
+        self._loop = loop
+        self._line_ready = line_ready
+        self._cut = cut
+        self._unflushed: dict[int, Slave] = {}
+
+    @property
+    def has_unflushed(self) -> bool:
+        """Whether something was put that no ``flush`` has sent."""
+        return bool(self._unflushed)
+
+    def watch(self, slave: Slave, mask: int = READ) -> None:
+        """Watch the job line of a slave."""
+        self._loop.watch(slave.lines.line, mask, lambda mask: self._line_ready(slave, mask))
+
+    # ---- job line
+
+    def put(self, slave: Slave, message: Message) -> None:
+        """Put a message on the job line; it goes with the next ``flush``."""
+        if message[0] == m.JOB:
+            slave.jobs[message[1], message[2]] = None
+        slave.lines.line.put(message)
+        self._unflushed[slave.info.tid] = slave
+
+    def flush_all(self) -> None:
+        """Send what was put."""
+        unflushed, self._unflushed = self._unflushed, {}
+        for slave in unflushed.values():
+            self.flush(slave)
+
+    def flush(self, slave: Slave) -> None:
+        """Send what was put for this slave, and what has waited for it to read."""
+        if slave.line_is_cut:
+            return
+        try:
+            is_all_written = slave.lines.line.flush()
+        except OSError:
+            self._cut(slave)
+            return
+        if slave.waits_to_write is is_all_written:
+            slave.waits_to_write = not is_all_written
+            self.watch(slave, READ if is_all_written else READ | WRITE)
+
+    def drop(self, slave: Slave) -> None:
+        """The slave is gone: so is what was meant for it."""
+        self._unflushed.pop(slave.info.tid, None)
+
+    # ---- control line
+
+    def tell(self, slave: Slave, message: Message) -> bool:
+        """Send a message on the control line at once. False: the slave is gone."""
+        try:
+            if not slave.lines.control.send(message):
+                self._loop.watch(slave.lines.control, WRITE, lambda mask: self._control_ready(slave))
+        except OSError:
+            return False
+        return True
+
+    def _control_ready(self, slave: Slave) -> None:
+        """The slave, whose control line was full, listens again."""
+        with contextlib.suppress(OSError):
+            if not slave.lines.control.flush():
+                return
+        self._loop.forget(slave.lines.control)

@@ -1,0 +1,97 @@
+"""Slaves as their crew knows them, and the places that they fill."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tracking.fabrics.base import Fabric, SlaveLines
+from tracking.output import SlaveOutput
+from tracking.pool.client import JobKey, SlaveInfo
+
+_OUTPUT_BYTES = 64 * 1024
+_MOST_OUTPUTS = 64  # pieces of output that are still read of a slave that has ended
+
+
+@dataclass(slots=True)
+class Place:
+    """A slave's place in the crew: it outlives the slaves that fill it."""
+
+    nickname: str
+    host: str
+    niceness: int
+    show_output: int
+    fabric: Fabric
+
+
+@dataclass(slots=True)
+class Slave:
+    """A slave that lives or is being started."""
+
+    info: SlaveInfo
+    place: Place
+    lines: SlaveLines
+    output: SlaveOutput
+    jobs: OrderedDict[JobKey, None] = field(default_factory=OrderedDict)  # not answered, in the order given
+    unwanted: set[JobKey] = field(default_factory=set)  # of these, those that are to be taken back
+    is_up: bool = False
+    did_jobs: bool = False
+    is_ending: bool = False  # told to end, or killed on purpose
+    line_is_cut: bool = False
+    waits_to_write: bool = False
+    pid: int = 0
+
+    @property
+    def running(self) -> JobKey | None:
+        """The job that it works on, as far as is known here."""
+        return next(iter(self.jobs), None)
+
+    def read_output(self) -> bool:
+        """Take in a piece of what it prints; False at the end."""
+        assert self.lines.output is not None
+        try:
+            data = os.read(self.lines.output, _OUTPUT_BYTES)
+        except BlockingIOError:
+            return True
+        if data:
+            self.output.feed(data)
+        return bool(data)
+
+    def read_rest_of_output(self) -> None:
+        """What it printed last; not without end, since a process that it has left behind may print on."""
+        descriptor = self.lines.output
+        if descriptor is None:
+            return
+        with contextlib.suppress(OSError):
+            for _ in range(_MOST_OUTPUTS):
+                data = os.read(descriptor, _OUTPUT_BYTES)
+                if not data:
+                    return
+                self.output.feed(data)
+
+    def close(self) -> None:
+        """Let go of its lines, and of its window."""
+        self.lines.line.close()
+        self.lines.control.close()
+        if self.lines.output is not None:
+            os.close(self.lines.output)
+        self.output.close()
+
+
+def names_for(hosts: Iterable[str]) -> list[tuple[str, str]]:
+    """(host, nickname) of each: a host that is named once keeps its name, others are numbered from 0.
+
+    >>> names_for(['a', 'b', 'a'])
+    [('a', 'a_0'), ('b', 'b'), ('a', 'a_1')]
+    """
+    hosts = list(hosts)
+    totals = Counter(hosts)
+    numbers: Counter[str] = Counter()
+    named = []
+    for host in hosts:
+        named.append((host, host if totals[host] == 1 else f"{host}_{numbers[host]}"))
+        numbers[host] += 1
+    return named
