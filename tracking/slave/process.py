@@ -220,7 +220,10 @@ class SlaveProcess:
         return bool(poller.poll(0))
 
     def _send_results(self, message: Message) -> None:
-        """Send now, or with the results that come within a millisecond if more jobs are waiting."""
+        """Send now, or with the results that come within a millisecond if more jobs are waiting.
+
+        Jobs of the same calculation, that is: should the next one kill the slave, no other is blamed for it.
+        """
         now = perf_counter()
         with self._send_lock:
             if not self._waiting_bytes:
@@ -229,6 +232,7 @@ class SlaveProcess:
             self._waiting_bytes += 64 + (message[5].size if message[0] != m.FAILED else 0)
             if (
                 not self._inbox
+                or self._inbox[0][:2] != (m.JOB, message[1])
                 or message[0] == m.PART
                 or self._waiting_bytes > _SEND_BYTES
                 or now - self._waiting_since > _SEND_DELAY_S
