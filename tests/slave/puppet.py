@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tracking.fabrics.base import SlaveEnded, SlaveSpec
+from tracking.fabrics.base import Fabric, SlaveEnded, SlaveSpec
 from tracking.fabrics.local import LocalFabric
 from tracking.slave.loading import Context, Params
 from tracking.wire import codec, mainmodule
@@ -39,7 +39,7 @@ def wait_for_end(pid: int, timeout_s: float = TIMEOUT_S) -> None:
         os.close(descriptor)
 
 
-def wait_for_news(fabric: LocalFabric, count: int = 1) -> list[SlaveEnded]:
+def wait_for_news(fabric: Fabric, count: int = 1) -> list[SlaveEnded]:
     """Poll the fabric when it has news, until so many slaves have ended."""
     ended = list(fabric.poll())
     while len(ended) < count:
@@ -75,7 +75,7 @@ class Gate:
 class Puppet:
     """A slave, started for real, whose master is the test."""
 
-    def __init__(self, fabric: LocalFabric, tid: int = 2, *, niceness: int = 0) -> None:
+    def __init__(self, fabric: Fabric, tid: int = 2, *, niceness: int = 0) -> None:
         self.lines = fabric.start(SlaveSpec(tid, f"node_{tid}", "node", niceness))
         self.printed = ""
         self._came: list[Message] = []
