@@ -14,8 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracking import progress as progress_module
-from tracking.progress import DetailedLines, InNotebook, OnTerminal, PlainLines, Progress, Rate, make_progress
+from tracking import progress
+from tracking.progress import DetailedLines, InNotebook, OnTerminal, PlainLines, Progress, make_progress
+from tracking.progress import notebook as notebook_module
+from tracking.progress import pictures as pictures_module
+from tracking.progress.rate import Rate
 from tracking.report import HostLine, Snapshot
 
 LINES = tuple(
@@ -372,7 +375,7 @@ def test_an_error_while_drawing_switches_the_display_off_and_gives_the_streams_b
         def fail(*args: object) -> None:
             raise RuntimeError("a bug in the drawing")
 
-        monkeypatch.setattr(progress_module, "live_table", fail)
+        monkeypatch.setattr(pictures_module, "live_table", fail)
         display.update(snapshot())
         assert sys.stdout is terminal
         assert not display.due(1e12)
@@ -444,7 +447,7 @@ def test_a_notebook_gets_one_output_that_is_replaced(
 ) -> None:
     ipython = FakeIPython()
     monkeypatch.setitem(sys.modules, "IPython", ipython)  # type: ignore[arg-type]
-    monkeypatch.setattr(progress_module, "_notebook_output", ipython.open_output)
+    monkeypatch.setattr(progress, "open_notebook_output", ipython.open_output)
     display = make_progress(1, sys.stderr, clock)
     assert type(display) is InNotebook
     display.start()
@@ -466,7 +469,7 @@ def test_what_loading_the_drawing_took_does_not_put_off_the_next_draw(
         clock.now_s += times.pop() if times else 0.001
         return ""
 
-    monkeypatch.setattr(progress_module, "_html", draw)
+    monkeypatch.setattr(notebook_module, "_html", draw)
     display = InNotebook(FakeIPython().open_output, clock)
     display.start()
     display.update(snapshot())
