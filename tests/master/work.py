@@ -67,7 +67,7 @@ def unreadable_on_two(value: int) -> Any:
 
 
 def unsendable_on_two(value: int) -> Any:
-    return open(os.devnull) if value == 2 else value
+    return (i for i in ()) if value == 2 else value
 
 
 class Squares(JobSlave):
@@ -108,5 +108,5 @@ class Faulty(JobSlave):
         if "no dict" in jobs.values():
             return list(jobs)
         if "unpicklable" in jobs.values():
-            return {id: open(os.devnull) if value == "unpicklable" else value for id, value in good.items()}
+            return {id: (i for i in ()) if value == "unpicklable" else value for id, value in good.items()}
         return good

@@ -40,6 +40,10 @@ class Answers:
         self.jobs: dict[int, SentJob] = {}
         self._trouble: dict[int, Trouble] = {}
 
+    def jobs_of(self, tid: int) -> list[int]:
+        """The jobs that are out at this slave."""
+        return [job for job, sent in self.jobs.items() if sent.slave.tid == tid]
+
     def ids_at(self, positions: Sequence[int]) -> Sequence[Hashable]:
         """The ids of items by position."""
         if isinstance(positions, range) and positions.step == 1:

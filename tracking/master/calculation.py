@@ -204,8 +204,8 @@ class Calculation:
 
     def _forget_job(self, note: Note) -> None:
         if isinstance(note, SlaveGone):
-            for _, job in note.jobs:
-                self._answers.jobs.pop(job, None)
+            for job in self._answers.jobs_of(note.slave.tid):
+                del self._answers.jobs[job]
         elif isinstance(note, Came) and note.message[0] in m.ENDS_JOB:
             self._answers.jobs.pop(note.message[2], None)
         elif isinstance(note, CrewGone):
@@ -286,22 +286,17 @@ class Calculation:
         tid = gone.slave.tid
         self._master.slaves.pop(tid, None)
         self.sender.forget(tid)
-        own_jobs = [job for calculation, job in gone.jobs if calculation == self._number]
-        is_ours = bool(gone.jobs) and gone.jobs[0][0] == self._number
-        for job in own_jobs:
-            self._answers.note(
-                self.scheduler.wanted(job),
-                gone.slave,
-                death_report(gone.how, on_purpose=gone.on_purpose),
-                gone.last_lines,
-            )
+        jobs = self._answers.jobs_of(tid)
+        report = death_report(gone.how, on_purpose=gone.on_purpose)
+        for job in jobs:
+            self._answers.note(self.scheduler.wanted(job), gone.slave, report, gone.last_lines)
         if self.scheduler.has_slave(tid):
-            running = own_jobs[0] if is_ours else None
             # A slave that died idle, or from another calculation's job, is no fault of our items.
-            on_purpose = gone.on_purpose or not is_ours
+            running = next((job for calculation, job in gone.jobs[:1] if calculation == self._number), None)
+            on_purpose = gone.on_purpose or running is None
             self._decide(e.SlaveLost(tid, gone.how, running, on_purpose))
-        for job in own_jobs:
-            self._answers.jobs.pop(job, None)
+        for job in jobs:
+            del self._answers.jobs[job]
 
     # ---- results
 
