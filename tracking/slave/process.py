@@ -21,7 +21,6 @@ so at once, also in the middle of an item: nobody is left who would want its res
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -34,6 +33,7 @@ from time import perf_counter
 from types import ModuleType
 from typing import NamedTuple, Protocol
 
+from tracking.errors import ProtocolError
 from tracking.slave import loading, reports
 from tracking.slave.work import Failures, Work, WrongReturn
 from tracking.wire import codec, mainmodule
@@ -119,8 +119,8 @@ class SlaveProcess:
             while self._handle(self._next_message()):
                 pass
             self.say((m.ENDING, 0))
-        except (EOFError, OSError):
-            _end_at_once()
+        except (EOFError, OSError) as error:
+            _end_at_once(error)
 
     def _next_message(self) -> Message:
         if not self._inbox:
@@ -280,12 +280,15 @@ class SlaveProcess:
     # ---- control thread
 
     def _listen(self) -> None:
-        with contextlib.suppress(EOFError, OSError):
+        cut: Exception = EOFError()
+        try:
             while not self._is_job_line_cut_before_news():
                 for message in self._control.receive():
                     self._hear(message)
+        except (EOFError, OSError) as error:
+            cut = error
         if not self._is_stopping:
-            _end_at_once()
+            _end_at_once(cut)
 
     def _is_job_line_cut_before_news(self) -> bool:
         """Wait for news on the control line, or for the end of the job line, which a busy main thread would not see."""
@@ -306,7 +309,7 @@ class SlaveProcess:
         elif calculation.listener is not None:
             try:
                 _tell(calculation.listener, message)
-            except Exception as error:  # noqa: BLE001  (values that cannot be made here: it is told, the slave lives on)
+            except Exception as error:  # noqa: BLE001  (values that cannot be made here: told, and the slave lives on)
                 reports.print_last_words(error)
 
     def _recall(self, calculation: Calculation, job: int) -> None:
@@ -336,8 +339,10 @@ def _values(payload: codec.Payload) -> tuple[object, ...]:
     return values
 
 
-def _end_at_once() -> None:
-    """The master is gone: end, with all processes that the work may have started."""
+def _end_at_once(why: Exception) -> None:
+    """The master is gone, or cannot be understood: end, with all processes that the work may have started."""
+    if isinstance(why, ProtocolError):
+        reports.print_last_words(why)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)

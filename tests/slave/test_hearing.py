@@ -1,0 +1,154 @@
+"""What a slave hears while it works: recalls, pings, users' messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.slave import jobs
+from tests.slave.puppet import CALCULATION, MASTER, Gate, Puppet
+from tracking.wire import codec
+from tracking.wire import messages as m
+
+
+def recall(puppet: Puppet, job: int) -> None:
+    puppet.tell((m.RECALL, CALCULATION, job))
+
+
+def test_a_job_that_waits_behind_a_busy_one_is_handed_back_at_once(worker: Puppet, gate: Gate) -> None:
+    worker.give(1, [("read", gate.path)])
+    gate.wait_until_reached()
+    worker.give(2, [("give", 2)])
+    worker.give(3, [("give", 3)])
+    recall(worker, 2)
+    assert worker.expect(m.RETURNED) == (m.RETURNED, CALCULATION, 2)
+    gate.open()
+    assert worker.answer(1)[0] == ["opened"]
+    assert worker.answer(3)[0] == [3]
+
+
+def test_a_job_that_came_in_one_batch_with_the_busy_one_is_handed_back_too(worker: Puppet, gate: Gate) -> None:
+    worker.send(*((m.JOB, CALCULATION, job, codec.encode([("read", gate.path)], "items")) for job in (1, 2)))
+    gate.wait_until_reached()
+    recall(worker, 2)
+    worker.expect(m.RETURNED)
+    gate.open()
+    assert worker.answer(1)[0] == ["opened"]
+    assert worker.do([("give", 1)], job=3)[0] == [1]
+
+
+def test_a_recall_that_overtakes_its_job_holds(worker: Puppet) -> None:
+    recall(worker, 5)
+    worker.expect(m.RETURNED)
+    worker.give(5, [("give", 5)])
+    worker.give(6, [("give", 6)])
+    assert worker.answer(6)[0] == [6]
+    assert worker.came == [worker.came[0]]  # nothing but HELLO
+    assert worker.came[0][0] == m.HELLO
+
+
+def test_a_job_is_handed_back_once(worker: Puppet, gate: Gate) -> None:
+    worker.give(1, [("read", gate.path)])
+    gate.wait_until_reached()
+    worker.give(2, [("give", 2)])
+    recall(worker, 2)
+    recall(worker, 2)
+    worker.tell((m.PING, CALCULATION, 2, 99))
+    worker.expect(m.PONG)
+    gate.open()
+    worker.answer(1)
+    worker.expect(m.RETURNED)
+    assert [message[0] for message in worker.came] == [m.HELLO]
+
+
+def test_a_job_that_has_begun_is_not_handed_back(worker: Puppet, gate: Gate) -> None:
+    worker.give(1, [("read", gate.path)])
+    gate.wait_until_reached()
+    recall(worker, 1)
+    worker.tell((m.PING, CALCULATION, 2, 99))
+    assert worker.expect(m.PONG, m.RETURNED) == (m.PONG, CALCULATION, 99)
+    gate.open()
+    assert worker.answer(1)[0] == ["opened"]
+
+
+def test_recalls_of_jobs_in_full_flight_lose_none_and_do_none_twice(worker: Puppet) -> None:
+    """Each job is either done or handed back, whenever the recall meets it."""
+    jobs_given = range(1, 301)
+    for job in jobs_given:
+        worker.give(job, [("give", job)])
+        if job % 3 == 0:
+            recall(worker, job)
+    ended = [worker.expect(m.DONE, m.RETURNED)[2] for _ in jobs_given]
+    assert sorted(ended) == list(jobs_given)
+
+
+def test_recalls_of_a_calculation_that_is_over_are_forgotten(worker: Puppet) -> None:
+    worker.send((m.FORGET, CALCULATION))
+    assert worker.set_up(jobs.obey)[0] == m.READY
+    worker.tell((m.RECALL, CALCULATION + 1, 3), (m.PING, 0, 2, 99))
+    assert worker.expect(m.PONG, m.RETURNED) == (m.PONG, 0, 99)
+
+
+def tell(puppet: Puppet, tag: str, *values: Any) -> None:
+    puppet.tell((m.TELL, CALCULATION, MASTER, tag, codec.encode(values, "values"), None))
+
+
+def said(puppet: Puppet) -> tuple[Any, ...]:
+    """(who is meant, tag, values) of the next message of the user's."""
+    _, calculation, target, tag, payload = puppet.expect(m.SAY)
+    assert calculation == CALCULATION
+    return target, tag, codec.decode(payload)
+
+
+def test_messages_are_heard_and_said_while_go_works(picky: Puppet) -> None:
+    picky.give(1, {"a": ("wait_for", 3)})
+    for number in (1, 2, 3):
+        tell(picky, "hear", number)
+    assert [said(picky) for _ in range(3)] == [(MASTER, "heard", (number,)) for number in (1, 2, 3)]
+    assert picky.answer(1)[0] == [[1, 2, 3]]
+
+
+def test_a_ping_is_answered_while_go_sleeps(picky: Puppet, gate: Gate) -> None:
+    picky.give(1, {"a": ("read", gate.path)})
+    gate.wait_until_reached()
+    picky.tell((m.PING, CALCULATION, 2, 1234))
+    assert picky.expect(m.PONG) == (m.PONG, CALCULATION, 1234)
+    gate.open()
+    picky.answer(1)
+
+
+def test_a_method_of_a_message_may_ask_and_ping_and_keeps_nobody_from_hearing(picky: Puppet) -> None:
+    tell(picky, "ask", "node_9")
+    tell(picky, "hear", "behind it")
+    picky.expect(m.ASK_TASKS)
+    picky.tell((m.PING, CALCULATION, 2, 5))
+    picky.expect(m.PONG)
+    picky.tell((m.TASKS, CALCULATION, {"node_9": 9}))
+    picky.expect(m.ASK_TASKS)  # ping looks the nickname up
+    picky.tell((m.TASKS, CALCULATION, {"node_9": 9}))
+    ping = picky.expect(m.PING)
+    picky.tell((m.PONG, CALCULATION, ping[3]))
+    assert said(picky) == (MASTER, "tasks", ({"node_9": 9}, 1, "node_2-messages"))
+    assert said(picky) == (MASTER, "heard", ("behind it",))
+
+
+def test_a_method_of_a_message_that_raises_is_printed_and_the_next_ones_run(picky: Puppet) -> None:
+    picky.tell((m.TELL, CALCULATION, MASTER, "fail", None, None))
+    tell(picky, "hear", 1)
+    assert said(picky) == (MASTER, "heard", (1,))
+    assert "in on_fail" in picky.read_output(lambda text: "ValueError: a method of a message raised" in text)
+
+
+def test_values_that_cannot_be_made_here_are_printed_and_the_next_message_is_heard(picky: Puppet) -> None:
+    picky.tell((m.TELL, CALCULATION, MASTER, "hear", codec.Payload(b"cno_such_module\nx\n."), None))
+    tell(picky, "hear", 1)
+    assert said(picky) == (MASTER, "heard", (1,))
+    picky.read_output(lambda text: "No module named 'no_such_module'" in text)
+
+
+def test_the_thread_for_messages_ends_with_its_calculation(picky: Puppet) -> None:
+    picky.send((m.FORGET, CALCULATION))
+    picky.set_up(jobs.obey)
+    tell(picky, "hear", 1)
+    (what,), _ = picky.do(["describe"])
+    assert "tracking-control" in what["threads"]
+    assert "node_2-messages" not in what["threads"]
