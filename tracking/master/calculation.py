@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tracking.master.job_master import JobMaster
     from tracking.master.status import Status
 
-_LONGEST_SLEEP_S = 1.0
+_SHORTEST_DELAY_S = 0.01
 _LONGEST_END_S = 5.0
 _MERCY_S = 0.05  # a slave that is ended must be replaced and initialized: short jobs are let end by themselves
 _MESSAGES_A_TURN = 100  # a flood of users' messages must not hold up jobs
@@ -137,7 +137,8 @@ class Calculation:
             return 0.0
         now = time.monotonic()
         wakeup = self.scheduler.next_wakeup()
-        sleep_s = min(_LONGEST_SLEEP_S, self._display.interval_s)
+        longest_s = max(_SHORTEST_DELAY_S, self._master._tr_loop_delay_s)
+        sleep_s = min(longest_s, self._display.interval_s)
         return sleep_s if wakeup is None else max(0.0, min(sleep_s, wakeup - now))
 
     def _look_around(self) -> None:
@@ -149,7 +150,7 @@ class Calculation:
         if (wakeup is not None and wakeup <= now) or self._disabled.symmetric_difference(master.disabled_hosts):
             self._decide(e.Ticked())
         if not self.scheduler.usable_slaves and not self._answers.jobs:
-            self._roster.demand_hope()
+            self._roster.demand_hope(self._disabled)
         self._display.update(now)
 
     def ask(self, event: e.Event) -> None:

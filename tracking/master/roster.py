@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from tracking.errors import NoSlavesError
 from tracking.pool.crew import Crew
@@ -18,6 +19,7 @@ class Roster:
         self._crew = crew
         self._failures: dict[int, m.Report] = {}
         self._refused: set[int] = set()
+        self._has_warned = False
 
     def setup_failed(self, tid: int, report: m.Report) -> None:
         """This slave cannot work for the calculation."""
@@ -30,16 +32,19 @@ class Roster:
         """This slave shall not work for the calculation any more."""
         self._refused.add(tid)
 
-    def demand_hope(self) -> None:
-        """See to it that some slave is in use, or may still come.
+    def demand_hope(self, disabled_hosts: Collection[str]) -> None:
+        """See to it that some slave is in use, or may still come. One on a disabled host may be enabled again.
 
         Raises:
             NoSlavesError: says why there is none.
         """
         useless = self._refused | self._failures.keys()
-        if not useless or self._crew.is_replacing:
-            return
-        if any(slave.tid not in useless for slave in self._crew.slaves()):
+        left = [slave for slave in self._crew.slaves() if slave.tid not in useless]
+        is_waiting = bool(left) and all(slave.host in disabled_hosts for slave in left)
+        if is_waiting and not self._has_warned:
+            logger.warning("all hosts are disabled: nothing goes on until one is taken out of disabled_hosts")
+        self._has_warned = is_waiting
+        if left or not useless or self._crew.is_replacing:
             return
         if self._failures:
             _, text, traceback, _ = self._failures[next(reversed(self._failures))]
