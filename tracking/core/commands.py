@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Cause(Enum):
@@ -16,8 +16,7 @@ class Cause(Enum):
     UNSENDABLE = "cannot be sent"
 
 
-@dataclass(frozen=True, slots=True)
-class SendJob:
+class SendJob(NamedTuple):
     """Give these items (by position) to the slave, as this job."""
 
     slave: int
@@ -25,16 +24,14 @@ class SendJob:
     positions: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class RecallJob:
+class RecallJob(NamedTuple):
     """Ask the slave to hand the job back if it has not begun it: JobReturned, or JobDone, will come."""
 
     slave: int
     job: int
 
 
-@dataclass(frozen=True, slots=True)
-class CancelJob:
+class CancelJob(NamedTuple):
     """The answer of this job is no longer wanted: drop it if unbegun, else end the slave that works on it.
 
     JobReturned, JobDone, JobFailed or SlaveLost will come; until then the slave is given nothing else.
@@ -44,16 +41,14 @@ class CancelJob:
     job: int
 
 
-@dataclass(frozen=True, slots=True)
-class StopSlave:
+class StopSlave(NamedTuple):
     """End this slave now (its job went over the time limit, ...); SlaveLost(on_purpose=True) will come."""
 
     slave: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(NamedTuple):
     """This item will not be tried again; it was begun ``tries`` times."""
 
     position: int
@@ -61,8 +56,7 @@ class GiveUp:
     tries: int
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(NamedTuple):
     """Every item is finished or given up. Comes once."""
 
 

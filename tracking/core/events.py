@@ -2,17 +2,16 @@
 
 Items are known here by their position (0, 1, 2, ... in the order of the data dict), never by their id;
 slaves by their number (tid); jobs by a number that is given out once and never again, so that a late
-answer can not be taken for a new one.
+answer can not be taken for a new one. Named tuples: as frozen as a dataclass, and made in half the time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveReady:
+class SlaveReady(NamedTuple):
     """A slave is up and initialized: it may be given jobs."""
 
     slave: int
@@ -20,8 +19,7 @@ class SlaveReady:
     nickname: str
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveLost:
+class SlaveLost(NamedTuple):
     """A slave is gone: killed, crashed, its line cut, or ended on purpose.
 
     ``running`` is the job that it was working on, None if it was idle or that is unknown;
@@ -34,49 +32,42 @@ class SlaveLost:
     on_purpose: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveRetired:
+class SlaveRetired(NamedTuple):
     """The slave stays up but gets no more jobs (``is_valid_slave`` said no)."""
 
     slave: int
 
 
-@dataclass(frozen=True, slots=True)
-class HostDisabled:
+class HostDisabled(NamedTuple):
     """No slave on this host gets another job; what they are doing still counts."""
 
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class HostEnabled:
+class HostEnabled(NamedTuple):
     """The host was taken back out of ``disabled_hosts``."""
 
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class HostSlowed:
+class HostSlowed(NamedTuple):
     """The user said that items take ``factor`` times as long on this host (``mark_slow_slaves``)."""
 
     host: str
     factor: float
 
 
-@dataclass(frozen=True, slots=True)
-class ItemsAdded:
-    """``count`` more items, at the positions after the last one (calls submitted to a pool)."""
+class ItemsAdded(NamedTuple):
+    """``how_many`` more items, at the positions after the last one (calls submitted to a pool)."""
 
-    count: int
+    how_many: int
 
 
-@dataclass(frozen=True, slots=True)
-class ItemsClosed:
+class ItemsClosed(NamedTuple):
     """No more items will be added: an open-ended scheduler now finishes when all it has are done."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobProgressed:
+class JobProgressed(NamedTuple):
     """A running job has finished some of its items; the rest is still being worked on.
 
     ``seconds``: time the slave worked on these items.
@@ -88,8 +79,7 @@ class JobProgressed:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class JobDone:
+class JobDone(NamedTuple):
     """A job has come back whole.
 
     ``failed``: positions of the job whose item raised or gave no usable result, by itself; all others
@@ -104,8 +94,7 @@ class JobDone:
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class JobFailed:
+class JobFailed(NamedTuple):
     """A job failed as a whole (``go`` raised, or returned nothing usable): which item is guilty is unknown.
 
     ``final``: trying again cannot help (a value that cannot be sent), so all its items are given up.
@@ -117,16 +106,14 @@ class JobFailed:
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class JobReturned:
+class JobReturned(NamedTuple):
     """A recalled job came back unbegun, or a cancelled one was dropped unbegun."""
 
     job: int
     slave: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ticked:
+class Ticked(NamedTuple):
     """Nothing happened but time: asked for by ``Scheduler.next_wakeup``."""
 
 

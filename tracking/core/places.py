@@ -78,4 +78,4 @@ class HostRecord:
 
 
 def _doubled(times: int) -> float:
-    return min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** min(times, _MOST_DOUBLINGS))
+    return min(_LONGEST_DELAY_S, _FIRST_DELAY_S * float(2 ** min(times, _MOST_DOUBLINGS)))

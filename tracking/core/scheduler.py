@@ -217,7 +217,7 @@ class Scheduler:
                 self._dealer.recall(job, now)
 
     def _on_items_added(self, event: e.ItemsAdded, now: float) -> None:
-        self.items.add(event.count)
+        self.items.add(event.how_many)
 
     def _on_items_closed(self, event: e.ItemsClosed, now: float) -> None:
         self._is_open_ended = False
