@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import socket
 import sys
 import threading
 import time
@@ -24,6 +26,17 @@ T = TypeVar("T")
 
 _NO_DATA: Mapping[Any, Any] = MappingProxyType({})
 _LARGEST_RECIPE_BYTES = 64 * 1024 * 1024
+_OF_THIS_PROCESS = (
+    io.IOBase,
+    socket.socket,
+    threading.Thread,
+    threading.Condition,
+    threading.Event,
+    threading.Semaphore,
+    threading.Barrier,
+    type(threading.Lock()),
+    type(threading.RLock()),
+)
 _NOT_SAVED = frozenset({"status", "lock", "lockMsg", "slaves"})
 
 
@@ -241,6 +254,8 @@ def _can_be_saved(name: str, value: Any) -> bool:
     """Whether a field can be pickled: no threads, locks, open files."""
     if value is None or isinstance(value, str | int | float | bytes):
         return True
+    if isinstance(value, _OF_THIS_PROCESS):
+        return False  # some picklers would take an imitation of it
     if name in ("data", "result"):
         return True  # looked at when it is written; a second look would cost as much again
     from tracking.store.pickling import to_bytes
