@@ -62,9 +62,10 @@ def test_slaves_of_a_killed_starter_are_gone_with_all_that_they_started(fabric: 
     (grandchild,), _ = puppets[0].do(["start_child"])
     assert fabric.poll() == []
     kill_starter()
-    assert wait_for_news(fabric, 2) == [SlaveEnded(tid, "lost with its starter process") for tid in (2, 3)]
-    for pid in [*pids, grandchild]:
+    for pid in pids:
         wait_for_end(pid)
+    assert wait_for_news(fabric, 2) == [SlaveEnded(tid, "lost with its starter process") for tid in (2, 3)]
+    wait_for_end(grandchild)
 
 
 def test_after_its_starter_was_killed_the_next_slave_gets_a_new_one(fabric: LocalFabric, slaves: Slaves) -> None:
@@ -75,12 +76,13 @@ def test_after_its_starter_was_killed_the_next_slave_gets_a_new_one(fabric: Loca
 
 
 def test_who_watches_by_number_sees_that_a_new_starter_has_another_line(fabric: LocalFabric, slaves: Slaves) -> None:
+    fabric.prepare()
     slaves.start(2)
     (before,) = fabric.descriptors()
     kill_starter()
     wait_for_news(fabric)
     assert list(fabric.descriptors()) == []
-    slaves.start(3)
+    fabric.prepare()
     (after,) = fabric.descriptors()
     assert before != after
 

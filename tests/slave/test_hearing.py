@@ -152,3 +152,13 @@ def test_the_thread_for_messages_ends_with_its_calculation(picky: Puppet) -> Non
     (what,), _ = picky.do(["describe"])
     assert "tracking-control" in what["threads"]
     assert "node_2-messages" not in what["threads"]
+
+
+def test_a_slave_that_could_not_be_initialized_hears_no_messages(puppet: Puppet) -> None:
+    assert puppet.set_up(jobs.Broken)[0] == m.SETUP_FAILED
+    tell(puppet, "hear", 1)
+    puppet.tell((m.PING, CALCULATION, 2, 99))
+    puppet.expect(m.PONG)
+    assert puppet.set_up(jobs.Picky)[0] == m.READY
+    tell(puppet, "hear", 2)
+    assert said(puppet) == (MASTER, "heard", (2,))

@@ -206,10 +206,14 @@ def test_all_that_a_slave_and_its_children_print_comes_through_one_pipe(worker: 
     assert set(text.splitlines()) == wanted
 
 
-def test_a_line_is_seen_as_soon_as_it_is_printed(worker: Puppet, gate: Gate) -> None:
-    worker.give(1, [("print", "now"), ("read", gate.path)])
-    worker.read_output(lambda text: text == "now\n")
-    gate.open()
+def test_a_line_is_seen_as_soon_as_it_is_printed(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    with slave() as puppet:
+        puppet.set_up(jobs.obey)
+        puppet.give(1, [("print", "now"), ("read", gate.path)])
+        puppet.read_output(lambda text: text == "now\n")
+        gate.open()
+        puppet.expect(m.DONE)
 
 
 @pytest.mark.parametrize("which", ["line", "control"])
