@@ -1,0 +1,143 @@
+"""What the tests of the pool share: a crew on a stage, a client that notes, jobs that wait, ends of processes."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+
+from tracking.pool.client import JobKey, SlaveInfo
+from tracking.pool.crew import Crew, Place
+from tracking.testing import Clock, Job, ScriptedFabric, ScriptedSlave
+from tracking.wire.channel import Message
+
+WAIT_S = 30.0
+"""Longer than anything takes on the busiest machine; nothing waits so long but in a test that fails."""
+
+
+class Noting:
+    """A client that notes what it is told."""
+
+    can_drive = False
+    is_busy = True
+
+    def __init__(self, calculation: int) -> None:
+        self.calculation = calculation
+        self.up: list[SlaveInfo] = []
+        self.messages: list[tuple[int, Message]] = []
+        self.lost: list[tuple[str, str, tuple[JobKey, ...], bool]] = []  # nickname, how, jobs, on purpose
+        self.last_lines: list[str] = []
+        self.end = ""
+
+    def deliver(self, tid: int, message: Message) -> None:
+        self.messages.append((tid, message))
+
+    def slave_is_up(self, slave: SlaveInfo) -> None:
+        self.up.append(slave)
+
+    def slave_is_lost(
+        self, slave: SlaveInfo, how: str, jobs: tuple[JobKey, ...], on_purpose: bool, last_lines: str
+    ) -> None:
+        self.lost.append((slave.nickname, how, jobs, on_purpose))
+        self.last_lines.append(last_lines)
+
+    def crew_is_lost(self, why: str) -> None:
+        self.end = why
+
+
+class Stage:
+    """A crew of scripted slaves, turned by the test itself, on a clock that the test steps.
+
+    Args:
+        fabric: of the slaves.
+        hosts: one a slave; the nickname is the host and a number.
+        host_failures: as of the crew.
+    """
+
+    def __init__(
+        self, fabric: ScriptedFabric, hosts: tuple[str, ...] = ("here",), host_failures: int | None = 10
+    ) -> None:
+        self.fabric = fabric
+        self.clock = Clock()
+        self.crew = Crew(host_failures=host_failures, clock=self.clock)
+        for number, host in enumerate(hosts):
+            self.crew.fill(Place(f"{host}_{number}", host, 0, 0, fabric))
+
+    def client(self, calculation: int = 7) -> Noting:
+        client = Noting(calculation)
+        self.crew.attach(client)
+        return client
+
+    def turn_until(self, condition: Callable[[], object]) -> None:
+        while not condition():
+            self.turn(WAIT_S)
+
+    def turn(self, timeout_s: float = 0.0) -> None:
+        self.crew.turn_unless(lambda: False, timeout_s)
+
+    def settle(self) -> None:
+        """Turn until nothing moves any more: all that is under way between us and the slaves has arrived."""
+        for _ in range(10):
+            self.turn()
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.step(seconds)
+        self.settle()
+
+    @property
+    def living(self) -> list[ScriptedSlave]:
+        return [slave for slave in self.fabric.slaves if slave.is_alive]
+
+
+@contextmanager
+def stage(*args: object, **options: object) -> Iterator[Stage]:
+    """A stage that is cleared at the end."""
+    it = Stage(*args, **options)  # type: ignore[arg-type]
+    try:
+        yield it
+    finally:
+        it.crew.close()
+
+
+class Held:
+    """A reaction: the job waits until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self._held: SimpleQueue[tuple[ScriptedSlave, Job]] = SimpleQueue()
+
+    def __call__(self, slave: ScriptedSlave, job: Job) -> None:
+        self._held.put((slave, job))
+
+    def next(self) -> tuple[ScriptedSlave, Job]:
+        """The slave that was given a job, and the job; waits for it."""
+        return self._held.get(timeout=WAIT_S)
+
+
+class Gate:
+    """A named pipe at which calls wait: see ``jobs.wait_at``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        os.mkfifo(path)
+
+    def open(self) -> None:
+        """Let one call through; waits until one is there."""
+        os.close(os.open(self.path, os.O_WRONLY))
+
+
+def wait_for_end(*pids: int) -> None:
+    """Wait until these processes, ours or not, have ended."""
+    for pid in pids:
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            poller = select.poll()
+            poller.register(descriptor, select.POLLIN)
+            assert poller.poll(WAIT_S * 1000), f"process {pid} still runs"
+        finally:
+            os.close(descriptor)

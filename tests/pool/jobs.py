@@ -1,0 +1,73 @@
+"""Functions that slaves call in the tests of the pool."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NoReturn
+
+
+def add(a: int, b: int = 0) -> int:
+    return a + b
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
+
+
+def raise_key_error(text: str) -> NoReturn:
+    raise KeyError(text)
+
+
+def leave(status: int) -> NoReturn:
+    sys.exit(status)
+
+
+def die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("a dead process goes on")
+
+
+def die_first(mark: str) -> str:
+    """Kill the slave unless another one has died of this call before."""
+    try:
+        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return "done by another"
+    die()
+
+
+def wait_at(gate: str) -> int:
+    """Wait until somebody opens the other end of this named pipe; our process id."""
+    Path(gate).read_bytes()
+    return os.getpid()
+
+
+def size_of(data: Any) -> int:
+    return len(data)
+
+
+def unsendable() -> object:
+    return threading.Lock()
+
+
+class Unreadable:
+    """Can be sent, but not read."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _refuse, ()
+
+
+def _refuse() -> NoReturn:
+    raise RuntimeError("made nowhere")
+
+
+def unreadable() -> Unreadable:
+    return Unreadable()

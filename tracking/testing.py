@@ -1,0 +1,381 @@
+"""Fakes for tests of masters, hooks and whatever else uses slaves: no process, no wait, every accident on order.
+
+>>> from tracking import TrackingJobMaster
+>>> fabric = ScriptedFabric(dies, done)  # the slave that is given the first job dies of it
+>>> master = TrackingJobMaster({1: "a", 2: "b"}, function=str.upper, fabric=fabric, hosts="localhost", verbose=0)
+>>> sorted(master.calculateResult().items()), len(fabric.slaves)
+([(1, 'A'), (2, 'B')], 2)
+
+A ``ScriptedFabric`` is given to a master or a ``SlavePool`` as its ``fabric``. Its slaves live in this process, at the
+other ends of real lines; whoever turns the loop of the crew also runs them, in its own thread, so nothing happens
+behind a test's back. What a slave does with jobs is said by *reactions*, functions of the slave and the job; what
+else it does, by a subclass of ``ScriptedSlave``. A test may also make a slave act from outside, at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from threading import RLock
+from typing import Any
+
+from tracking.fabrics.base import SlaveEnded, SlaveLines, SlaveSpec
+from tracking.slave import reports
+from tracking.wire import codec, mainmodule
+from tracking.wire import messages as m
+from tracking.wire.channel import Channel, Message
+
+__all__ = ["Clock", "Job", "Reaction", "ScriptedFabric", "ScriptedSlave", "dies", "done", "raises", "silent"]
+
+
+class Clock:
+    """A clock that goes on only when told to. Call it for the time.
+
+    >>> clock = Clock()
+    >>> clock.step(2.5)
+    >>> clock()
+    2.5
+
+    Args:
+        now: seconds.
+    """
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def step(self, seconds: float) -> None:
+        """Let time go by."""
+        self.now += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as a slave gets it.
+
+    Attributes:
+        calculation, number: which.
+        items: the values, or {id: value} for a slave's ``go``.
+    """
+
+    calculation: int
+    number: int
+    items: list[Any] | dict[Hashable, Any]
+
+    @property
+    def values(self) -> list[Any]:
+        """The values alone."""
+        return list(self.items.values()) if isinstance(self.items, dict) else self.items
+
+
+Reaction = Callable[["ScriptedSlave", Job], object]
+"""What a slave does when it is given a job."""
+
+
+def done(slave: ScriptedSlave, job: Job) -> None:
+    """It does the job, with the function or slave class that it was sent."""
+    slave.finish(job)
+
+
+def silent(slave: ScriptedSlave, job: Job) -> None:
+    """It keeps the job, and says nothing: a test may let it go on with ``slave.finish(job)`` and the like."""
+
+
+def dies(slave: ScriptedSlave, job: Job) -> None:
+    """It dies of the job."""
+    slave.die()
+
+
+def raises(error: BaseException) -> Reaction:
+    """A reaction: the job fails with this error."""
+    return lambda slave, job: slave.fail(job, error)
+
+
+class ScriptedSlave:
+    """A slave that does as the test says; where that says nothing, what a real one does.
+
+    Override ``on_...`` for another reaction. All other methods may be called there, or from the test's thread.
+
+    Args:
+        spec: who it is.
+        fabric: whose slave it is.
+
+    Attributes:
+        tid, nickname, host: who it is.
+        jobs: what it was given and has not answered, in that order.
+        heard: every message that came, on both lines.
+        is_alive: not ended yet.
+    """
+
+    def __init__(self, spec: SlaveSpec, fabric: ScriptedFabric) -> None:
+        self.tid = spec.tid
+        self.nickname = spec.nickname
+        self.host = spec.host
+        self.jobs: list[Job] = []
+        self.heard: list[Message] = []
+        self.is_alive = True
+        self._fabric = fabric
+        self._workers: dict[int, tuple[str, Any]] = {}  # calculation -> kind of work, its code
+        near_line, line = socket.socketpair()
+        near_control, control = socket.socketpair()
+        output, self._output = os.pipe()
+        os.set_blocking(output, False)
+        self._line, self._control = Channel(line), Channel(control)
+        self.lines = SlaveLines(Channel(near_line), Channel(near_control), output)
+
+    # ---- reactions
+
+    def on_start(self) -> None:
+        """It was started."""
+        self.say_hello()
+
+    def on_setup(self, calculation: int) -> None:
+        """It was sent what a calculation needs."""
+        self.say_ready(calculation)
+
+    def on_job(self, job: Job) -> None:
+        """It was given a job: the next reaction of the fabric."""
+        self._fabric.react(self, job)
+
+    def on_recall(self, job: Job) -> None:
+        """A job that it has not answered is wanted back."""
+        if job is not self.jobs[0]:
+            self.hand_back(job)
+
+    def on_message(self, calculation: int, sender: int, tag: Hashable, values: Any) -> None:
+        """A user's message came; ``values`` is a tuple, or None."""
+
+    def on_ping(self, calculation: int, token: int) -> None:
+        """It was asked for a sign of life."""
+        self.say(m.PONG, calculation, token)
+
+    def on_stop(self) -> None:
+        """It was told to end."""
+        self.die("ended with exit status 0")
+
+    def on_kill(self) -> None:
+        """It was killed."""
+        self.die()
+
+    # ---- actions
+
+    def say(self, kind: int, calculation: int, *fields: Any) -> None:
+        """Send any message; see ``tracking.wire.messages``. Whoever is dead says nothing."""
+        with self._fabric.lock:
+            if self.is_alive:
+                with contextlib.suppress(OSError):
+                    self._line.send((kind, calculation, *fields))
+
+    def say_hello(self, version: int = m.PROTOCOL_VERSION) -> None:
+        """It is up. (Its process id is said to be 0.)"""
+        self.say(m.HELLO, 0, version, 0)
+
+    def say_ready(self, calculation: int) -> None:
+        """It may be given jobs of this calculation."""
+        self.say(m.READY, calculation)
+
+    def fail_setup(self, calculation: int, error: BaseException) -> None:
+        """It cannot work for this calculation."""
+        self.say(m.SETUP_FAILED, calculation, reports.raised(error))
+
+    def finish(self, job: Job, results: Sequence[Any] | None = None, seconds: float = 0.001) -> None:
+        """Send these results, in the order of the values; None: those of the function or ``go`` that it was sent.
+
+        A job may be finished twice, or after the slave was told to end: late and double answers are part of life.
+        """
+        if results is None:
+            try:
+                results = self._do(job)
+            except Exception as error:  # noqa: BLE001  (whatever the user's function raises is the answer)
+                self.fail(job, error)
+                return
+        self._answer(job)
+        self.say(m.DONE, job.calculation, job.number, seconds, 0, codec.encode(list(results), "results"), {})
+
+    def fail(self, job: Job, error: BaseException, seconds: float = 0.001) -> None:
+        """Say that the job as a whole has failed."""
+        self._answer(job)
+        self.say(m.FAILED, job.calculation, job.number, seconds, reports.raised(error))
+
+    def hand_back(self, job: Job) -> None:
+        """Say that the job was not begun and never will be."""
+        self._answer(job)
+        self.say(m.RETURNED, job.calculation, job.number)
+
+    def print(self, text: str) -> None:
+        """Write to its output."""
+        with self._fabric.lock:
+            if self.is_alive:
+                os.write(self._output, text.encode())
+
+    def die(self, how: str = "killed by SIGKILL") -> None:
+        """End, ``how`` in words; its lines are cut, and its fabric tells."""
+        self._fabric.bury(self, how)
+
+    def cut_lines(self) -> None:
+        """Its lines are cut, but nobody tells of its end."""
+        self._fabric.bury(self, None)
+
+    # ---- what its fabric does
+
+    def watched(self) -> Iterable[tuple[Channel, Callable[[], None]]]:
+        """What is to be watched, and called when it can be read."""
+        return (self._line, self._line_ready), (self._control, self._control_ready)
+
+    def close_own_ends(self) -> None:
+        """Let go of its ends of the lines."""
+        self._line.close()
+        self._control.close()
+        os.close(self._output)
+
+    # ---- inside
+
+    def _line_ready(self) -> None:
+        for message in _received(self, self._line):
+            kind, calculation = message[0], message[1]
+            if kind == m.SETUP:
+                self._workers[calculation] = message[2], message[3]
+                self.on_setup(calculation)
+            elif kind == m.JOB:
+                job = Job(calculation, message[2], codec.decode(message[3]))  # type: ignore[arg-type]
+                self.jobs.append(job)
+                self.on_job(job)
+            elif kind == m.STOP:
+                self.on_stop()
+
+    def _control_ready(self) -> None:
+        for message in _received(self, self._control):
+            kind, calculation = message[0], message[1]
+            if kind == m.RECALL:
+                for job in [job for job in self.jobs if (job.calculation, job.number) == message[1:3]]:
+                    self.on_recall(job)
+            elif kind == m.TELL:
+                _, _, sender, tag, payload, _ = message
+                self.on_message(calculation, sender, tag, None if payload is None else codec.decode(payload))
+            elif kind == m.PING:
+                self.on_ping(calculation, message[3])
+
+    def _do(self, job: Job) -> list[Any]:
+        kind, code = self._workers[job.calculation]
+        if kind == m.SCRIPT:
+            raise NotImplementedError("a scripted slave runs no slave script: give the master its JobSlave class")
+        worker = mainmodule.decode_function(code)
+        if kind == m.FUNCTION:
+            return [worker(value) for value in job.values]
+        results = worker().go(job.items)
+        return [results[id] for id in job.items]
+
+    def _answer(self, job: Job) -> None:
+        with self._fabric.lock:
+            if job in self.jobs:
+                self.jobs.remove(job)
+
+
+def _received(slave: ScriptedSlave, channel: Channel) -> Iterable[Message]:
+    """What came; nothing when the master has let go."""
+    try:
+        messages = channel.receive()
+    except (EOFError, OSError):
+        slave.cut_lines()
+        return
+    slave.heard += messages
+    for message in messages:
+        if slave.is_alive:
+            yield message
+
+
+class ScriptedFabric:
+    """Brings scripted slaves to life.
+
+    Args:
+        script: what is done with jobs, in the order in which they are given out, whoever gets them; all later
+            ones are ``done``.
+        slave: makes a slave, a subclass of ``ScriptedSlave`` for example; OSError: it cannot be started.
+
+    Attributes:
+        slaves: all that were started, in that order.
+        lock: held while slaves act.
+    """
+
+    name = "scripted"
+
+    def __init__(
+        self, *script: Reaction, slave: Callable[[SlaveSpec, ScriptedFabric], ScriptedSlave] = ScriptedSlave
+    ) -> None:
+        self.slaves: list[ScriptedSlave] = []
+        self.lock = RLock()
+        self._script = deque(script)
+        self._make_slave = slave
+        self._ended: list[SlaveEnded] = []
+        self._is_open = False
+
+    def react(self, slave: ScriptedSlave, job: Job) -> None:
+        """Do what the script says of the next job."""
+        reaction = self._script.popleft() if self._script else done
+        reaction(slave, job)
+
+    def bury(self, slave: ScriptedSlave, how: str | None) -> None:
+        """The slave has ended; None: and nobody is told."""
+        with self.lock:
+            if not slave.is_alive:
+                return
+            slave.is_alive = False
+            for channel, _ in slave.watched():
+                self._selector.unregister(channel)
+            slave.close_own_ends()
+            if how is not None:
+                self._ended.append(SlaveEnded(slave.tid, how))
+                os.write(self._news, b"n")
+
+    # ---- the fabric
+
+    def start(self, spec: SlaveSpec) -> SlaveLines:
+        with self.lock:
+            slave = self._make_slave(spec, self)
+            self._open()
+            self.slaves.append(slave)
+            for channel, ready in slave.watched():
+                self._selector.register(channel, selectors.EVENT_READ, ready)
+            slave.on_start()
+            return slave.lines
+
+    def _open(self) -> None:
+        if not self._is_open:
+            self._is_open = True
+            self._selector = selectors.DefaultSelector()
+            read_end, self._news = os.pipe()
+            self._read_end = read_end
+            self._selector.register(read_end, selectors.EVENT_READ, lambda: os.read(read_end, 4096))
+
+    def descriptors(self) -> Iterable[int]:
+        return [self._selector.fileno()] if self._is_open else []
+
+    def poll(self) -> list[SlaveEnded]:
+        with self.lock:
+            for key, _ in self._selector.select(0) if self._is_open else ():
+                key.data()  # a slave that has ended meanwhile reads nothing
+            ended, self._ended = self._ended, []
+            return ended
+
+    def stop(self, tid: int) -> None:
+        with self.lock:
+            for slave in self.slaves:
+                if slave.tid == tid and slave.is_alive:
+                    slave.on_kill()
+
+    def close(self) -> None:
+        with self.lock:
+            for slave in self.slaves:
+                self.bury(slave, "killed by SIGKILL")
+            if self._is_open:
+                self._is_open = False
+                self._selector.close()
+                os.close(self._read_end)
+                os.close(self._news)
