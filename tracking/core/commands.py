@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
+from typing import NamedTuple
+from typing import NamedTuple
 
 
 class Cause(Enum):

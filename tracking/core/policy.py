@@ -10,11 +10,11 @@ from typing import Literal
 _TARGET_JOB_S = 0.2  # an automatic job is to take so long ...
 _SMALLEST_JOB_S = 0.004  # ... and is not cut smaller than this for the sake of an even end
 _MOST_GROWTH = 16  # an automatic job is at most so many times larger than any measured before
-_LONG_JOB_S = 0.05  # jobs as long as this gain nothing from a second one waiting behind them
+_LONG_JOB_S = 0.25  # jobs as long as this gain nothing from a second one waiting behind them
 _SHORT_JOB_S = 0.001
 _QUEUED_S = 0.002  # of jobs shorter than that, so much work is queued
 _MOST_JOBS = 64
-_LARGE_JOB_BYTES = 65536
+_LARGE_JOB_BYTES = 1_000_000
 _PIECES = 16
 _COPY_COST_S = 0.002  # sending and receiving a spare copy takes about so long
 _COPY_GAIN = 1.3  # a copy is made where the job would take so many times longer than it
