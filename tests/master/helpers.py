@@ -62,32 +62,23 @@ class Program:
     def __init__(self, directory: Path, code: str, *, stdin: bool = False) -> None:
         path = directory / "program.py"
         path.write_text(code)
-        self._process = subprocess.Popen(
-            [sys.executable, "-" if stdin else str(path)],
-            stdin=open(path) if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=directory,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            start_new_session=True,
-        )
+        with open(path if stdin else os.devnull) as source:
+            self._process = subprocess.Popen(
+                [sys.executable, "-" if stdin else str(path)],
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=directory,
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                start_new_session=True,
+            )
         self.out = self.err = ""
 
     def wait(self) -> int:
         """Wait for its end; its exit status."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
         self.out, self.err = self._process.communicate(timeout=PATIENCE_S)
         return self._process.returncode
-
-    def wait_for_line(self, wanted: str) -> None:
-        """Wait until it prints this line."""
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.strip() == wanted:
-                return
-        raise AssertionError(f"it ended without {wanted!r}: {self._process.communicate()[1]}")
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         self._process.send_signal(number)

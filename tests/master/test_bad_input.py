@@ -52,13 +52,13 @@ SLAVE = "class {}(JobSlave):\n    def go(self, jobs):\n        return jobs\n"
     ],
 )
 def test_a_wrong_argument_is_named(options: dict[str, Any], words: str) -> None:
-    arguments = {"data": {}, "function": square, "hosts": ["localhost"], "verbose": 0} | options
+    arguments: dict[str, Any] = {"data": {}, "function": square, "hosts": ["localhost"], "verbose": 0} | options
     with pytest.raises(InputError, match=words):
         TrackingJobMaster(**arguments)
 
 
 def test_every_wrong_argument_is_a_value_error_too() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="chunk_size"):
         master_of(chunk_size=0)
 
 
@@ -91,7 +91,7 @@ def test_spawn_refuses_such_hosts_as_well() -> None:
 def test_a_pool_brings_its_own_hosts_and_niceness(pool: SlavePool) -> None:
     for options in ({"hosts": ["localhost"]}, {"niceness": {"default": 20}}, {"niceness": {"default": 0}}):
         with pytest.raises(InputError, match="either pool or hosts and niceness"):
-            TrackingJobMaster({}, function=square, pool=pool, **options)  # type: ignore[arg-type]
+            TrackingJobMaster({}, function=square, pool=pool, **options)
 
 
 def test_a_pool_that_is_shut_down_is_refused() -> None:
@@ -129,7 +129,7 @@ def test_a_slave_script_that_cannot_work_is_refused(tmp_path: Path, code: str, w
 
 
 def test_a_slave_script_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none.py' cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"none\.py' cannot be read: No such file"):
         master_of(slave_script=tmp_path / "none.py")
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         master_of(slave_script=tmp_path)

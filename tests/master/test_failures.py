@@ -20,6 +20,7 @@ from tests.master.work import (
     square,
     tell_and_wait,
     unreadable_on_two,
+    unsendable,
     unsendable_on_two,
 )
 from tracking import (
@@ -123,7 +124,7 @@ def test_a_go_that_is_missing_is_told_as_such(pool: SlavePool) -> None:
 
 
 def test_a_value_that_cannot_be_sent_fails_by_itself_and_is_named(pool: SlavePool) -> None:
-    data: dict[Any, Any] = {i: i for i in range(6)} | {"bad": {"deep": [(i for i in ())]}}
+    data: dict[Any, Any] = {i: i for i in range(6)} | {"bad": {"deep": [unsendable()]}}
     master = master_of(data, pool=pool, chunk_size=7)
     assert failed(master).result == squares(6)
     error = master.errors["bad"]
@@ -133,15 +134,15 @@ def test_a_value_that_cannot_be_sent_fails_by_itself_and_is_named(pool: SlavePoo
 
 
 def test_thousands_of_values_that_cannot_be_sent_are_no_problem_either(pool: SlavePool) -> None:
-    lock = (i for i in ())
-    master = master_of(dict.fromkeys(range(2000), lock) | {-1: 1}, pool=pool, chunk_size=1)
+    stuck = unsendable()
+    master = master_of(dict.fromkeys(range(2000), stuck) | {-1: 1}, pool=pool, chunk_size=1)
     assert failed(master).result == {-1: 1}
     assert len(master.errors) == 2000
 
 
 def test_a_function_that_cannot_be_sent_is_refused_before_anything_starts() -> None:
-    lock = (i for i in ())
-    master = master_of(2, lambda value: lock)
+    stuck = unsendable()
+    master = master_of(2, lambda value: stuck)
     for begin in (master.start, master.calculateResult):
         with pytest.raises(EncodeError, match="generator"):
             begin()
@@ -152,7 +153,7 @@ def test_a_function_that_cannot_be_sent_is_refused_before_anything_starts() -> N
 def test_parameters_that_cannot_be_sent_end_it_with_words() -> None:
     class Wrong(TrackingJobMaster):
         def getInitParameters(self, slave_tid: int) -> Any:
-            return (i for i in ())
+            return unsendable()
 
     with pytest.raises(EncodeError, match="getInitParameters"):
         master_of(cls=Wrong, slave_script=Squares).calculateResult()

@@ -152,14 +152,14 @@ def test_a_start_job_that_does_not_start_one_is_told_instead_of_waiting_for_ever
 
 def test_a_slave_that_is_not_valid_any_more_gets_no_more() -> None:
     class Choosy(TrackingJobMaster):
-        refused: set[int] = set()
+        refused: frozenset[int] = frozenset()
 
         def job_done(self, slave_tid: int, result: dict[Any, Any]) -> None:
             assert slave_tid not in self.refused
 
         def is_valid_slave(self, slave_tid: int) -> bool:
             if not self.refused:
-                self.refused = {slave_tid}
+                self.refused = frozenset({slave_tid})
             return slave_tid not in self.refused
 
     master = master_of(30, cls=Choosy, chunk_size=1, hosts=2, redistribute=0)
@@ -190,7 +190,7 @@ def test_a_hook_that_raises_ends_it_with_that_error(hook: str) -> None:
                 raise LookupError(f"in {name}")
 
     master = master_of(2, cls=Raising, verbose=1)
-    called = []
+    called: list[object] = []
     master.setCallback(called.append)
     with master.lock:
         master.start()
@@ -214,14 +214,14 @@ def test_system_exit_in_a_hook_does_not_leave_anybody_waiting() -> None:
 
 def test_slaves_are_gone_before_cleanup() -> None:
     class Looking(TrackingJobMaster):
-        living: list[int] = []
+        living: tuple[int, ...] = ()
 
         def cleanup(self) -> None:
-            self.living = [pid for pid in self.result.values() if is_alive(pid)]
+            self.living = tuple(filter(is_alive, self.result.values()))
 
     master = master_of(4, pid, cls=Looking, chunk_size=1, hosts=2)
     assert master.calculateResult()
-    assert master.living == []
+    assert master.living == ()
 
 
 def test_busy_slaves_are_gone_before_cleanup_after_an_interruption(tmp_path: Any) -> None:
@@ -374,7 +374,7 @@ def test_no_items_are_done_at_once_without_a_slave() -> None:
 
 
 def test_items_that_have_a_result_are_not_computed_again() -> None:
-    known = {i: "known" for i in range(3)}
+    known = dict.fromkeys(range(3), "known")
     master = JobMaster({i: i for i in range(4)}, 1, ["localhost"], {}, "", result=known, function=square, verbose=0)
     assert master.calculateResult() == known | {3: 9}
 
@@ -397,8 +397,8 @@ IDS = [None, True, 3.5, "a", b"a", (1, 2), (None, ("x",)), frozenset({1, 2}), 10
 
 
 def test_ids_are_anything_hashable() -> None:
-    assert master_of({id: 2 for id in IDS}, chunk_size=3).calculateResult() == {id: 4 for id in IDS}
-    assert master_of({id: 2 for id in IDS}, None, slave_script=Squares).calculateResult() == {id: 4 for id in IDS}
+    assert master_of(dict.fromkeys(IDS, 2), chunk_size=3).calculateResult() == dict.fromkeys(IDS, 4)
+    assert master_of(dict.fromkeys(IDS, 2), None, slave_script=Squares).calculateResult() == dict.fromkeys(IDS, 4)
 
 
 def test_values_and_results_may_be_none() -> None:

@@ -292,7 +292,8 @@ def test_the_loop_started_from_outside_takes_up_what_was_kept() -> None:
 
 def test_hooks_see_messages_come_and_go() -> None:
     class Seeing(Hearing):
-        seen: list[Any] = []
+        def initialize(self) -> None:
+            self.seen: list[Any] = []
 
         def post_message_received(self, tid: int, msg_tag: Any, value: Any) -> None:
             self.seen.append(("received", msg_tag))
@@ -306,5 +307,6 @@ def test_hooks_see_messages_come_and_go() -> None:
         def hear(self, *values: Any) -> None:
             self.send("localhost", "go on", values)
 
-    master_of(1, cls=Seeing, slave_script=Patient).calculateResult()
-    assert Seeing.seen == [("received", "news"), ("sent", "go on"), ("executed", "news")]
+    master = master_of(1, cls=Seeing, slave_script=Patient)
+    master.calculateResult()
+    assert master.seen == [("received", "news"), ("sent", "go on"), ("executed", "news")]

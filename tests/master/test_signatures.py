@@ -88,7 +88,7 @@ def test_the_class_chain_is_that_of_old() -> None:
 
 def test_no_default_is_shared_between_masters() -> None:
     first, second = (TrackingJobMaster(function=square, verbose=0) for _ in range(2))
-    first.data["a"] = 1  # type: ignore[index]
+    first.data["a"] = 1
     first.niceness["default"] = 3
     first.hosts.clear()
     first.disabled_hosts.append("x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,13 @@ def unreadable_on_two(value: int) -> Any:
     return Unreadable() if value == 2 else value
 
 
+def unsendable() -> Iterator[int]:
+    """A generator: neither pickle nor anything else can send it."""
+    yield 1
+
+
 def unsendable_on_two(value: int) -> Any:
-    return (i for i in ()) if value == 2 else value
+    return unsendable() if value == 2 else value
 
 
 class Squares(JobSlave):
@@ -98,7 +104,7 @@ class Faulty(JobSlave):
     """Does with a job what its first value says."""
 
     def go(self, jobs: dict[Any, Any]) -> Any:
-        good = {id: value for id, value in jobs.items()}
+        good = dict(jobs)
         if "raise" in jobs.values():
             raise ZeroDivisionError("somewhere in go")
         if "too few" in jobs.values():
@@ -108,5 +114,5 @@ class Faulty(JobSlave):
         if "no dict" in jobs.values():
             return list(jobs)
         if "unpicklable" in jobs.values():
-            return {id: (i for i in ()) if value == "unpicklable" else value for id, value in good.items()}
+            return {id: unsendable() if value == "unpicklable" else value for id, value in good.items()}
         return good

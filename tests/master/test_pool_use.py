@@ -1,0 +1,127 @@
+"""Masters on a pool: at the same time and one after the other, nothing is started anew."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from tests.master.helpers import master_of, squares, wait_until
+from tests.master.work import Squares, WithParams, pid, tell_and_wait, wait_for_file
+from tracking import SlavePool, TrackingJobMaster
+
+
+def both_up(pool: SlavePool) -> set[int]:
+    wait_until(lambda: len(pool.pids) == 2)
+    return set(pool.pids.values())
+
+
+def test_masters_one_after_the_other_start_nothing_anew(pool: SlavePool) -> None:
+    pids = both_up(pool)
+    seen: set[int] = set()
+    for _ in range(10):
+        seen |= set(master_of(20, pid, pool=pool, chunk_size=1).calculateResult().values())
+    assert seen <= pids
+    assert both_up(pool) == pids
+
+
+def test_masters_at_the_same_time_share_the_slaves(pool: SlavePool) -> None:
+    pids = both_up(pool)
+    masters = [master_of(60, pid, pool=pool, chunk_size=1, redistribute=0) for _ in range(6)]
+    for master in masters:
+        master.start()
+    for master in masters:
+        result = master.calculateResult()
+        assert set(result) == set(range(60))
+        assert set(result.values()) <= pids
+    assert both_up(pool) == pids
+
+
+def test_masters_in_many_threads_share_the_slaves(pool: SlavePool) -> None:
+    results: list[Any] = []
+
+    def work() -> None:
+        for _ in range(10):
+            results.append(master_of(9, pool=pool).calculateResult())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert results == [squares(9)] * 40
+
+
+def test_masters_of_different_kinds_share_the_slaves(pool: SlavePool, tmp_path: Path) -> None:
+    script = tmp_path / "slave.py"
+    script.write_text("from tracking import JobSlave\nclass S(JobSlave):\n    def go(self, jobs): return jobs\n")
+
+    class Telling(TrackingJobMaster):
+        def getInitParameters(self, slave_tid: int) -> Any:
+            return "parameters of the third"
+
+    masters = [
+        master_of(9, pool=pool),
+        master_of(9, slave_script=Squares, pool=pool),
+        master_of(9, slave_script=WithParams, pool=pool, cls=Telling),
+        master_of(9, slave_script=script, pool=pool),
+        master_of(9, lambda value: value + 1, pool=pool),
+    ]
+    for master in masters:
+        master.start()
+    results = [master.calculateResult() for master in masters]
+    assert results[0] == results[1] == squares(9)
+    assert {params for _, params in results[2].values()} == {"parameters of the third"}
+    assert results[3] == {i: i for i in range(9)}
+    assert results[4] == {i: i + 1 for i in range(9)}
+
+
+def test_a_master_that_goes_on_alone_turns_the_loop_itself(pool: SlavePool, tmp_path: Path) -> None:
+    """When the other leaves, the one that stays must be told, or nobody turns the loop for a while."""
+    long = master_of({0: str(tmp_path / "go on")}, wait_for_file, pool=pool, redistribute=0)
+    long.setMessageLoopDelay(1000)
+    long.start()
+    wait_until(lambda: long.progress["localhost_0"]["given"] + long.progress["localhost_1"]["given"])
+    assert master_of(4, pool=pool).calculateResult() == squares(4)
+    (tmp_path / "go on").touch()
+    assert long.wait(30)
+
+
+def test_calls_and_masters_share_the_slaves(pool: SlavePool) -> None:
+    futures = [pool.submit(pow, 2, n) for n in range(20)]
+    assert master_of(20, pool=pool, chunk_size=1).calculateResult() == squares(20)
+    assert [future.result(30) for future in futures] == [2**n for n in range(20)]
+
+
+def test_hosts_of_a_master_are_those_of_its_pool(pool: SlavePool) -> None:
+    master = master_of(4, pool=pool)
+    assert [host["nickname"] for host in master.hosts] == ["localhost_0", "localhost_1"]
+    master.calculateResult()
+    assert {slave["nickname"] for slave in master.slaves.values()} <= {"localhost_0", "localhost_1"}
+
+
+def test_a_pool_is_left_running_after_an_interruption_and_no_slave_works_on(tmp_path: Path) -> None:
+    class Looking(TrackingJobMaster):
+        was_still_there = True
+
+        def cleanup(self) -> None:
+            from tests.master.helpers import is_alive
+
+            self.was_still_there = is_alive(int(began.read_text()))
+
+    began = tmp_path / "began"
+    with SlavePool(2) as pool:
+        pids = both_up(pool)
+        master = master_of({0: (str(began), str(tmp_path / "never"))}, tell_and_wait, cls=Looking, pool=pool)
+        master.start()
+        wait_until(began.exists)
+        master.exit()
+        assert not master.was_still_there
+        assert master_of(9, pool=pool).calculateResult() == squares(9)
+        assert len(both_up(pool) & pids) == 1
+
+
+def test_the_pool_of_a_finished_master_may_be_shut_down_at_once() -> None:
+    for _ in range(3):
+        with SlavePool(2) as pool:
+            assert master_of(9, pool=pool).calculateResult() == squares(9)
