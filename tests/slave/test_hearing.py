@@ -89,14 +89,14 @@ def test_recalls_of_a_calculation_that_is_over_are_forgotten(worker: Puppet) -> 
 
 
 def tell(puppet: Puppet, tag: str, *values: Any) -> None:
-    puppet.tell((m.TELL, CALCULATION, MASTER, tag, codec.encode(values, "values"), None))
+    puppet.tell((m.TELL, CALCULATION, MASTER, codec.encode((tag, values), "a message"), None))
 
 
 def said(puppet: Puppet) -> tuple[Any, ...]:
     """(who is meant, tag, values) of the next message of the user's."""
-    _, calculation, target, tag, payload = puppet.expect(m.SAY)
+    _, calculation, target, payload = puppet.expect(m.SAY)
     assert calculation == CALCULATION
-    return target, tag, codec.decode(payload)
+    return target, *codec.decode(payload)
 
 
 def test_messages_are_heard_and_said_while_go_works(picky: Puppet) -> None:
@@ -132,14 +132,14 @@ def test_a_method_of_a_message_may_ask_and_ping_and_keeps_nobody_from_hearing(pi
 
 
 def test_a_method_of_a_message_that_raises_is_printed_and_the_next_ones_run(picky: Puppet) -> None:
-    picky.tell((m.TELL, CALCULATION, MASTER, "fail", None, None))
+    picky.tell((m.TELL, CALCULATION, MASTER, codec.encode(("fail", None), "a message"), None))
     tell(picky, "hear", 1)
     assert said(picky) == (MASTER, "heard", (1,))
     assert "in on_fail" in picky.read_output(lambda text: "ValueError: a method of a message raised" in text)
 
 
 def test_values_that_cannot_be_made_here_are_printed_and_the_next_message_is_heard(picky: Puppet) -> None:
-    picky.tell((m.TELL, CALCULATION, MASTER, "hear", codec.Payload(b"cno_such_module\nx\n."), None))
+    picky.tell((m.TELL, CALCULATION, MASTER, codec.Payload(b"cno_such_module\nx\n."), None))
     tell(picky, "hear", 1)
     assert said(picky) == (MASTER, "heard", (1,))
     picky.read_output(lambda text: "No module named 'no_such_module'" in text)

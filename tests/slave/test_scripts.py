@@ -219,8 +219,8 @@ def test_a_slave_is_not_connected_before_it_is_initialized() -> None:
 
 
 def said(puppet: Puppet) -> tuple[Any, ...]:
-    _, _, target, tag, payload = puppet.expect(m.SAY)
-    return target, tag, codec.decode(payload)
+    _, _, target, payload = puppet.expect(m.SAY)
+    return target, *codec.decode(payload)
 
 
 def test_messages_that_came_before_their_tag_was_bound_are_handled_then(puppet: Puppet, script: Path) -> None:
@@ -238,7 +238,7 @@ def test_messages_that_came_before_their_tag_was_bound_are_handled_then(puppet: 
     set_up(puppet, script, SHORT.replace("class Squares(JobSlave)", "class Squares"), late)
     assert said(puppet) == (1, "up", (2,))
     for number in (1, 2):
-        puppet.tell((m.TELL, CALCULATION, MASTER, "early", codec.encode((number,), "values"), None))
+        puppet.tell((m.TELL, CALCULATION, MASTER, codec.encode(("early", (number,)), "a message"), None))
     puppet.read_output(lambda text: "nobody has bound this tag" in text)
     puppet.do({"a": 0})
     assert [said(puppet) for _ in range(2)] == [(1, "heard", (1, False)), (1, "heard", (2, False))]

@@ -254,11 +254,12 @@ class Calculation:
         elif kind == m.ASK_TASKS:
             self.crew.tell(tid, (m.TASKS, self._number, self._master._tr_tasks()))
 
-    def _pass_on(self, sender: int, target: int, tag: Hashable, payload: codec.Payload | None) -> None:
+    def _pass_on(self, sender: int, target: int, payload: codec.Payload) -> None:
         if target != self._number:
-            self.sender.pass_on(target, (m.TELL, self._number, sender, tag, payload, None))
+            self.sender.pass_on(target, (m.TELL, self._number, sender, payload, None))
             return
-        values: Any = None if payload is None else codec.decode(payload)
+        decoded: Any = codec.decode(payload)
+        tag, values = decoded
         self._master._tr_message_arrived(sender, tag, values)
         if self._master._tr_has_messages:
             self._master._tr_handle_messages(_MESSAGES_A_TURN)

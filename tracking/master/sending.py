@@ -133,12 +133,10 @@ class Sender:
 
     def tell(self, tid: int, sender: int, tag: Hashable, values: tuple[object, ...] | None) -> bool:
         """Send a user's message; False: there is no such slave."""
-        payload = definitions = None
-        if values is not None:
-            payload = codec.encode_user(values, f"values of message {tag!r}")
-            names = mainmodule.names_needed(payload)
-            definitions = mainmodule.bundle(names) if names else None
-        return self.pass_on(tid, (m.TELL, self._calculation, sender, tag, payload, definitions))
+        payload = codec.encode_user((tag, values), f"message {tag!r}")
+        names = mainmodule.names_needed(payload)
+        definitions = mainmodule.bundle(names) if names else None
+        return self.pass_on(tid, (m.TELL, self._calculation, sender, payload, definitions))
 
     def pass_on(self, tid: int, message: Message) -> bool:
         """Send a user's message as it is; a slave that is not ready yet gets it when it is."""

@@ -118,8 +118,7 @@ class JobSlave(MessageThread):
 
     def _tr_transmit(self, tid: int, tag: Hashable, values: tuple[object, ...] | None) -> None:
         process, calculation = self._tr_connected()
-        payload = None if values is None else codec.encode(values, f"values of message {tag!r}")
-        process.say((m.SAY, calculation.number, tid, tag, payload))
+        process.say((m.SAY, calculation.number, tid, codec.encode((tag, values), f"message {tag!r}")))
 
     def _tr_transmit_ping(self, tid: int, token: int) -> None:
         process, calculation = self._tr_connected()

@@ -31,7 +31,7 @@ from collections import deque
 from collections.abc import Hashable
 from time import perf_counter
 from types import ModuleType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tracking.errors import ProtocolError
 from tracking.slave import loading, reports
@@ -324,19 +324,16 @@ class SlaveProcess:
 def _tell(listener: Listener, message: Message) -> None:
     kind = message[0]
     if kind == m.TELL:
-        _, _, sender, tag, payload, definitions = message
+        _, _, sender, payload, definitions = message
         if definitions is not None:
             mainmodule.install(definitions)
-        listener._tr_message_arrived(sender, tag, None if payload is None else _values(payload))
+        decoded: Any = codec.decode(payload)
+        tag, values = decoded
+        listener._tr_message_arrived(sender, tag, values)
     elif kind == m.PONG:
         listener._tr_pong_arrived(message[2])
     elif kind == m.TASKS:
         listener._tr_tasks_arrived(message[2])
-
-
-def _values(payload: codec.Payload) -> tuple[object, ...]:
-    values: tuple[object, ...] = codec.decode(payload)  # type: ignore[assignment]
-    return values
 
 
 def _end_at_once(why: Exception) -> None:

@@ -27,7 +27,7 @@ STOP: Final = 5  # 0: end
 
 # down, on the control line
 RECALL: Final = 10  # calculation, job: hand it back if it has not begun; may overtake the job itself
-TELL: Final = 11  # calculation, sender, tag, payload of the values or None, definitions: a user's message
+TELL: Final = 11  # calculation, sender, payload of (tag, values), definitions or None: a user's message
 PING: Final = 12  # calculation, who is meant, token: both ways
 TASKS: Final = 13  # calculation, {nickname: tid}: answer to ASK_TASKS
 
@@ -39,7 +39,7 @@ PART: Final = 23  # calculation, job, seconds, index of the first item, payload:
 DONE: Final = 24  # the same fields; the job is over with it
 FAILED: Final = 25  # calculation, job, seconds, report: the job as a whole
 RETURNED: Final = 26  # calculation, job: recalled; it was not begun and never will be
-SAY: Final = 27  # calculation, tid or nickname of who is meant, tag, payload or None: a user's message
+SAY: Final = 27  # calculation, tid of who is meant, payload of (tag, values): a user's message
 PONG: Final = 28  # calculation, token: both ways
 ASK_TASKS: Final = 29  # calculation
 ENDING: Final = 30  # 0: nothing more comes
