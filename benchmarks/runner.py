@@ -80,7 +80,7 @@ def measure_apart(row: Row, name: str, sizes: str) -> Cells:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         child = subprocess.Popen(
             argv, cwd=ROOT, stdin=terminal, stdout=terminal, stderr=terminal, pass_fds=(outcome_end,),
-            env=os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30", "TMPDIR": folder},
+            env=_environment(folder),
         )  # fmt: skip
         os.close(outcome_end)
         os.close(terminal)
@@ -93,6 +93,12 @@ def measure_apart(row: Row, name: str, sizes: str) -> Cells:
             os.close(outcome)
             os.close(screen)
     return json.loads(line) if line else without_numbers(_what_happened(child, shown))
+
+
+def _environment(folder: str) -> dict[str, str]:
+    """That of a user at a terminal: an installed package has its bytecode, so one in a checkout may keep it, too."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30", "TMPDIR": folder}
 
 
 def _first_line(
