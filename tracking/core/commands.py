@@ -6,6 +6,15 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 from typing import NamedTuple
+from typing import NamedTuple
+from typing import NamedTuple
+from typing import NamedTuple
+from typing import NamedTuple
+from typing import NamedTuple
+from typing import NamedTuple
+from typing import NamedTuple
+from typing import NamedTuple
+from typing import NamedTuple
 
 
 class Cause(Enum):
