@@ -158,7 +158,7 @@ def test_a_slave_that_reads_nothing_keeps_nobody_else_waiting() -> None:
         it.crew.flush()
         assert it.crew.unwritten_bytes(deaf.tid) > 0
         for number in range(1000):
-            it.crew.tell(deaf.tid, (m.TELL, 7, 0, text, number, None))
+            it.crew.tell(deaf.tid, (m.TELL, 7, 0, (text, number), None))
         send_job(it, client, 2, other.tid)
         assert [job.number for job in it.fabric.slaves[1].jobs] == [2]
         assert it.crew.unwritten_bytes(deaf.tid) > 0
@@ -266,6 +266,28 @@ def test_slaves_that_never_come_up_are_tried_again_later_and_later_and_then_no_m
         assert "3 slaves in a row ended before they were up" in client.end
         assert "no such library" in client.end or "out of processes" in client.end
         assert it.client(8).end == client.end
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_places_whose_slaves_do_not_come_up_at_once_are_filled_by_the_next_try(failures: int) -> None:
+    tries = 0
+
+    def fails_at_first(spec: SlaveSpec, fabric: ScriptedFabric) -> ScriptedSlave:
+        nonlocal tries
+        tries += 1
+        if tries <= 10 * failures:
+            return (cannot_start if tries % 2 else DiesUnborn)(spec, fabric)
+        return ScriptedSlave(spec, fabric)
+
+    with stage(ScriptedFabric(slave=fails_at_first), ("here",) * 10) as it:
+        client = it.client()
+        for _ in range(failures):
+            it.settle()
+            assert not client.up
+            it.pass_time(0.5)
+        it.turn_until(lambda: len(client.up) == 10)
+        assert not client.end
+        assert tries == 10 * failures + 10
 
 
 def test_slaves_that_end_together_count_once_against_their_host() -> None:

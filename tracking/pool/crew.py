@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import resource
 import selectors
@@ -42,6 +43,8 @@ from tracking.wire import messages as m
 from tracking.wire.channel import Channel, Message
 
 __all__ = ["MASTER_NUMBERS", "Client", "Crew", "JobKey", "Place", "SlaveInfo", "names_for"]
+
+logger = logging.getLogger("tracking")
 
 _REASON_TIMEOUT_S = 1.0  # a cut line is explained by its fabric within this time, or not at all
 _KILL_TIMEOUT_S = 5.0  # a slave that was killed is gone within this time, or given up
@@ -70,7 +73,7 @@ class Crew:
         self._vacancies = Vacancies(self._loop, self.start_slave, self._tell_all_if_lost, host_failures)
         self._slaves: dict[int, Slave] = {}
         self._clients: dict[int, Client] = {}
-        self._client_threads: dict[int, int] = {}  # calculation -> the thread that attached it
+        self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
         self._watched: dict[int, tuple[Fabric, list[int]]] = {}  # by id: each fabric, and what is watched of it
         self._refusal = ""  # why nobody is let in any more
         self._is_closed = False
@@ -189,7 +192,8 @@ class Crew:
                 client.crew_is_lost(self._refusal)
                 return
             self._clients[client.calculation] = client
-            self._client_threads[client.calculation] = threading.get_ident()
+            if client.can_drive:
+                self._client_threads[client.calculation] = threading.get_ident()
             self.look_who_is_busy()
             for slave in list(self._slaves.values()):
                 if slave.is_up and not slave.is_ending:
@@ -201,7 +205,7 @@ class Crew:
         with self.lock:
             if self._clients.pop(client.calculation, None) is None:
                 return
-            del self._client_threads[client.calculation]
+            self._client_threads.pop(client.calculation, None)
             for slave in list(self._slaves.values()):
                 self._leave_calculation(slave, client.calculation)
             self.flush()
@@ -230,7 +234,7 @@ class Crew:
             self.look_who_is_busy()
 
     def serves_thread(self, thread: int) -> bool:
-        """Whether a client came from this thread, so that it must not wait for the end."""
+        """Whether this is the thread of a client, which must not wait for the end."""
         with self.lock:
             return thread in self._client_threads.values()
 
@@ -302,6 +306,9 @@ class Crew:
             for message in slave.lines.line.receive():
                 self._take(slave, message)
         except (EOFError, OSError):  # the latter is also what a ProtocolError is
+            self._cut(slave)
+        except Exception:  # what makes no sense, from wherever, costs the slave that said it and nobody else
+            logger.exception("slave %s said what cannot be understood, and is ended", slave.info.nickname)
             self._cut(slave)
 
     def _take(self, slave: Slave, message: Message) -> None:
@@ -422,8 +429,11 @@ class Crew:
             self._let_end(slave)
         self.flush()
         end = time.monotonic() + _GRACE_S
-        while self._slaves and (left_s := end - time.monotonic()) > 0.0:
-            self._loop.turn(left_s)
+        try:
+            while self._slaves and (left_s := end - time.monotonic()) > 0.0:
+                self._loop.turn(left_s)
+        except Exception:  # a fabric that fails even now is closed all the same
+            logger.exception("the slaves could not be waited for")
         for tid in list(self._slaves):
             self._lose(tid, "killed", {})
 

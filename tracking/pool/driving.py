@@ -49,7 +49,7 @@ class Driving:
 
     def __init__(self, lock: RLock, turn: Callable[[float | None], None], wake: Callable[[], None]) -> None:
         self._lock = lock
-        self._turn = turn
+        self._turn_loop = turn
         self._wake = wake
         self._turning = Lock()
         self._candidate: Client | None = None  # may drive, as soon as it comes
@@ -62,6 +62,16 @@ class Driving:
         self._help_is_over = Event()
         self._later: deque[Callable[[], None]] = deque()
         self.is_stopping = False
+        self.fault: Exception | None = None  # why the loop cannot be turned any more
+
+    def _turn(self, timeout_s: float | None) -> None:
+        """Under _turning. A fault of our own, or of a fabric, is everybody's end: better than to wait for ever."""
+        try:
+            self._turn_loop(timeout_s)
+        except Exception as error:
+            self.fault = error
+            self.stop()
+            logger.exception("the loop over the slaves has failed")
 
     # ---- a client that drives
 
@@ -95,6 +105,8 @@ class Driving:
             self._turn(0.0 if is_done() else timeout_s)
         finally:
             self._turning.release()
+        if self.fault is not None:
+            raise self.fault
 
     # ---- the pool's thread
 

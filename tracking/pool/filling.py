@@ -36,6 +36,7 @@ class Vacancies:
         self._host_failures = host_failures
         self._records: dict[str, HostRecord] = {}
         self._waiting: Counter[str] = Counter()  # host -> places there that wait for a slave
+        self._next_try: dict[str, float] = {}  # host -> when, after the last slave that did not come up there
         self.left_out: dict[str, str] = {}  # host -> why
 
     @property
@@ -52,11 +53,14 @@ class Vacancies:
 
     def slave_died(self, slave: Slave, how: str, last_lines: str, verdicts: Verdicts) -> None:
         """A slave has ended without being asked to: another takes its place, if that makes sense."""
+        if not slave.is_up:
+            self._start_failed(slave.place, how, last_lines)
+            return
         host = slave.place.host
         verdict = verdicts.get(host)
         if verdict is None:
             verdict = verdicts[host] = self.record(host).slave_died(
-                self._loop.clock(), how, was_up=slave.is_up, did_jobs=slave.did_jobs
+                self._loop.clock(), how, was_up=True, did_jobs=slave.did_jobs
             )
         self._act_on(verdict, slave.place, last_lines)
 
@@ -67,10 +71,19 @@ class Vacancies:
         try:
             self._start(place)
         except OSError as error:
-            verdict = self.record(place.host).slave_died(
-                self._loop.clock(), f"could not be started: {error}", was_up=False, did_jobs=False
-            )
-            self._act_on(verdict, place, "")
+            self._start_failed(place, f"could not be started: {error}", "")
+
+    def _start_failed(self, place: Place, how: str, last_lines: str) -> None:
+        """It did not come up. Until the next try on its host, others that do not either tell nothing new."""
+        now = self._loop.clock()
+        next_try = self._next_try.get(place.host, now)
+        if now < next_try:
+            self._fill_later(place, next_try - now)
+            return
+        verdict = self.record(place.host).slave_died(now, how, was_up=False, did_jobs=False)
+        if isinstance(verdict, Replace):
+            self._next_try[place.host] = now + verdict.delay_s
+        self._act_on(verdict, place, last_lines)
 
     def _act_on(self, verdict: Replace | LeaveOut, place: Place, last_lines: str) -> None:
         if isinstance(verdict, LeaveOut):

@@ -182,15 +182,10 @@ class PoolThread(threading.Thread):
 
     def run(self) -> None:
         """Serve until nobody wants anything any more, or ``end_now``."""
-        why = _SHUT_DOWN
-        try:
-            self._crew.driving.serve()
-        except BaseException as error:
-            why = f"the pool's loop has failed: {error!r}"
-            raise
-        finally:
-            self._crew.close(why)
-            self._crew.driving.run_later()
+        driving = self._crew.driving
+        driving.serve()
+        self._crew.close(f"the loop has failed: {driving.fault!r}" if driving.fault else _SHUT_DOWN)
+        driving.run_later()
 
     def end_now(self) -> None:
         """Whatever is not done yet fails."""
