@@ -31,6 +31,7 @@ from tracking.errors import Interrupted, NoSlavesError
 from tracking.master.answers import Answers, SentJob, death_report, unreadable_report
 from tracking.master.desk import Asked, Came, CrewGone, Desk, Note, SlaveGone, SlaveUp
 from tracking.master.display import Display
+from tracking.master.leaving import MERCY_S, end_jobs
 from tracking.master.record import Record
 from tracking.master.roster import Roster
 from tracking.master.sending import Sender, Unsendable, Worker
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
     from tracking.master.status import Status
 
 _SHORTEST_DELAY_S = 0.01
-_LONGEST_END_S = 5.0
-_MERCY_S = 0.05  # a slave that is ended must be replaced and initialized: short jobs are let end by themselves
 _MESSAGES_A_TURN = 100  # a flood of users' messages must not hold up jobs
 
 
@@ -185,32 +184,11 @@ class Calculation:
             keep_slaves: they go on working for others; only those that are busy with our jobs are replaced.
         """
         if keep_slaves:
-            self._end_jobs()
+            end_jobs(self.crew, self.desk, self._answers)
         self.crew.detach(self.desk)
         self.sender.close()
         if not keep_slaves:
             self.crew.close()
-
-    def _end_jobs(self) -> None:
-        """Jobs that are still out are the losers of a race, or were interrupted."""
-        self._await_jobs(_MERCY_S)
-        for job, sent in self._answers.jobs.items():
-            self.crew.cancel(sent.slave.tid, (self._number, job))
-        self._await_jobs(_LONGEST_END_S)
-
-    def _await_jobs(self, timeout_s: float) -> None:
-        end = time.monotonic() + timeout_s
-        while self._answers.jobs and (left_s := end - time.monotonic()) > 0:
-            self.desk.take(left_s, self._forget_job)
-
-    def _forget_job(self, note: Note) -> None:
-        if isinstance(note, SlaveGone):
-            for job in self._answers.jobs_of(note.slave.tid):
-                del self._answers.jobs[job]
-        elif isinstance(note, Came) and note.message[0] in m.ENDS_JOB:
-            self._answers.jobs.pop(note.message[2], None)
-        elif isinstance(note, CrewGone):
-            self._answers.jobs.clear()
 
     def close(self, state: str) -> None:
         """Close the run file in this state."""
@@ -389,7 +367,7 @@ class Calculation:
     def _cancel(self, command: c.CancelJob) -> None:
         """Take the job back; end a slave that works on it, but only if it is not done with it in a moment."""
         self.crew.tell(command.slave, (m.RECALL, self._number, command.job))
-        self.crew.after(_MERCY_S, partial(self.crew.cancel, command.slave, (self._number, command.job)))
+        self.crew.after(MERCY_S, partial(self.crew.cancel, command.slave, (self._number, command.job)))
 
     def send_job(self) -> None:
         """Do what the scheduler asked for last: called by ``start_job``, so that a subclass may add to that."""
