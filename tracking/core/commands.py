@@ -5,16 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
 
 
 class Cause(Enum):

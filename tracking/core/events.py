@@ -9,16 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
-from typing import NamedTuple
 
 
 class SlaveReady(NamedTuple):
