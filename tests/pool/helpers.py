@@ -116,16 +116,26 @@ class Held:
         return self._held.get(timeout=WAIT_S)
 
 
-class Gate:
-    """A named pipe at which calls wait: see ``jobs.wait_at``."""
+class Gates:
+    """Named pipes at which calls wait, one each: see ``jobs.wait_at``."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._paths: list[str] = []
+
+    def new(self) -> str:
+        """The path of another one."""
+        path = str(self._directory / f"gate_{len(self._paths)}")
         os.mkfifo(path)
+        self._paths.append(path)
+        return path
 
-    def open(self) -> None:
-        """Let one call through; waits until one is there."""
-        os.close(os.open(self.path, os.O_WRONLY))
+    def open_all(self) -> None:
+        """Let all go on, when all have come."""
+        ends = [os.open(path, os.O_WRONLY) for path in self._paths]
+        for end in ends:
+            os.close(end)
+        self._paths.clear()
 
 
 def wait_for_end(*pids: int) -> None:

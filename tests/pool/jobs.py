@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -42,6 +43,14 @@ def die_first(mark: str) -> str:
     except FileExistsError:
         return "done by another"
     die()
+
+
+def wait_first(mark: str, gate: str) -> int:
+    """Wait at the gate unless another slave has done so before; our process id."""
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+        wait_at(gate)
+    return os.getpid()
 
 
 def wait_at(gate: str) -> int:

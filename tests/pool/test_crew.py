@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import selectors
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
 from tests.pool.helpers import Noting, Stage, stage
 from tracking.fabrics.base import SlaveEnded, SlaveLines, SlaveSpec
+from tracking.pool.client import SlaveInfo
 from tracking.testing import Job, ScriptedFabric, ScriptedSlave, dies, silent
 from tracking.wire import codec
 from tracking.wire import messages as m
@@ -229,6 +231,26 @@ def test_an_answer_that_comes_after_the_order_to_end_still_counts_as_given() -> 
         it.turn_until(lambda: client.lost)
         assert client.lost == [("here_0", "killed by SIGKILL", (), True)]
         assert [message[0] for _, message in client.messages] == [m.DONE]
+
+
+def test_of_slaves_that_end_together_none_is_given_the_jobs_of_another() -> None:
+    class Passing(Noting):
+        sent: list[bool] = []  # noqa: RUF012  (one client)
+
+        def slave_is_lost(self, slave: SlaveInfo, *rest: Any) -> None:
+            super().slave_is_lost(slave, *rest)
+            others = [other for other in self.up if other != slave]
+            self.sent += [it.crew.send(other.tid, (m.JOB, 7, 5, VALUES)) for other in others]
+
+    with stage(ScriptedFabric(), ("here", "here")) as it:
+        client = Passing(7)
+        it.crew.attach(client)
+        it.turn_until(lambda: len(client.up) == 2)
+        with it.fabric.lock:
+            for slave in it.living:
+                slave.die()
+        it.turn_until(lambda: len(client.lost) == 2)
+        assert client.sent == [False, False]
 
 
 # ---- replacing

@@ -171,8 +171,8 @@ class Calls:
                 self._trouble[position] = slave, (m.REPORT_DIED, f"its slave was {how}", "", None), last_lines
         if self._scheduler.has_slave(slave.tid):
             running = own[0] if is_ours else None
-            # A slave that another calculation's job has killed is no fault of our calls.
-            self._decide(e.SlaveLost(slave.tid, how, running, on_purpose or (bool(jobs) and not is_ours)))
+            # That it died of another calculation's job, or idle, is no fault of our calls.
+            self._decide(e.SlaveLost(slave.tid, how, running, on_purpose or not is_ours))
 
     def crew_is_lost(self, why: str) -> None:
         self._lost = f"no slave is left to make a call: {why}"
@@ -272,8 +272,8 @@ class Calls:
             self._drop(position)
             self._events.append(e.JobFailed(command.job, command.slave, 0.0, True))
             return
-        self._positions[command.job] = position
-        self._crew.send(command.slave, (m.JOB, self.calculation, command.job, self._payloads[position]))
+        if self._crew.send(command.slave, (m.JOB, self.calculation, command.job, self._payloads[position])):
+            self._positions[command.job] = position  # else its slave is gone, as will soon be told
 
     def _drop(self, position: int) -> None:
         """Nobody wants this call any more."""

@@ -31,7 +31,7 @@ from collections.abc import Callable
 from threading import RLock
 
 from tracking.errors import ProtocolError
-from tracking.fabrics.base import Fabric, SlaveEnded, SlaveSpec
+from tracking.fabrics.base import Fabric, SlaveSpec
 from tracking.output import SlaveOutput, choose_show
 from tracking.pool.client import MASTER_NUMBERS, Client, JobKey, SlaveInfo
 from tracking.pool.driving import Driving
@@ -301,15 +301,19 @@ class Crew:
         if mask & READ and not slave.line_is_cut:
             self._receive(slave)
 
-    def _receive(self, slave: Slave) -> None:
+    def _receive(self, slave: Slave) -> bool:
+        """Take in what is there; False at the end of the line."""
         try:
             for message in slave.lines.line.receive():
                 self._take(slave, message)
         except (EOFError, OSError):  # the latter is also what a ProtocolError is
             self._cut(slave)
+            return False
         except Exception:  # what makes no sense, from wherever, costs the slave that said it and nobody else
             logger.exception("slave %s said what cannot be understood, and is ended", slave.info.nickname)
             self._cut(slave)
+            return False
+        return True
 
     def _take(self, slave: Slave, message: Message) -> None:
         kind, calculation = message[0], message[1]
@@ -356,19 +360,18 @@ class Crew:
             self._loop.after(_REASON_TIMEOUT_S, lambda: self._lose(tid, "gone: its line was cut", {}))
 
     def _poll(self, fabric: Fabric) -> None:
-        all_ended = fabric.poll()
+        ended = fabric.poll()
         self._watch(fabric)
+        slaves = [self._slaves[news.tid] for news in ended if news.tid in self._slaves]
+        for slave in slaves:  # all of them first: none may be given the jobs of another
+            slave.line_is_cut = True
+            self._loop.forget(slave.lines.line)
+        for slave in slaves:
+            while _is_readable(slave.lines.line) and self._receive(slave):
+                pass  # what it had sent before is still there
         verdicts: Verdicts = {}
-        for ended in all_ended:
-            self._has_ended(ended, verdicts)
-
-    def _has_ended(self, ended: SlaveEnded, verdicts: Verdicts) -> None:
-        slave = self._slaves.get(ended.tid)
-        if slave is None:
-            return
-        while not slave.line_is_cut and _is_readable(slave.lines.line):
-            self._receive(slave)  # what it had sent before is still there
-        self._lose(ended.tid, ended.how, verdicts)
+        for news in ended:
+            self._lose(news.tid, news.how, verdicts)
 
     def _lose(self, tid: int, how: str, verdicts: Verdicts) -> None:
         slave = self._slaves.pop(tid, None)
