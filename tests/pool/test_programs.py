@@ -114,9 +114,9 @@ def wait(path):
 
 with SlavePool(2) as pool:
     future = pool.submit(wait, {str(tmp_path / "gate")!r})
-    open({str(tmp_path / "gate")!r}, "w")
-    print(*pool.pids.values(), flush=True)
+    gate = open({str(tmp_path / "gate")!r}, "w")
     try:
+        print(*pool.pids.values(), flush=True)
         future.result()
     except KeyboardInterrupt:
         print("interrupted", flush=True)
