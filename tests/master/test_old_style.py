@@ -212,3 +212,51 @@ def test_the_directory_and_the_path_of_the_master_hold_on_its_slaves(tmp_path: P
         "print(tracking.run(lambda x: os.path.basename(os.getcwd()), {1: 1}, hosts=1, verbose=0))\n"
     )
     assert run_program(tmp_path, code) == "{1: 42}\n{1: 'work'}\n"
+
+
+STARTING = """
+import sys
+sys.path.insert(0, ".")
+from tracking import JobSlave, SlavePool, TrackingJobMaster
+
+def double(x):
+    return 2 * x
+
+class Slave(JobSlave):
+    def go(self, jobs):
+        return jobs
+
+def begin(**options):
+    hosts = {} if "pool" in options else {"hosts": "localhost"}
+    return TrackingJobMaster({1: 1}, verbose=0, **hosts, **options).calculateResult()
+"""
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "begin(slave_script=__file__)",
+        "begin(function=double)",
+        "begin(slave_script=Slave)",
+        "with SlavePool(1) as pool: begin(function=double, pool=pool)",
+    ],
+)
+def test_code_that_starts_a_calculation_when_a_slave_loads_it_is_told_instead_of_starting_ever_more(
+    tmp_path: Path, start: str
+) -> None:
+    (tmp_path / "starting.py").write_text(f"{STARTING}\n{start}\n")
+    code = (
+        "import sys\nsys.path.insert(0, '.')\nfrom tracking import NoSlavesError\n"
+        "try:\n    import starting\nexcept NoSlavesError as error:\n    print(error)\n"
+    )
+    assert "starts a calculation at its top level" in run_program(tmp_path, code)
+
+
+def test_a_slave_may_calculate_with_slaves_of_its_own(tmp_path: Path) -> None:
+    code = (
+        "import tracking\n"
+        "def inner(x): return x + 1\n"
+        "def outer(x): return sum(tracking.run(inner, {i: i for i in range(x)}, hosts=1, verbose=0).values())\n"
+        "print(tracking.run(outer, {3: 3}, hosts=1, verbose=0))\n"
+    )
+    assert run_program(tmp_path, code) == "{3: 6}\n"

@@ -201,6 +201,7 @@ class JobMaster(SlaveKeeper):
         """
         if self._tr_was_started:
             raise RuntimeError("a master can be started only once; make a new one, or use restart()")
+        arguments.check_not_loading()
         self._tr_worker = sending.make_worker(self._tr_options.function, self.slave_script)
         self._tr_prepare_status()
         self._tr_open_run_file()

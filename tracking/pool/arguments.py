@@ -7,6 +7,16 @@ from typing import Any
 
 from tracking.errors import InputError
 from tracking.fabrics.machine import check_host, usable_cores
+from tracking.slave.loading import is_loading_code
+
+
+def check_not_loading() -> None:
+    """Refuse to start slaves where a slave loads the code for its work: they would do the same, and so on for ever."""
+    if is_loading_code():
+        raise InputError(
+            "a slave has loaded code that starts a calculation at its top level: "
+            "put that part under if __name__ == '__main__', or the slave's part into a file of its own"
+        )
 
 
 def checked_hosts(hosts: object) -> list[str]:

@@ -72,6 +72,7 @@ class SlavePool(Executor):
         max_deaths: int | None = 2,
         host_failures: int | None = 10,
     ) -> None:
+        arguments.check_not_loading()
         names = names_for(arguments.checked_hosts(hosts))
         nice = arguments.checked_niceness(niceness)
         self._max_deaths = arguments.checked_number(

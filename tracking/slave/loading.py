@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -35,6 +37,24 @@ class Params(NamedTuple):
     definitions: codec.Payload | None
 
 
+_is_loading_code = False
+
+
+@contextmanager
+def _loading_code() -> Iterator[None]:
+    global _is_loading_code
+    _is_loading_code = True
+    try:
+        yield
+    finally:
+        _is_loading_code = False
+
+
+def is_loading_code() -> bool:
+    """Whether this is a slave that is just loading the user's code, which should not begin to calculate thereby."""
+    return _is_loading_code
+
+
 def load(
     process: SlaveProcess, number: int, kind: str, code: Code | str, params: Params | None, context: Context
 ) -> Calculation:
@@ -48,10 +68,12 @@ def load(
     _adopt_surroundings(context)
     main = sys.modules["__main__"] = ModuleType("__main__")
     if kind == m.SCRIPT:
-        slave = _run_script(process, str(code), main)
+        with _loading_code():
+            slave = _run_script(process, str(code), main)
         return _start_slave(process, number, slave, params, context)
     assert not isinstance(code, str)
-    worker = mainmodule.decode_function(_inline(code))
+    with _loading_code():
+        worker = mainmodule.decode_function(_inline(code))
     if kind == m.SLAVE_CLASS:
         return _start_slave(process, number, worker(), params, context)
     _apply_niceness(process.identity.niceness)
