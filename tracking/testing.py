@@ -257,8 +257,9 @@ class ScriptedSlave:
                 for job in [job for job in self.jobs if (job.calculation, job.number) == message[1:3]]:
                     self.on_recall(job)
             elif kind == m.TELL:
-                _, _, sender, tag, payload, _ = message
-                self.on_message(calculation, sender, tag, None if payload is None else codec.decode(payload))
+                _, _, sender, payload, _ = message
+                decoded: Any = codec.decode(payload)
+                self.on_message(calculation, sender, *decoded)
             elif kind == m.PING:
                 self.on_ping(calculation, message[3])
 
