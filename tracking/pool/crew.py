@@ -19,12 +19,9 @@ waits for them (bounded), then closes lines, fabrics and the loop.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
 import os
-import resource
-import selectors
 import threading
 import time
 from collections.abc import Callable
@@ -39,8 +36,9 @@ from tracking.pool.filling import Vacancies, Verdicts
 from tracking.pool.loop import READ, WRITE, Loop
 from tracking.pool.post import Post
 from tracking.pool.slaves import Place, Slave, names_for
+from tracking.pool.watching import Watched
 from tracking.wire import messages as m
-from tracking.wire.channel import Channel, Message
+from tracking.wire.channel import Message
 
 __all__ = ["MASTER_NUMBERS", "Client", "Crew", "JobKey", "Place", "SlaveInfo", "names_for"]
 
@@ -65,16 +63,15 @@ class Crew:
     def __init__(
         self, *, host_failures: int | None = 10, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        _allow_many_descriptors()
         self.lock = RLock()
         self._loop = Loop(self.lock, clock)
         self.driving = Driving(self.lock, self._turn, self._loop.wake)
         self._post = Post(self._loop, self._line_ready, self._cut)
         self._vacancies = Vacancies(self._loop, self.start_slave, self._tell_all_if_lost, host_failures)
+        self._fabrics = Watched(self._loop, self._poll)
         self._slaves: dict[int, Slave] = {}
         self._clients: dict[int, Client] = {}
         self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
-        self._watched: dict[int, tuple[Fabric, list[int]]] = {}  # by id: each fabric, and what is watched of it
         self._refusal = ""  # why nobody is let in any more
         self._is_closed = False
 
@@ -99,27 +96,16 @@ class Crew:
             try:
                 lines = fabric.start(SlaveSpec(info.tid, info.nickname, info.host, place.niceness))
             except OSError:
-                self._watch(fabric)
+                self._fabrics.begin_anew(fabric)
                 self._loop.after(0.0, lambda: self._poll(fabric))  # others may have ended with what failed
                 raise
-            if id(fabric) not in self._watched or self._watched[id(fabric)][1] != list(fabric.descriptors()):
-                self._watch(fabric)
+            self._fabrics.follow(fabric)
             output = SlaveOutput(place.nickname, choose_show(place.show_output, os.environ))
             slave = self._slaves[info.tid] = Slave(info, place, lines, output)
             self._post.watch(slave)
             if lines.output is not None:
                 self._loop.watch(lines.output, READ, lambda mask: self._output_ready(slave))
             return info.tid
-
-    def _watch(self, fabric: Fabric) -> None:
-        """Watch the descriptors that the fabric has now. A new one may have the number of one that it has closed."""
-        _, before = self._watched.get(id(fabric), (fabric, []))
-        for descriptor in before:
-            self._loop.forget(descriptor)
-        now = list(fabric.descriptors())
-        self._watched[id(fabric)] = fabric, now
-        for descriptor in now:
-            self._loop.watch(descriptor, READ, lambda mask: self._poll(fabric))
 
     def slaves(self) -> list[SlaveInfo]:
         """Those that live or are being started."""
@@ -361,13 +347,13 @@ class Crew:
 
     def _poll(self, fabric: Fabric) -> None:
         ended = fabric.poll()
-        self._watch(fabric)
+        self._fabrics.begin_anew(fabric)
         slaves = [self._slaves[news.tid] for news in ended if news.tid in self._slaves]
         for slave in slaves:  # all of them first: none may be given the jobs of another
             slave.line_is_cut = True
             self._loop.forget(slave.lines.line)
         for slave in slaves:
-            while _is_readable(slave.lines.line) and self._receive(slave):
+            while slave.has_sent_more and self._receive(slave):
                 pass  # what it had sent before is still there
         verdicts: Verdicts = {}
         for news in ended:
@@ -423,8 +409,7 @@ class Crew:
             for client in clients:
                 client.crew_is_lost(self._refusal)
             self._end_slaves()
-            for fabric, _ in self._watched.values():
-                fabric.close()
+            self._fabrics.close_all()
             self._loop.close()
 
     def _end_slaves(self) -> None:
@@ -447,17 +432,3 @@ class Crew:
             slave.place.fabric.stop(slave.info.tid)
         else:
             self._post.put(slave, (m.STOP, 0))
-
-
-def _allow_many_descriptors() -> None:
-    """Each slave needs three: go from the soft limit, often 1024, to what the system allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _is_readable(line: Channel) -> bool:
-    with selectors.PollSelector() as selector:
-        selector.register(line, selectors.EVENT_READ)
-        return bool(selector.select(0))

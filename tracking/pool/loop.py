@@ -17,6 +17,7 @@ import contextlib
 import heapq
 import itertools
 import os
+import resource
 import selectors
 from collections.abc import Callable
 from threading import RLock
@@ -44,6 +45,7 @@ class Loop:
     """
 
     def __init__(self, lock: RLock, clock: Callable[[], float]) -> None:
+        _allow_many_descriptors()
         self.clock = clock
         self._lock = lock
         self._selector = selectors.DefaultSelector()
@@ -135,3 +137,11 @@ class Loop:
                 self._selector.close()
                 os.close(self._waker)
                 os.close(self._wakes)
+
+
+def _allow_many_descriptors() -> None:
+    """Each slave needs three: go from the soft limit, often 1024, to what the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

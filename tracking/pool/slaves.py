@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -48,6 +49,13 @@ class Slave:
     def running(self) -> JobKey | None:
         """The job that it works on, as far as is known here."""
         return next(iter(self.jobs), None)
+
+    @property
+    def has_sent_more(self) -> bool:
+        """Whether its line can be read, or is at its end."""
+        with selectors.PollSelector() as selector:
+            selector.register(self.lines.line, selectors.EVENT_READ)
+            return bool(selector.select(0))
 
     def read_output(self) -> bool:
         """Take in a piece of what it prints; False at the end."""
