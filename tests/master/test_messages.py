@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,11 +207,20 @@ def test_a_ping_that_is_not_answered_is_0() -> None:
     master.setPingTimeout(0.05)
     pid = master.heard[0][0]
     os.kill(pid, signal.SIGSTOP)
-    began = time.monotonic()
-    assert master.ping("localhost") == 0
-    assert time.monotonic() - began >= 0.05
-    os.kill(pid, signal.SIGCONT)
-    master.exit()
+    try:
+        wait_until(lambda: all_threads_stopped(pid))
+        began = time.monotonic()
+        assert master.ping("localhost") == 0
+        assert time.monotonic() - began >= 0.05
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        master.exit()
+
+
+def all_threads_stopped(pid: int) -> bool:
+    """A stop signal takes effect in each thread by itself."""
+    stats = [(task / "stat").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
 
 
 def test_jobs_that_come_in_while_a_hook_pings_keep_their_order() -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Hashable
+from contextlib import suppress
 from pathlib import Path
 
 from tracking.errors import StoreError
@@ -75,7 +76,7 @@ def check_files(path: Path, *, trust: bool) -> None:
         raise exc if isinstance(exc, StoreError) else refusal(KIND, path, exc) from exc
     for ending in COMPANIONS:
         companion = path.with_name(path.name + ending)
-        if companion.exists():
+        with suppress(FileNotFoundError):  # a writer makes and removes them at any moment
             refuse_foreign(KIND, companion, os.stat(companion), trust=trust)
 
 
