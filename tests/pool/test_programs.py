@@ -104,6 +104,22 @@ def test_the_slaves_of_a_killed_program_end(tmp_path: Path) -> None:
     wait_for_end(*pids)
 
 
+def test_the_slaves_of_a_killed_program_end_though_a_child_that_it_forked_lives_on(tmp_path: Path) -> None:
+    """The child holds the program's ends of all lines."""
+    os.mkfifo(tmp_path / "gate")
+    forks = "import os, signal\nchild = os.fork()\nif not child:\n    signal.pause()\n"
+    text = UNSHUT.replace("PATH", repr(str(tmp_path / "gate"))) + forks + "print(child, flush=True)\nsignal.pause()\n"
+    with start(tmp_path / "program.py", text) as program:
+        assert program.stdout is not None
+        pids = [int(pid) for pid in program.stdout.readline().split()]
+        child = int(program.stdout.readline())
+        program.kill()
+        try:
+            wait_for_end(*pids)
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
 def test_ctrl_c_while_a_result_is_waited_for_ends_the_program_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "gate")
     text = f"""

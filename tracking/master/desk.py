@@ -94,9 +94,6 @@ class Desk:
     def crew_is_lost(self, why: str) -> None:
         self._notes.put(CrewGone(why))
 
-    def must_drive(self) -> None:
-        self._notes.put(Woken())  # it may wait for a note, while nobody turns the loop
-
     # ---- called by anyone
 
     def wake(self) -> None:

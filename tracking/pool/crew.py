@@ -307,7 +307,7 @@ class Crew:
             slave.jobs.pop((calculation, message[2]), None)
             if slave.unwanted:
                 self._chase_unwanted(slave, (calculation, message[2]))
-            if not slave.did_jobs and kind == m.DONE:
+            if kind == m.DONE:
                 slave.did_jobs = True
                 self._vacancies.record(slave.info.host).job_was_done()
         elif kind == m.HELLO:

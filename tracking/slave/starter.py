@@ -44,6 +44,7 @@ class Starter:
         self._tids: dict[int, int] = {}  # pid -> tid
         self._pids: dict[int, int] = {}  # tid -> pid
         self._pid = os.getpid()
+        self._master_ended = _open_parent()
         self._die_with_me = _death_signal_setter()
         self._child_ended, self._wakeup = os.pipe()
         for end in (self._child_ended, self._wakeup):
@@ -59,9 +60,13 @@ class Starter:
         poller = select.poll()
         poller.register(self._line, select.POLLIN)
         poller.register(self._child_ended, select.POLLIN)
+        if self._master_ended is not None:
+            poller.register(self._master_ended, select.POLLIN)
         with contextlib.suppress(OSError):  # the master is gone
             while True:
                 ready = {fd for fd, _ in poller.poll()}
+                if self._master_ended in ready:
+                    break
                 if self._child_ended in ready:
                     self._reap()
                 if self._line.fileno() in ready and not self._take_order():
@@ -164,14 +169,28 @@ class Starter:
             os._exit(1)  # the starter ended before the kernel was told
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for descriptor in (self._child_ended, self._wakeup):
-            os.close(descriptor)
+        for descriptor in (self._child_ended, self._wakeup, self._master_ended):
+            if descriptor is not None:
+                os.close(descriptor)
         self._up.close()
         for descriptor in (1, 2):
             os.dup2(output, descriptor)
         os.close(output)
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen, and not lost with a killed slave
+
+
+def _open_parent() -> int | None:
+    """A descriptor that is ready when the master has ended, where the system has such.
+
+    The end of the line does not always tell: a child that the master's program has forked holds it open.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(os.getppid())
+    except OSError:
+        return None
 
 
 def _kill_group(pid: int) -> None:
