@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tracking.core import events as e
+from tracking.core.items import Items
 from tracking.core.ledger import Ledger, Pace, SlaveLine
+from tracking.core.policy import Policy
+from tracking.core.scheduler import Scheduler
 
 
 def test_a_slave_s_jobs_items_and_seconds_are_summed() -> None:
@@ -38,3 +42,14 @@ def test_a_pace_moves_towards_new_measurements() -> None:
     for _ in range(50):
         pace.learn_item_s(0.5)
     assert pace.item_s == pytest.approx(0.5, rel=1e-3)
+
+
+def test_a_job_that_came_back_unbegun_was_never_given() -> None:
+    scheduler = Scheduler(Items(50), Policy(chunk_size=1))
+    scheduler.handle(e.SlaveReady(1, "a", "a_0"), 0.0)
+    scheduler.handle(e.JobDone(1, 1, 0.01), 0.01)
+    scheduler.handle(e.HostDisabled("a"), 0.5)
+    given = scheduler.ledger.snapshot()[0].given
+    assert len(scheduler.jobs_of_slave(1)) > 1
+    scheduler.handle(e.JobReturned(scheduler.jobs_of_slave(1)[-1], 1), 1.0)
+    assert scheduler.ledger.snapshot()[0].given == given - 1

@@ -121,6 +121,10 @@ class Ledger:
         account.given += 1
         account.started_at = now
 
+    def returned(self, account: Account) -> None:
+        """A job came back from this slave unbegun: it counts as never given."""
+        account.given -= 1
+
     def done(self, account: Account, items: int, seconds: float) -> None:
         """The slave has done a job of so many items in so many seconds."""
         account.done += 1

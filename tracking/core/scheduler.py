@@ -281,6 +281,7 @@ class Scheduler:
             return
         is_wanted = job.state is not JobState.CANCELLED
         self._dealer.remove(job, TRANSITIONS[job.state, e.JobReturned], now)
+        self.ledger.returned(job.slave.account)
         if is_wanted:
             self._dealer.put_back(job)
             job.leave_race()
