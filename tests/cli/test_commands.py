@@ -176,8 +176,34 @@ def test_status_says_how_it_stands_who_did_what_and_how_to_go_on(
     assert told[0].startswith("screen.run: interrupted; begun 20")
     assert told[1] == "2 of 4 items done, 50%, 1 failed"
     assert told[3].split() == ["n1_0", "2", "3.00", "s", "1.50", "s"]
-    assert "go on with: tracking resume screen.run" in told
+    assert "go on with: tracking resume screen.run -o OUT.json" in told
     assert told[-1].split() == ["'c'", "n1_1", "2", "ValueError:", "no"]
+
+
+@pytest.mark.parametrize("recipe", [None, pickle.dumps({"function": "__main__"})])
+def test_what_only_its_own_program_can_go_on_with_is_said_to_be_so(
+    here: Path, capsys: pytest.CaptureFixture[str], recipe: bytes | None
+) -> None:
+    RunFile.open("own.run", ["a"], recipe=recipe).close("interrupted")
+    assert main(["status", "own.run"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "go on with: the program that began it"
+
+
+def test_status_of_what_is_over_says_at_most_that_failed_items_would_be_tried_again(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = RunFile.open("over.run", ["a"], recipe=pickle.dumps({}))
+    file.record_error("a", "ValueError: no", "n1", "n1_1", 1, pickle.dumps(""))
+    file.close("finished")
+    assert main(["status", "over.run"]) == 0
+    told = capsys.readouterr().out
+    assert "go on" not in told
+    assert "tried again with: tracking resume over.run -o OUT.json" in told
+    file = RunFile.open("over.run", ["a"], recipe=pickle.dumps({}))
+    file.record(JobRecord(["a"], pickle.dumps([1]), "n1", "n1_0", time.time(), 3.0))
+    file.close("finished")
+    assert main(["status", "over.run"]) == 0
+    assert "tracking resume" not in capsys.readouterr().out
 
 
 def test_status_for_programs_is_json(run_file: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:

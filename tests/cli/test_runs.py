@@ -217,6 +217,19 @@ def test_the_same_command_goes_on_from_its_run_file_too(here: Path) -> None:
     assert computed(here) == list(range(6))
 
 
+def test_what_a_run_file_s_own_run_has_written_is_replaced_and_nothing_else(here: Path) -> None:
+    run = ["run", "-q", "work:no_threes", "numbers.json", "--run-file", "threes.run", "-o"]
+    (here / "mine.json").write_text("precious")
+    assert call(*run, "out.json").returncode == 1
+    assert call("resume", "-q", "threes.run").returncode == 1
+    assert call(*run, "out.json").returncode == 1
+    (here / "work.py").write_text(WORK.replace("value == 3", "value == 30"))
+    assert call("resume", "-q", "threes.run", "-o", "mine.json").returncode == 255
+    assert call("resume", "-q", "threes.run").returncode == 0
+    assert results(here / "out.json") == {str(number): number for number in range(6)}
+    assert (here / "mine.json").read_text() == "precious"
+
+
 def test_results_of_a_run_file_can_be_had_in_another_format(here: Path) -> None:
     call("run", "work:area", "table.csv", "-o", "areas.json", "--run-file", "areas.run")
     assert call("results", "areas.run", "-o", "areas.csv").returncode == 0

@@ -22,6 +22,8 @@ ORDER = Order("work:f", "data.json", "/out.json", "/here", {"chunk_size": "auto"
 class ScriptedMaster:
     """Gives these results one after the other, then raises what it was told to."""
 
+    _tr_recipe: bytes | None = Order("work:f", "d.json", "out.json", "/", {}).to_bytes()
+
     def __init__(
         self,
         data: dict[Any, Any],
@@ -93,6 +95,16 @@ def test_an_interrupted_calculation_says_how_it_is_resumed(
         "tracking: interrupted: 1 of 2 items are done; go on with: tracking resume 'my screen.run'\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_s_run_file_is_resumed_with_a_place_for_its_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    master = ScriptedMaster({1: 1, 2: 2}, {1: 1}, then=KeyboardInterrupt())
+    master._tr_recipe = None
+    assert carried_out(master, "out.json", "screen.run") == INTERRUPTED
+    assert capsys.readouterr().err.endswith("go on with: tracking resume screen.run -o out.json\n")
 
 
 def test_without_a_run_file_an_interrupted_calculation_is_saved_for_restart(

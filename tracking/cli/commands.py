@@ -7,7 +7,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,15 @@ import click
 
 import tracking as package
 from tracking.cli.loading import put_on_path
-from tracking.cli.working import Order, absolute, carry_out, enter_directory_of, results_to, run_order
+from tracking.cli.working import (
+    Order,
+    absolute,
+    carry_out,
+    enter_directory_of,
+    has_written,
+    results_to,
+    run_order,
+)
 from tracking.errors import InputError
 
 if TYPE_CHECKING:
@@ -75,7 +83,7 @@ def _verbosity(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _output = click.option("-o", "--output", metavar="OUT", required=True, help="File for the results, - for stdout.")
-_force = click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
+_force = click.option("--force", is_flag=True, help="Replace OUT, whoever wrote it.")
 _trust = click.option("--trust", is_flag=True, help="Accept a file that another user owns or may write.")
 _EPILOG_DATA = """
 DATA: .json (an object {id: value}, or a list), .jsonl (on each line a value, or an object with an "id" and
@@ -154,14 +162,15 @@ def run(function: str, data: str, output: str, run_file: str | None, force: bool
     """
     options["redistribute"] = int(options["redistribute"])
     options["show_output"] = int(options["show_output"])
-    order = Order(function, data, absolute(output), os.getcwd(), options)
-    with results_to(output, force=force) as place:
+    is_own = has_written(run_file, absolute(output), trust=trust)
+    order = Order(function, data, absolute(output), os.getcwd(), options, is_own)
+    with results_to(output, force=force or is_own) as place:
         return run_order(order, place, run_file, trust=trust)
 
 
 @tracking.command()
 @click.argument("run_file", metavar="RUNFILE")
-@click.option("-o", "--output", metavar="OUT", help="File for the results, - for stdout. [default: as begun]")
+@click.option("-o", "--output", metavar="OUT", help="File for the results, - for stdout. [default: as before]")
 @_verbosity
 @_force
 @_trust
@@ -182,9 +191,11 @@ def resume(run_file: str, output: str | None, verbose: int, force: bool, trust: 
         order = Order.from_bytes(reader.recipe())
     if order is not None:
         target = absolute(output) if output else order.output
+        is_own = has_written(path, target, trust=trust)
         enter_directory_of(order, run_file)
         order.options["verbose"] = verbose
-        with results_to(target, force=force) as place:
+        order = replace(order, output=target, is_own_output=is_own)
+        with results_to(target, force=force or is_own) as place:
             return run_order(order, place, path, trust=trust)
     if output is None:
         raise InputError(f"{run_file} was begun by a program, not here: say with -o where its results shall go")
@@ -242,15 +253,31 @@ def status(run_file: str, as_json: bool, trust: bool) -> None:
     from tracking.store.run_reader import RunFileReader
 
     with RunFileReader(run_file, trust=trust) as reader:
-        summary, errors = reader.summary(), reader.errors()
+        summary, errors, recipe = reader.summary(), reader.errors(), reader.recipe()
     if as_json:
         click.echo(json.dumps(asdict(summary) | {"path": str(summary.path)}, indent=2))
         return
     from tracking.report import error_summary
 
     click.echo(_status_text(run_file, summary, time.time()))
+    if summary.state != "running" and summary.n_finished < summary.n_items:
+        click.echo(_what_next(summary, _way_to_go_on(run_file, recipe)))
     if errors:
         click.echo(error_summary(errors))
+
+
+def _what_next(summary: RunSummary, way: str) -> str:
+    if summary.n_finished + summary.n_failed < summary.n_items:
+        return f"go on with: {way}"
+    return f"only failed items are left; they would be tried again with: {way}"
+
+
+def _way_to_go_on(run_file: str, recipe: bytes | None) -> str:
+    command = f"tracking resume {shlex.quote(run_file)}"
+    if Order.from_bytes(recipe) is not None:
+        return command
+    # What a program's own file defines can only be found by that program.
+    return "the program that began it" if recipe is None or b"__main__" in recipe else f"{command} -o OUT.json"
 
 
 def _status_text(run_file: str, summary: RunSummary, now: float) -> str:
@@ -269,8 +296,6 @@ def _status_text(run_file: str, summary: RunSummary, now: float) -> str:
         text.append(
             items_table([HostLine(h.nickname, h.host, h.jobs, h.jobs, h.items, h.seconds) for h in summary.hosts])
         )
-    if summary.state != "running" and summary.n_finished < summary.n_items:
-        text.append(f"go on with: tracking resume {shlex.quote(run_file)}")
     return "\n".join(text)
 
 

@@ -39,7 +39,8 @@ MOST_FAILURES_TOLD = 100  # by the exit status
 class Order:
     """What ``tracking run`` was asked to do; kept in the run file, so that ``tracking resume`` can do it.
 
-    ``options`` are keyword arguments of the master. Relative names are relative to ``cwd``.
+    ``options`` are keyword arguments of the master. Relative names are relative to ``cwd``. ``is_own_output``:
+    an earlier run with the same run file has written ``output``, so that it may be replaced.
     """
 
     function: str
@@ -47,6 +48,7 @@ class Order:
     output: str
     cwd: str
     options: dict[str, Any]
+    is_own_output: bool = False
 
     def to_bytes(self) -> bytes:
         """As JSON, which is how a run file of the command line is told from one of a program."""
@@ -144,7 +146,8 @@ def _where_results_are(results: dict[Any, Any], output: Output, run_file: str | 
 def _how_to_go_on(master: TrackingJobMaster, output: Output, run_file: str | None, code_directory: str | None) -> str:
     n_done = f"{len(master.result)} of {len(master.data)} items are done"
     if run_file is not None:
-        return f"{n_done}; go on with: {_command('resume', run_file)}"
+        where = () if Order.from_bytes(master._tr_recipe) else ("-o", output.target)
+        return f"{n_done}; go on with: {_command('resume', run_file, *where)}"
     if not master.result:
         return n_done
     rst = "tracking.rst" if output.target == "-" else f"{output.target}.rst"
@@ -155,6 +158,23 @@ def _how_to_go_on(master: TrackingJobMaster, output: Output, run_file: str | Non
 
 def _command(*words: str) -> str:
     return shlex.join(["tracking", *words])
+
+
+def has_written(run_file: str | None, target: str, *, trust: bool) -> bool:
+    """Whether an earlier run of the command line with this run file has written its results there.
+
+    Raises:
+        StoreError: there is such a file, and it cannot be read or is no run file.
+    """
+    if run_file is None or not (os.path.exists(run_file) and os.path.exists(target)):
+        return False
+    from tracking.store.run_reader import RunFileReader
+
+    with RunFileReader(run_file, trust=trust) as reader:
+        earlier, state = Order.from_bytes(reader.recipe()), reader.summary().state
+    if earlier is None or earlier.output != target:
+        return False
+    return earlier.is_own_output or state == "finished"
 
 
 def enter_directory_of(order: Order, run_file: str) -> None:
