@@ -257,8 +257,10 @@ def _row(line: HostLine) -> tuple[str, ...]:
     return line.nickname, str(line.given), str(line.done), str(line.items), total, mean
 
 
-def print_report(snapshot: Snapshot, stream: TextIO) -> None:
-    """Print who did what; a stream that cannot be written is left in peace."""
+def print_report(snapshot: Snapshot, stream: TextIO | None) -> None:
+    """Print who did what; a stream that cannot be written, or is not there, is left in peace."""
+    if stream is None:
+        return
     quiet = QuietStream(stream)
     if not quiet.isatty():
         quiet.write(f"{table(snapshot.lines)}\n")

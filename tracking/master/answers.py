@@ -127,7 +127,7 @@ def death_report(how: str, *, on_purpose: bool) -> m.Report:
     return m.REPORT_DIED, words, "", None
 
 
-def unreadable_report(error: Exception) -> m.Report:
+def unreadable_report(error: BaseException) -> m.Report:
     """What is said of an item whose result came, but cannot be made here."""
     return m.REPORT_RESULT, f"its result cannot be read here: {type(error).__name__}: {error}", "", None
 
@@ -138,6 +138,6 @@ def _decoded(payload: codec.Payload | None) -> BaseException | None:
         return None
     try:
         error = codec.decode(payload)
-    except Exception:  # noqa: BLE001  (its class may raise anything; the traceback text says it all)
+    except (Exception, SystemExit):  # noqa: BLE001  (its class may raise anything; the traceback text says it all)
         return None
     return error if isinstance(error, BaseException) else None

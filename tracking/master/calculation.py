@@ -84,7 +84,7 @@ class Calculation:
         self.sender = Sender(number, worker, crew)
         self.scheduler = Scheduler(status._tr_items, policy)
         self._answers = Answers(status._tr_ids)
-        self._roster = Roster(crew)
+        self._roster = Roster(crew, is_quiet=not master.verbose)
         self._to_send: c.SendJob | None = None
         self._put_back: deque[Note] = deque()
         self._events: deque[e.Event] = deque()  # that the scheduler has not seen yet
@@ -288,19 +288,22 @@ class Calculation:
         job.seconds += seconds
         wanted = self.scheduler.wanted(number)
         finished: Any = ()
+        by_id: dict[Hashable, Any] = {}
         if len(wanted):
             try:
                 results: Any = codec.decode(payload)
-            except Exception as error:  # noqa: BLE001  (a result's own class may raise anything)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  (a result's own class may raise anything)
                 self._job_failed(tid, number, seconds, unreadable_report(error))
                 return
             finished, by_id = self._answers.accept(job, wanted, first, results, reports)
+        if kind == m.DONE:
+            del self._answers.jobs[number]  # before the hooks: should one raise, nobody is to wait for this job
+        if len(wanted):
             self._keep(tid, job.slave, finished, by_id, seconds)
         if kind == m.PART:
             self._decide(e.JobProgressed(number, tid, finished, seconds))
             return
         self._retire_if_refused(tid)
-        del self._answers.jobs[number]
         self._decide(e.JobDone(number, tid, job.seconds, job.failed, payload.size + self.sender.mean_bytes))
 
     def _keep(self, tid: int, slave: SlaveInfo, finished: Any, results: dict[Hashable, Any], seconds: float) -> None:

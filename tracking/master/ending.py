@@ -21,17 +21,25 @@ class EndCondition(threading.Condition):
     Args:
         lock: on which it is.
         is_over: whether it has happened; asked with the lock held.
+        give_up: called, with the lock held, when Ctrl-C ends a wait for it.
     """
 
-    def __init__(self, lock: threading.RLock, is_over: Callable[[], bool]) -> None:
+    def __init__(
+        self, lock: threading.RLock, is_over: Callable[[], bool], give_up: Callable[[], object] = lambda: None
+    ) -> None:
         super().__init__(lock)
         self._is_over = is_over
+        self._give_up = give_up
 
     def wait(self, timeout: float | None = None) -> bool:
         """As ``Condition.wait``; True at once when it is over. The lock must be held."""
         if self._is_over():
             return True
-        return super().wait(timeout)
+        try:
+            return super().wait(timeout)
+        except KeyboardInterrupt:
+            self._give_up()
+            raise
 
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """As ``Condition.wait_for``; but when it is over, nobody waits for what will not come any more."""

@@ -19,12 +19,13 @@ master from its end. Shared attributes, all but the last under ``lock``:
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from tracking.errors import CalculationError, Interrupted, ItemError
 from tracking.master.ending import EndCondition
@@ -33,6 +34,14 @@ from tracking.messaging import MessageThread
 logger = logging.getLogger("tracking")
 
 Batch = Mapping[Hashable, Any]
+
+
+T = TypeVar("T")
+
+
+def in_order(found: Mapping[Any, T], ids: Iterable[Any]) -> dict[Any, T]:
+    """The same in the order of these ids; others last."""
+    return {id: found[id] for id in ids if id in found} | dict(found)
 
 
 class WaitableThread(MessageThread):
@@ -47,6 +56,7 @@ class WaitableThread(MessageThread):
     """
 
     lock: threading.RLock
+    data: Mapping[Any, Any]  # of the master
     lockMsg: EndCondition  # noqa: N815  (its name of old)
     result: dict[Any, Any]
     errors: dict[Any, ItemError]
@@ -66,7 +76,9 @@ class WaitableThread(MessageThread):
         if threading.current_thread().daemon:
             self.daemon = False  # the program waits for a master, whichever thread has made it
         self.lock = self._tr_lock = threading.RLock()
-        self.lockMsg = self._tr_end = EndCondition(self._tr_lock, lambda: self._tr_is_over)
+        self.lockMsg = self._tr_end = EndCondition(
+            self._tr_lock, lambda: self._tr_is_over, give_up=lambda: self.stop()
+        )
         self._tr_all_over = EndCondition(self._tr_lock, lambda: self._tr_is_all_over)
         self._tr_errors: dict[Any, ItemError] = {}
         self.errors = self._tr_errors  # the same under a name that a subclass may take
@@ -88,15 +100,32 @@ class WaitableThread(MessageThread):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until ``finish()`` and the callback are over; False if they are not within the timeout (seconds)."""
-        return self._tr_await_end(timeout)
+        with self._tr_ended_by_ctrl_c():
+            return self._tr_await_end(timeout)
 
     def _tr_await_end(self, timeout_s: float | None = None) -> bool:
+        self._tr_refuse_own_thread()
         if threading.current_thread() is self:
-            if not self._tr_is_over:
-                raise RuntimeError("a master's own thread cannot wait for its end: do that outside of hooks")
             return True
         with self._tr_lock:
             return self._tr_all_over.wait_for(lambda: self._tr_is_all_over, timeout_s)
+
+    def _tr_next_batch(self, batches: SimpleQueue[Batch | None]) -> Batch | None:
+        with self._tr_ended_by_ctrl_c():
+            return batches.get()
+
+    @contextlib.contextmanager
+    def _tr_ended_by_ctrl_c(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.exit()
+            self._tr_say_what_is_kept()
+            raise
+
+    def _tr_refuse_own_thread(self) -> None:
+        if threading.current_thread() is self and not self._tr_is_over:
+            raise RuntimeError("a master's own thread cannot wait for its end: do that outside of hooks")
 
     def setCallback(self, funct: Callable[[Any], object]) -> None:
         """Have ``funct(master)`` called after ``finish()``; set after the end, it is called now, in this thread.
@@ -117,15 +146,15 @@ class WaitableThread(MessageThread):
             Interrupted: ``exit()`` was called meanwhile.
             NoSlavesError: no slave could be started, or none is left.
         """
-        try:
+        with self._tr_ended_by_ctrl_c():
             if not self._tr_was_started:
                 self.start()
             self._tr_await_end()
-        except KeyboardInterrupt:
-            self.exit()
-            raise
         self._tr_raise_failure()
         return self.getResult(**arg)
+
+    def _tr_say_what_is_kept(self) -> None:
+        """Called after Ctrl-C."""
 
     def _tr_raise_failure(self) -> None:
         failure = self._tr_failure
@@ -134,10 +163,11 @@ class WaitableThread(MessageThread):
         if failure is not None:
             raise failure
         if self._tr_errors and self._tr_raises_errors:
-            raise CalculationError(self.result, self._tr_errors)
+            raise CalculationError(self.result, in_order(self._tr_errors, self.data))
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         """(id, result) of every item, as they are recorded; starts the calculation if need be."""
+        self._tr_refuse_own_thread()
         if not self._tr_was_started:
             self.start()
         batches: SimpleQueue[Batch | None] = SimpleQueue()
@@ -148,7 +178,7 @@ class WaitableThread(MessageThread):
                 batches.put(None)
         try:
             yield from known.items()
-            while (batch := batches.get()) is not None:
+            while (batch := self._tr_next_batch(batches)) is not None:
                 yield from batch.items()
         finally:
             with self._tr_lock:

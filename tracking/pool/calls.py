@@ -299,7 +299,7 @@ class Calls:
 def _set_result(future: Call, payload: codec.Payload) -> None:
     try:
         results: Any = codec.decode(payload)
-    except Exception as error:  # noqa: BLE001  (a result's own class may raise anything)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  (a result's own class may raise anything)
         what = f"its result cannot be read here: {type(error).__name__}: {error}"
         _set_exception(future, ItemResultError(what))
         return
@@ -312,7 +312,7 @@ def _set_remote_exception(future: Call, error: BaseException, payload: codec.Pay
     if payload is not None:
         try:
             original = codec.decode(payload)
-        except Exception:  # noqa: BLE001  (its class may raise anything; the other error says it all)
+        except (Exception, SystemExit):  # noqa: BLE001  (its class may raise anything; the other error says it all)
             original = None
         if isinstance(original, BaseException):
             original.__cause__ = error

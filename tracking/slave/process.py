@@ -108,6 +108,7 @@ class SlaveProcess:
         self._flush_thread: threading.Thread | None = None
         self._calculations: dict[int, Calculation] = {}
         self._is_stopping = False
+        self._pid = os.getpid()
 
     # ---- main thread
 
@@ -200,6 +201,8 @@ class SlaveProcess:
             self._enter_main(calculation)
             calculation.work.do(codec.decode(payload), send)
         except BaseException as error:  # SystemExit in go must not end the slave
+            if os.getpid() != self._pid:
+                _end_copy(error)
             if isinstance(error, EOFError | OSError) and self._line_is_gone():
                 raise
             report = reports.no_result(str(error)) if isinstance(error, WrongReturn) else reports.raised(error)
@@ -224,6 +227,8 @@ class SlaveProcess:
 
         Jobs of the same calculation, that is: should the next one kill the slave, no other is blamed for it.
         """
+        if os.getpid() != self._pid:
+            _end_copy(None)
         now = perf_counter()
         with self._send_lock:
             if not self._waiting_bytes:
@@ -334,6 +339,18 @@ def _tell(listener: Listener, message: Message) -> None:
         listener._tr_pong_arrived(message[2])
     elif kind == m.TASKS:
         listener._tr_tasks_arrived(message[2])
+
+
+def _end_copy(error: BaseException | None) -> None:
+    """A process that the work has forked came back out of it: it ends, as it would have in a program of its own."""
+    status = 0
+    if isinstance(error, SystemExit):
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    elif error is not None:
+        reports.print_last_words(error)
+        status = 1
+    sys.stdout.flush()
+    os._exit(status)
 
 
 def _end_at_once(why: Exception) -> None:

@@ -31,7 +31,8 @@ _PR_SET_PDEATHSIG = 1
 
 def main(descriptor: int) -> NoReturn:
     """Serve the master at the other end of this socket until it is gone."""
-    Starter(socket.socket(fileno=descriptor)).serve()
+    starter = Starter(socket.socket(fileno=descriptor))
+    starter.serve()
     os._exit(0)  # whoever closes a pool waits for this end: nothing here needs a tidy interpreter
 
 
