@@ -64,7 +64,8 @@ def frames_of(messages: Sequence[Message]) -> list[Piece]:
         return False
 
     body = pickle.dumps(list(messages), protocol=5, buffer_callback=take)
-    pieces: list[Piece] = [_header(len(body) + 1) + bytes((len(buffers),)) + body]
+    head = _header(len(body) + 1) + bytes((len(buffers),))
+    pieces: list[Piece] = [head + body] if len(body) < _OWN_BUFFER_BYTES else [head, body]
     for buffer in buffers:
         pieces += (_header(buffer.nbytes), buffer)
     return pieces

@@ -42,7 +42,8 @@ class Payload(NamedTuple):
     @property
     def mentions_main(self) -> bool:
         """Something in it may be known only by its name in ``__main__`` (a cheap look; no is certain)."""
-        return b"__main__" in (self.data if isinstance(self.data, bytes) else bytes(memoryview(self.data)))
+        data = self.data if isinstance(self.data, bytes) else memoryview(self.data).obj
+        return b"__main__" in (data if isinstance(data, bytes | bytearray) else bytes(memoryview(self.data)))
 
 
 def len_bytes(buffer: Buffer) -> int:
@@ -62,7 +63,7 @@ def encode(obj: object, what: str) -> Payload:
     """
     buffers: list[Buffer] = []
     try:
-        return Payload(pickle.dumps(obj, PROTOCOL, buffer_callback=keep_large(buffers)), tuple(buffers))
+        return _payload(pickle.dumps(obj, PROTOCOL, buffer_callback=keep_large(buffers)), buffers)
     except Exception as problem:  # noqa: BLE001  pickling runs the object's own code, which may raise anything
         return encode_with((("cloudpickle", _cloudpickle_dumps),), obj, what, {"pickle": problem})
 
@@ -87,10 +88,15 @@ def encode_with(
     for name, dumps in picklers:
         buffers: list[Buffer] = []
         try:
-            return Payload(dumps(obj, keep_large(buffers)), tuple(buffers))
+            return _payload(dumps(obj, keep_large(buffers)), buffers)
         except Exception as problem:  # noqa: BLE001  as in encode
             problems[name] = problem
     raise _encode_error(picklers, obj, what, problems)
+
+
+def _payload(data: bytes, buffers: list[Buffer]) -> Payload:
+    """A large pickle is a buffer, too: it travels as it lies in memory, not as a part of another pickle."""
+    return Payload(data if len(data) <= OUT_OF_BAND_BYTES else pickle.PickleBuffer(data), tuple(buffers))
 
 
 def keep_large(buffers: list[Buffer]) -> BufferCallback:
