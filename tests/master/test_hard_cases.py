@@ -99,3 +99,16 @@ def test_a_hook_that_raises_ends_a_calculation_on_a_pool_without_waiting_for_the
         assert not master._tr_calculation._answers.jobs, "a job is still waited for, though its answer has come"
         assert master_of(2, pool=pool).calculateResult() == squares(2)
         assert pids.items() <= pool.pids.items()
+
+
+def test_a_result_that_the_run_file_cannot_take_is_kept_in_memory(tmp_path: Path, caplog: Any) -> None:
+    def job_done(slave_tid: int, result: dict[Any, Any]) -> None:
+        if 1 in result:
+            result[1] = sys.stdout  # no pickle can take it
+
+    master = master_of(3, chunk_size=1, run_file=tmp_path / "x.run")
+    master.job_done = job_done
+    assert master.calculateResult() == {0: 0, 1: sys.stdout, 2: 4}
+    assert "kept in memory only" in caplog.text
+    again = master_of(3, chunk_size=1, run_file=tmp_path / "x.run")
+    assert again.calculateResult() == squares(3)

@@ -138,10 +138,6 @@ class Scheduler:
         """True from SlaveReady to SlaveLost."""
         return self._slaves.get(slave) is not None
 
-    def slaves_of_host(self, host: str) -> tuple[int, ...]:
-        """The numbers of the slaves that are up on this host."""
-        return tuple(self._slaves.host(host).slaves)
-
     def jobs_of_slave(self, slave: int) -> tuple[int, ...]:
         """The jobs that this slave holds, the running one first."""
         found = self._slaves.get(slave)

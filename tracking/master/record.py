@@ -8,7 +8,7 @@ import time
 from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tracking.errors import ItemError
+from tracking.errors import EncodeError, ItemError, StoreError
 from tracking.pool.crew import SlaveInfo
 
 if TYPE_CHECKING:
@@ -35,12 +35,22 @@ class Record:
     def add(self, results: Mapping[Hashable, Any], slave: SlaveInfo, seconds: float) -> None:
         """Note the results of one job, or of a part of it."""
         if self._run_file is not None and results:
-            from tracking.store.records import JobRecord  # the store, with sqlite3, only where it is used
-
-            payload = _to_bytes(list(results.values()))
-            given_at = time.time() - seconds
-            self._run_file.record(JobRecord(list(results), payload, slave.host, slave.nickname, given_at, seconds))
+            try:
+                self._write(self._run_file, results, slave, seconds)
+            except (EncodeError, StoreError) as error:
+                # The file cannot take these, too large or no pickle; to lose them here as well would help nobody.
+                shown = ", ".join(map(repr, list(results)[:5]))
+                logger.error("the results of %d items (%s ...) are kept in memory only: %s", len(results), shown, error)
         self._untold.append(results)
+
+    @staticmethod
+    def _write(run_file: RunFile, results: Mapping[Hashable, Any], slave: SlaveInfo, seconds: float) -> None:
+        from tracking.store.pickling import to_bytes  # the store, with sqlite3, only where it is used
+        from tracking.store.records import JobRecord
+
+        payload = to_bytes(list(results.values()), "the results of a job")
+        given_at = time.time() - seconds
+        run_file.record(JobRecord(list(results), payload, slave.host, slave.nickname, given_at, seconds))
 
     def add_error(self, error: ItemError) -> None:
         """Note an item that failed for good."""
@@ -85,9 +95,3 @@ class Record:
         if self._run_file is not None:
             self._run_file.close(state)
             self._run_file = None
-
-
-def _to_bytes(results: list[Any]) -> bytes:
-    from tracking.store.pickling import to_bytes
-
-    return to_bytes(results, "the results of a job")
