@@ -27,7 +27,7 @@ def engine(name: str) -> dict[str, str]:
     """
     script = engines_folder() / f"{name}-up"
     if not script.is_file():
-        _not_there(f"no {script}; TRACKING_ENGINES names the folder of the engine scripts")
+        _not_there(f"no {name}-up in TRACKING_ENGINES")
     status, stdout, stderr = _run(script)
     if status == CANNOT_BE_HAD:
         _not_there(f"the engine {name} cannot be had here: {stderr.strip()}")

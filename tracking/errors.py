@@ -25,6 +25,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+_SHOWN_LINES = 5  # of what a slave wrote last
+
 
 class TrackingError(Exception):
     """Base of all errors of this package."""
@@ -117,8 +119,11 @@ class ItemError(TrackingError):
 
     def __str__(self) -> str:
         where = f" on {self.nickname or self.host}" if self.nickname or self.host else ""
-        text = f"item {self.id!r}{where}: {self.args[0]}"
-        return f"{text}\n{self.remote_traceback}" if self.remote_traceback else text
+        tries = f", {self.tries} tries" if self.tries > 1 else ""
+        parts = [f"item {self.id!r}{where}{tries}: {self.args[0]}", self.remote_traceback]
+        if isinstance(self, ItemKilledSlave | ItemTimeout) and self.output.strip():
+            parts += ["its last lines:", *self.output.rstrip().splitlines()[-_SHOWN_LINES:]]
+        return "\n".join(part for part in parts if part)
 
 
 class ItemRaised(ItemError):

@@ -24,5 +24,5 @@ def test_an_unknown_name_is_refused_with_those_that_there_are() -> None:
 
 
 def test_something_else_is_refused() -> None:
-    with pytest.raises(InputError, match="fabric must be a name or a fabric object, not a int"):
+    with pytest.raises(InputError, match="fabric must be a name or a fabric object, not of type int"):
         make_fabric(3)  # type: ignore[arg-type]

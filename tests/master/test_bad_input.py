@@ -13,7 +13,7 @@ import pytest
 
 from tests.master.helpers import PATIENCE_S, master_of, squares
 from tests.master.work import Squares, square
-from tracking import InputError, JobMaster, NoSlavesError, SlavePool, StoreError, TrackingJobMaster
+from tracking import InputError, JobMaster, JobSlave, NoSlavesError, SlavePool, StoreError, TrackingJobMaster, run
 
 HEADER = "from tracking import JobSlave\n"
 SLAVE = "class {}(JobSlave):\n    def go(self, jobs):\n        return jobs\n"
@@ -22,14 +22,17 @@ SLAVE = "class {}(JobSlave):\n    def go(self, jobs):\n        return jobs\n"
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"data": [1, 2]}, "data must be a dict"),
+        ({"data": [1, 2]}, r"data must be a dict .*; for a list: dict\(enumerate\(data\)\)"),
+        ({"hosts": ["localhost*0"]}, r"'localhost\*0' is no host name: write 'name', or 'name\*n'"),
+        ({"function": None, "slave_script": square}, r"; for a function: function=\.\.\."),
+        ({"function": None, "slave_script": JobSlave}, r"slave class JobSlave does not define go\(self, jobs\)"),
         ({"data": None}, "data must be a dict"),
         ({"chunk_size": 0}, "chunk_size must be at least 1"),
         ({"chunk_size": -3}, "chunk_size must be at least 1"),
         ({"chunk_size": "many"}, "chunk_size .* 'auto'; not 'many'"),
         ({"chunk_size": 2.5}, "chunk_size must be a whole number"),
         ({"chunk_size": True}, "chunk_size must be a whole number"),
-        ({"hosts": ["no-such-host.invalid"]}, "'no-such-host.invalid' neither resolves nor is known to ssh"),
+        ({"hosts": ["no-such-host.invalid"]}, "^this version runs slaves on this machine only.*'no-such-host"),
         ({"hosts": [""]}, "host ''"),
         ({"hosts": [3]}, "a host must be given by its name, not as 3"),
         ({"hosts": 0}, "at least 1"),
@@ -37,7 +40,7 @@ SLAVE = "class {}(JobSlave):\n    def go(self, jobs):\n        return jobs\n"
         ({"niceness": {"localhost": "very"}}, "niceness of 'localhost'"),
         ({"niceness": "very"}, "niceness must be a dict"),
         ({"function": None}, "nothing says what to do"),
-        ({"function": 3}, "function must be callable, not a int"),
+        ({"function": 3}, "function must be callable, not of type int"),
         ({"slave_script": "slave.py"}, "either function or slave_script"),
         ({"retries": -1}, "retries"),
         ({"retries": 1.5}, "retries must be a whole number"),
@@ -55,6 +58,23 @@ def test_a_wrong_argument_is_named(options: dict[str, Any], words: str) -> None:
     arguments: dict[str, Any] = {"data": {}, "function": square, "hosts": ["localhost"], "verbose": 0} | options
     with pytest.raises(InputError, match=words):
         TrackingJobMaster(**arguments)
+
+
+def test_a_subclass_that_does_not_call_our_init_is_told_so() -> None:
+    class Forgetful(TrackingJobMaster):
+        def __init__(self) -> None:
+            self.mine = 1
+
+    for use in (TrackingJobMaster.start, TrackingJobMaster.calculateResult):
+        with pytest.raises(InputError, match=r"Forgetful\.__init__ must call super\(\)"):
+            use(Forgetful())
+
+
+def test_a_misspelled_option_of_run_is_named_with_what_is_meant() -> None:
+    with pytest.raises(TypeError, match=r"run\(\) has no option 'retires'; is 'retries' meant\?"):
+        run(square, {}, retires=3)
+    with pytest.raises(TypeError, match=r"run\(\) has no option 'xyzzy'$"):
+        run(square, {}, xyzzy=3)
 
 
 def test_every_wrong_argument_is_a_value_error_too() -> None:

@@ -64,9 +64,10 @@ def test_ctrl_c_while_waiting_for_the_result_stops_the_slaves_and_the_run_file_g
         "    print('interrupted', master.isFinished(), set(master.result) <= {0, 1})\n"
         "    master.saveRst('it.rst')\n"
     )
-    program = Program(tmp_path, code)
+    program = Program(tmp_path, code.replace("verbose=0", "verbose=1"))
     assert interrupted(program, tmp_path) == 0
     assert program.out == "cleaned up\ninterrupted True True\n"
+    assert "of 4 items are recorded in it.run; start the program again to go on" in program.err
     (tmp_path / "go on").touch()
     assert run_program(tmp_path, code) == "cleaned up\n{0: 0, 1: 1, 2: 2, 3: 3}\n"
     going_on = (

@@ -32,6 +32,13 @@ def defaults(what: object) -> dict[str, object]:
     return {p.name: list(p.default) if p.default == () else p.default for p in parameters}
 
 
+@pytest.mark.parametrize("cls", [JobMaster, TrackingJobMaster])
+def test_the_help_of_a_master_says_what_each_argument_means(cls: type) -> None:
+    for name in defaults(cls):
+        assert f"\n    {name}: " in inspect.getdoc(cls)  # type: ignore[operator]
+    assert "begins with ``start()``" in str(cls.__init__.__doc__)  # type: ignore[misc]
+
+
 def kinds(what: object) -> dict[str, object]:
     return {p.name: p.kind for p in inspect.signature(what).parameters.values()}  # type: ignore[arg-type]
 

@@ -167,3 +167,10 @@ def test_many_threads_share_the_items() -> None:
         thread.join()
     assert sorted(taken) == list(range(2000))
     assert status.done()
+
+
+def test_a_status_shows_its_counts() -> None:
+    status = Status("abcd")
+    status.next_chunk(3)
+    status.deactivate("a")
+    assert repr(status) == "Status: 4 items, 1 finished, 2 active"

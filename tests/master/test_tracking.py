@@ -52,6 +52,19 @@ def test_the_report_names_every_slave(capsys: pytest.CaptureFixture[str]) -> Non
     assert "mean time" in text
 
 
+def test_what_is_all_there_already_needs_no_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    master_of(4, run_file=tmp_path / "it.run").calculateResult()
+    master_of(4, run_file=tmp_path / "it.run", verbose=1).calculateResult()
+    told = "".join(capsys.readouterr())
+    assert "4 of 4 items restored" in told
+    assert "mean time" not in told
+
+
+def test_a_host_times_a_number_is_so_many_slaves() -> None:
+    hosts = master_of(hosts=["localhost*2", "127.0.0.1"]).hosts
+    assert [host["nickname"] for host in hosts] == ["localhost_0", "localhost_1", "127.0.0.1"]
+
+
 def test_a_silent_master_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     master_of(4, verbose=0).calculateResult()
     assert capfd.readouterr() == ("", "")

@@ -169,6 +169,12 @@ def test_a_call_that_kills_its_slave_once_is_done_by_another(pool: SlavePool, tm
     assert pool.submit(jobs.die_first, str(tmp_path / "mark")).result(WAIT_S) == "done by another"
 
 
+def test_a_pool_shows_how_many_slaves_it_has() -> None:
+    with SlavePool("localhost*2") as two:
+        assert repr(two) == "SlavePool: 2 slaves"
+    assert repr(two) == "SlavePool: 0 slaves, shut down"
+
+
 def test_a_call_that_always_kills_its_slave_is_given_up_and_named(pool: SlavePool) -> None:
     with pytest.raises(ItemKilledSlave, match="SIGKILL"):
         pool.submit(jobs.die).result(WAIT_S)

@@ -47,13 +47,13 @@ def _number_or(word: str, meaning: str | None) -> Callable[[click.Context, click
 
 def _hosts(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[str]:
     """``a,b*2`` given once or more, as ['a', 'b', 'b']."""
-    hosts = []
-    for entry in (entry.strip() for value in values for entry in value.split(",")):
-        name, star, count = entry.partition("*")
-        if not name or (star and not (count.isascii() and count.isdigit() and int(count))):
-            raise click.BadParameter(f"{entry!r} is no host name; write NAME, or NAME*N for N slaves there")
-        hosts += [name] * (int(count) if star else 1)
-    return hosts
+    from tracking.pool.arguments import repeated_host
+
+    entries = [entry.strip() for value in values for entry in value.split(",")]
+    try:
+        return [name for entry in entries for name in repeated_host(entry)]
+    except InputError as exc:
+        raise click.BadParameter(str(exc)) from None
 
 
 def _niceness(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, int]:

@@ -125,7 +125,7 @@ def _watch(master: TrackingJobMaster, output: Output) -> None:
 
 def _deliver(master: TrackingJobMaster, output: Output, run_file: str | None) -> int:
     results = {id: master.result[id] for id in master.data if id in master.result}
-    errors = master.errors
+    errors = {id: master.errors[id] for id in master.data if id in master.errors}
     if errors:
         click.echo(error_summary(errors), err=True)
     try:

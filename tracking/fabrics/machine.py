@@ -51,7 +51,8 @@ def check_host(host: str) -> None:
         return
     if not host or not (_resolves(host) or _is_known_to_ssh(host)):
         raise InputError(
-            f"host {host!r} neither resolves nor is known to ssh: check its spelling, or add it to ~/.ssh/config"
+            "this version runs slaves on this machine only, such as 'localhost'; "
+            f"host {host!r} neither resolves nor is known to ssh: check its spelling"
         )
     raise InputError(
         f"host {host!r} is another machine; this version runs slaves on this machine only, not yet over ssh: "

@@ -26,4 +26,4 @@ def make_fabric(name_or_fabric: str | Fabric) -> Fabric:
         return fabric
     if isinstance(name_or_fabric, Fabric):
         return name_or_fabric
-    raise InputError(f"fabric must be a name or a fabric object, not a {type(name_or_fabric).__name__}")
+    raise InputError(f"fabric must be a name or a fabric object, not of type {type(name_or_fabric).__name__}")

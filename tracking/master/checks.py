@@ -17,10 +17,17 @@ from tracking.pool.crew import names_for
 from tracking.slave.job_slave import JobSlave
 
 
+def check_was_made(master: object) -> None:
+    """A subclass's ``__init__`` must have called ours."""
+    if not hasattr(master, "_tr_options"):
+        raise InputError(f"{type(master).__name__}.__init__ must call super().__init__(...) with the arguments")
+
+
 def checked_data(data: object) -> Any:
     """The data dict itself."""
     if not isinstance(data, Mapping):
-        raise InputError(f"data must be a dict {{id: value}}, not a {type(data).__name__}")
+        hint = "; for a list: dict(enumerate(data))" if isinstance(data, list | tuple) else ""
+        raise InputError(f"data must be a dict {{id: value}}, not of type {type(data).__name__}{hint}")
     return data
 
 
@@ -29,7 +36,7 @@ def checked_result(result: object) -> Mapping[Any, Any]:
     if result is None:
         return {}
     if not isinstance(result, Mapping):
-        raise InputError(f"result must be a dict {{id: result}}, not a {type(result).__name__}")
+        raise InputError(f"result must be a dict {{id: result}}, not of type {type(result).__name__}")
     return result
 
 
@@ -50,7 +57,7 @@ def check_pool(pool: object, hosts: Any, niceness: Any) -> None:
     if pool is None:
         return
     if not isinstance(pool, SlavePool):
-        raise InputError(f"pool must be a SlavePool, not a {type(pool).__name__}")
+        raise InputError(f"pool must be a SlavePool, not of type {type(pool).__name__}")
     if pool._is_shut:
         raise InputError("the pool is shut down: make a new one")
     if hosts or (niceness and niceness is not DEFAULT_NICENESS):
@@ -70,16 +77,19 @@ def check_worker(function: object, slave_script: object) -> None:
         raise InputError("give either function or slave_script, not both")
     if function is not None:
         if not callable(function):
-            raise InputError(f"function must be callable, not a {type(function).__name__}")
+            raise InputError(f"function must be callable, not of type {type(function).__name__}")
         return
     if not slave_script:
         raise InputError("nothing says what to do with an item: give function=... or slave_script=...")
     if isinstance(slave_script, type):
         if not issubclass(slave_script, JobSlave):
             raise InputError(f"slave_script {slave_script.__name__} is a class, but no JobSlave subclass")
+        if slave_script.go is JobSlave.go:
+            raise InputError(f"slave class {slave_script.__name__} does not define go(self, jobs)")
         return
     if not isinstance(slave_script, str | os.PathLike):
-        raise InputError(f"slave_script must be a path or a JobSlave subclass, not {slave_script!r}")
+        hint = "; for a function: function=..." if callable(slave_script) else ""
+        raise InputError(f"slave_script must be a path or a JobSlave subclass, not {slave_script!r}{hint}")
     _check_script(Path(slave_script))
 
 

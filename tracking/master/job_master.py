@@ -54,7 +54,7 @@ class JobMaster(SlaveKeeper):
     Args:
         data: {id: value}, any hashable ids, any values that can be pickled.
         chunk_size: items per job, or 'auto' (sized from measured item times).
-        hosts: host names, one entry a slave; none: this machine, one slave per usable core.
+        hosts: host names, one entry a slave, or 'name*n' for n there; or how many here; none: one per usable core.
         niceness: {host: nice value, 'default': n}.
         slave_script: path of a script with a ``JobSlave`` subclass, or such a class.
         show_output: 0: what slaves print is not shown; 1: in a window per slave, or line by line.
@@ -67,7 +67,8 @@ class JobMaster(SlaveKeeper):
         retries: how often an item that raised is tried again.
         max_deaths: an item alone on a slave that died so often is given up; None: never.
         host_failures: so many deaths without a job done between them, and a host is left out; None: never.
-        silence_timeout: seconds without a sign of life after which a slave counts as frozen.
+        silence_timeout: seconds without a sign of life after which a slave counts as frozen. Taken and checked,
+            but not acted upon yet in this version: a frozen slave is waited for.
         on_error: 'raise' or 'collect'.
         trust: accept a run file that another user owns or may write.
         pool: a ``SlavePool`` to work with; it is left running.
@@ -103,6 +104,7 @@ class JobMaster(SlaveKeeper):
         pool: SlavePool | None = None,
         fabric: str | Fabric | None = None,
     ) -> None:
+        """Make a master; the calculation begins with ``start()`` or ``calculateResult()``."""
         super().__init__()
         checks.check_worker(function, slave_script)
         checks.check_pool(pool, hosts, niceness)
@@ -201,6 +203,7 @@ class JobMaster(SlaveKeeper):
         """
         if self._tr_was_started:
             raise RuntimeError("a master can be started only once; make a new one, or use restart()")
+        checks.check_was_made(self)
         arguments.check_not_loading()
         self._tr_worker = sending.make_worker(self._tr_options.function, self.slave_script)
         self._tr_prepare_status()

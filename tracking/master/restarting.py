@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import os
 from collections.abc import Callable, Mapping
@@ -35,7 +36,12 @@ def run(
 
     Raises:
         CalculationError: some items failed; all others are in its ``.result``.
+        TypeError: there is no such option.
     """
+    unknown = next((name for name in options if name not in _ARGUMENTS), None)
+    if unknown is not None:
+        meant = difflib.get_close_matches(unknown, _ARGUMENTS, 1)
+        raise TypeError(f"run() has no option {unknown!r}" + (f"; is {meant[0]!r} meant?" if meant else ""))
     if options.get("pool") is None:
         options.setdefault("niceness", {"default": 0})
     return TrackingJobMaster(data, chunk_size, function=function, **options).calculateResult()

@@ -15,8 +15,9 @@ logger = logging.getLogger("tracking")
 class Roster:
     """Slaves that are up and get no jobs: their setup failed, or ``is_valid_slave`` has refused them."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, *, is_quiet: bool) -> None:
         self._crew = crew
+        self._is_quiet = is_quiet
         self._failures: dict[int, m.Report] = {}
         self._refused: set[int] = set()
         self._has_warned = False
@@ -24,7 +25,7 @@ class Roster:
     def setup_failed(self, tid: int, report: m.Report) -> None:
         """This slave cannot work for the calculation."""
         slave = self._crew.info(tid)
-        if slave is not None and not self._failures:
+        if slave is not None and not self._failures and not self._is_quiet:
             logger.warning("slave %s could not be initialized and gets no jobs: %s", slave.nickname, report[1])
         self._failures[tid] = report
 

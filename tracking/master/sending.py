@@ -190,7 +190,7 @@ def checked_chunk(ids: Sequence[Hashable], chunk: object) -> Mapping[Hashable, A
         InputError: says what is wrong with it.
     """
     if not isinstance(chunk, Mapping):
-        raise InputError(f"get_slave_chunk must return a dict {{id: value}}, not a {type(chunk).__name__}")
+        raise InputError(f"get_slave_chunk must return a dict {{id: value}}, not of type {type(chunk).__name__}")
     missing = [id for id in ids if id not in chunk]
     if missing:
         raise InputError(f"get_slave_chunk gave no value for id {missing[0]!r} ({len(missing)} missing in all)")

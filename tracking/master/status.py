@@ -56,6 +56,12 @@ class Status:
                 if state is not None:
                     self._tr_items.set_state(self._tr_position(id), _checked_state(id, state))
 
+    def __repr__(self) -> str:
+        with self.lock:
+            items = self._tr_items
+            counts = f"{items.count_finished} finished, {items.count_active} active"
+            return f"Status: {len(self._tr_ids)} items, {counts}"
+
     def next_chunk(self, n: int) -> tuple[list[Any], int]:
         """The next at most ``n`` ids to work on, and from how many they were taken.
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from tracking.core import events as e
 from tracking.core.policy import ChunkSize
-from tracking.errors import EncodeError, InputError
+from tracking.errors import EncodeError, InputError, StoreError
 from tracking.fabrics.base import Fabric
 from tracking.master.job_master import JobMaster
 from tracking.master.options import DEFAULT_NICENESS
@@ -49,10 +49,31 @@ class TrackingJobMaster(JobMaster):
         >>> master.calculateResult()
         {'a': 4, 'b': 9}
 
-    The arguments are those of ``JobMaster``, and:
-
     Args:
+        data: {id: value}, any hashable ids, any values that can be pickled.
+        chunk_size: items per job, or 'auto' (sized from measured item times).
+        hosts: host names, one entry a slave, or 'name*n' for n there; or how many here; none: one per usable core.
+        niceness: {host: nice value, 'default': n}.
+        slave_script: path of a script with a ``JobSlave`` subclass, or such a class.
+        verbose: 0 silent, 1 progress, 2 debug.
+        show_output: 0: what slaves print is not shown; 1: in a window per slave, or line by line.
         add_hosts: before starting, check every remote host; one that fails is left out and named.
+        redistribute: at the end, give jobs that still run to idle slaves as well.
+        function: a plain function of one value, instead of a slave script.
+        run_file: path where every result is recorded as it comes; an interrupted calculation goes on from it.
+        item_timeout: seconds that one item may take.
+        retries: how often an item that raised is tried again.
+        max_deaths: an item alone on a slave that died so often is given up; None: never.
+        host_failures: so many deaths without a job done between them, and a host is left out; None: never.
+        silence_timeout: seconds without a sign of life after which a slave counts as frozen. Taken and checked,
+            but not acted upon yet in this version: a frozen slave is waited for.
+        on_error: 'raise' or 'collect'.
+        trust: accept a run file that another user owns or may write.
+        pool: a ``SlavePool`` to work with; it is left running.
+        fabric: how slaves are started: a name, or a fabric.
+
+    Raises:
+        InputError: wrong use; names the argument and says what is expected.
 
     Source: Biskit's ``PVM.TrackingJobMaster`` (2004-2012).
     """
@@ -81,6 +102,7 @@ class TrackingJobMaster(JobMaster):
         pool: SlavePool | None = None,
         fabric: str | Fabric | None = None,
     ) -> None:
+        """Make a master; the calculation begins with ``start()`` or ``calculateResult()``."""
         super().__init__(
             {} if data is _NO_DATA else data,
             chunk_size,
@@ -111,7 +133,7 @@ class TrackingJobMaster(JobMaster):
         self.exit()
         self._tr_clean_once()
         self._tr_close_file()
-        if self.verbose:
+        if self.verbose and self._tr_n_restored < len(self.status._tr_ids):
             self.reportProgress()
         self.done()
         self.notifyAll()
@@ -155,6 +177,20 @@ class TrackingJobMaster(JobMaster):
             self.slow_hosts[host] = slow_factor
             if self._tr_calculation is not None:
                 self._tr_calculation.ask(e.HostSlowed(host, slow_factor))
+
+    def _tr_say_what_is_kept(self) -> None:
+        """After Ctrl-C: what the run file holds, and how to go on."""
+        path = self._tr_options.run_file
+        if path is None or not self.verbose:
+            return
+        from tracking.store.run_reader import RunFileReader
+
+        try:
+            n_recorded = RunFileReader(path, trust=self._tr_options.trust).summary().n_finished
+        except StoreError:
+            return
+        counts = f"{n_recorded} of {len(self.data)} items are recorded in {os.fspath(path)}"
+        print(f"{counts}; start the program again to go on", file=sys.stderr)
 
     # ---- restart
 

@@ -22,17 +22,17 @@ def check_not_loading() -> None:
 def checked_hosts(hosts: object) -> list[str]:
     """The host names, one a slave; none given: this machine, once for each usable core.
 
-    A whole number n means n slaves on this machine; a string is one host; ``{'host': ...}`` entries, as they
-    stand in a master's ``hosts``, are taken by their host.
+    A whole number n means n slaves on this machine; a string is one host; ``name*n`` is a host n times;
+    ``{'host': ...}`` entries, as they stand in a master's ``hosts``, are taken by their host.
     """
     if isinstance(hosts, int) and not isinstance(hosts, bool):
         if hosts < 1:
             raise InputError(f"hosts as a number is how many slaves to start here: at least 1, not {hosts}")
         return ["localhost"] * hosts
     if isinstance(hosts, str):
-        names = [hosts]
+        names = repeated_host(hosts)
     elif isinstance(hosts, Iterable):
-        names = [_host_name(host) for host in hosts]
+        names = [name for host in hosts for name in repeated_host(_host_name(host))]
     else:
         raise InputError(f"hosts must be a list of host names, not {hosts!r}")
     if not names:
@@ -40,6 +40,18 @@ def checked_hosts(hosts: object) -> list[str]:
     for name in dict.fromkeys(names):
         check_host(name)
     return names
+
+
+def repeated_host(entry: str) -> list[str]:
+    """``name*n`` as n times the name; a name alone once.
+
+    Raises:
+        InputError: it is neither.
+    """
+    name, star, count = entry.partition("*")
+    if not name or (star and not (count.isascii() and count.isdigit() and int(count))):
+        raise InputError(f"host {entry!r} is no host name: write 'name', or 'name*n' for n slaves there")
+    return [name] * (int(count) if star else 1)
 
 
 def _host_name(host: object) -> str:

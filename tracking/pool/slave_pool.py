@@ -51,7 +51,8 @@ class SlavePool(Executor):
         (1024, {1: 1.0, 2: 2.0})
 
     Args:
-        hosts: host names, one entry a slave; a number: so many on this machine; none: one per usable core.
+        hosts: host names, one entry a slave, or 'name*n' for n there; a number: so many on this machine; none: one
+            per usable core.
         niceness: nice value of the slaves, or {host: nice value, 'default': n}.
         show_output: 0: what slaves print is not shown; 1: in a window per slave, or line by line.
         fabric: how slaves are started: a name, or a fabric.
@@ -92,6 +93,10 @@ class SlavePool(Executor):
         self._thread.start()
         # Who forgets a pool wants no more of it than the outcome of the calls that he has made.
         weakref.finalize(self, self._crew.end_when_idle, _SHUT_DOWN).atexit = False
+
+    def __repr__(self) -> str:
+        state = ", shut down" if self._is_shut else ""
+        return f"SlavePool: {len(self._crew.slaves())} slaves{state}"
 
     @property
     def slaves(self) -> dict[int, dict[str, str]]:

@@ -50,13 +50,14 @@ class Contents:
         return {self._id(id, key) for id, key in self._connection.execute("SELECT id, key FROM items")}
 
     def errors(self) -> dict[Hashable, ErrorRecord]:
-        """Give the items that failed and were not finished since."""
+        """Give the items that failed and were not finished since, in the order of the data."""
         query = (
             "SELECT id, key, message, host, nickname, tries, failed_at, payload "
             "FROM errors ORDER BY error"
         )
         rows = ((self._id(id, key), *rest) for id, key, *rest in self._connection.execute(query))
-        return {row[0]: ErrorRecord(*row) for row in rows}
+        found = {row[0]: ErrorRecord(*row) for row in rows}
+        return {id: found[id] for id in self.all_ids() if id in found} if len(found) > 1 else found
 
     def error_numbers(self) -> dict[Hashable, int]:
         """Give {id: number of its row} of those items."""
