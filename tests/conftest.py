@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,12 @@ import pytest
 
 _JOIN_TIMEOUT_S = 10.0
 _HARMLESS = ("/dev/urandom", "/dev/null", "/dev/pts/", "/dev/tty")
+
+
+def pytest_configure() -> None:
+    """Ctrl-C means something in the programs that tests start, also where the tests run in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _descriptors() -> dict[int, str]:
