@@ -38,10 +38,13 @@ def test_an_old_run_file_is_read(sample: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("sample", RUN_FILES, ids=lambda path: path.name)
 def test_an_old_run_file_is_gone_on_with(sample: Path, tmp_path: Path) -> None:
     path = shutil.copy(sample, tmp_path)
-    run = RunFile.open(path, IDS, code="the code", trust=True)
+    run = RunFile.open(path, IDS, code="other code", trust=True)
+    assert run.code_changed
+    run.close("interrupted")
+    run = RunFile.open(path, IDS, code="the code", data="the values", trust=True)
     assert run.results() == RESULTS
     assert list(run.errors()) == [5]
-    assert not run.code_changed
+    assert (run.code_changed, run.data_changed) == (False, False)
     run.record(job({5: "five", 2: "two"}))
     assert run.close("finished")
     assert dict(RunFileReader(path, trust=True).results()) == {**RESULTS, 5: "five", 2: "two"}

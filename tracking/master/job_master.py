@@ -231,12 +231,16 @@ class JobMaster(SlaveKeeper):
         path = self._tr_options.run_file
         if path is None:
             return
+        from tracking.master import fingerprint
         from tracking.store.run_file import RunFile
 
-        recipe, trust = self._tr_make_recipe(), self._tr_options.trust
-        self._tr_open_file = RunFile.open(path, self.status._tr_ids, recipe=recipe, trust=trust)
+        recipe, trust, ids = self._tr_make_recipe(), self._tr_options.trust, self.status._tr_ids
+        code = fingerprint.code_fingerprint(self._tr_options.function, self.slave_script)
+        data = fingerprint.data_fingerprint(self.data, ids)
+        self._tr_open_file = RunFile.open(path, ids, recipe=recipe, code=code, data=data, trust=trust)
         try:
             restored = self._tr_open_file.results()
+            fingerprint.warn_of_changes(self._tr_open_file, path)
         except BaseException:
             self._tr_close_file("interrupted")
             raise

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.errors import StoreError
+from tracking.store.fingerprints import Changes, Fingerprints
 from tracking.store.pickling import from_bytes, to_bytes
 from tracking.store.records import ErrorRecord, HostSummary
 from tracking.store.schema import KIND
@@ -64,13 +65,20 @@ class Contents:
         rows = self._connection.execute("SELECT id, key, error FROM errors")
         return {self._id(id, key): number for id, key, number in rows}
 
-    def holds_other_code(self, code: str) -> bool:
-        """Say whether results were recorded by a run with another code fingerprint than this."""
-        query = (
-            "SELECT count(*) FROM runs WHERE code NOT IN ('', ?) "
-            "AND EXISTS (SELECT 1 FROM jobs WHERE jobs.run = runs.run)"
+    def changes(self, now: Fingerprints) -> Changes:
+        """Say how many results were recorded by runs with other code or values than these."""
+        runs = self._connection.execute("SELECT run, code FROM runs").fetchall()
+        before = {run: Fingerprints.from_text(text) for run, text in runs}
+        changed = {run for run, old in before.items() if old.has_other_code(now) or old.has_other_values(now)}
+        if not changed:
+            return Changes()
+        counts = self._connection.execute("SELECT run, sum(items) FROM jobs GROUP BY run")
+        n_results = {run: n for run, n in counts if run in changed}
+        return Changes(
+            sum(n_results.values()),
+            any(before[run].has_other_code(now) for run in n_results),
+            any(before[run].has_other_values(now) for run in n_results),
         )
-        return bool(self._connection.execute(query, (code,)).fetchone()[0])
 
     def hosts(self) -> tuple[HostSummary, ...]:
         """Sum up what each slave did, in the order of their first answers."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tracking.errors import StoreError
 from tracking.store.contents import Contents, packed_ids
+from tracking.store.fingerprints import Changes, Fingerprints
 from tracking.store.lock import LockHeldError, OwnerLock, host_name
 from tracking.store.refusals import refusal
 from tracking.store.schema import COMPANIONS, KIND, TABLES, check_files, check_kind, connect, is_blank, number
@@ -28,7 +29,7 @@ class Start:
     Attributes:
         ids: of all items.
         recipe: how to make the calculation anew, None if unknown.
-        code: fingerprint of the function, '' if unknown.
+        fingerprints: of the code and the values.
         trust: accept a file of another user.
         on_network: other machines may write the file.
         now: seconds since 1970.
@@ -36,7 +37,7 @@ class Start:
 
     ids: Sequence[Hashable]
     recipe: bytes | None
-    code: str
+    fingerprints: Fingerprints
     trust: bool
     on_network: bool
     now: float
@@ -49,7 +50,7 @@ class Opened:
     Attributes:
         run: the number of this run.
         is_new: nothing was in the file.
-        code_changed: it holds results that were made with other code.
+        changes: how the results that it holds were made otherwise.
         finished: the items whose results it holds.
         error_numbers: {id: number} of the rows in ``errors``.
         last_job, last_item, last_error: the highest numbers given so far.
@@ -58,7 +59,7 @@ class Opened:
     connection: sqlite3.Connection
     run: int
     is_new: bool
-    code_changed: bool
+    changes: Changes
     finished: set[Hashable]
     error_numbers: dict[Hashable, int]
     last_job: int
@@ -151,21 +152,21 @@ def _begin(path: Path, start: Start) -> Opened:
         _set_journal(connection, start.on_network)
         if is_new:
             os.chmod(path, 0o600)  # an empty file that was there already may have been open to others
-        return _look_around(connection, path, run, is_new, start.code)
+        return _look_around(connection, path, run, is_new, start.fingerprints)
     except BaseException:
         connection.close()
         raise
 
 
 def _look_around(
-    connection: sqlite3.Connection, path: Path, run: int, is_new: bool, code: str
+    connection: sqlite3.Connection, path: Path, run: int, is_new: bool, now: Fingerprints
 ) -> Opened:
     contents = Contents(connection, path)
     return Opened(
         connection=connection,
         run=run,
         is_new=is_new,
-        code_changed=bool(code) and contents.holds_other_code(code),
+        changes=contents.changes(now),
         finished=contents.finished_ids(),
         error_numbers=contents.error_numbers(),
         last_job=number(connection, "SELECT max(job) FROM jobs"),
@@ -227,7 +228,7 @@ def _add_run(connection: sqlite3.Connection, start: Start) -> int:
     connection.execute("UPDATE runs SET state = 'interrupted' WHERE state = 'running'")
     connection.execute(
         "INSERT INTO runs (host, pid, state, started_at, alive_at, code) VALUES (?, ?, 'running', ?, ?, ?)",
-        (host_name(), os.getpid(), start.now, start.now, start.code),
+        (host_name(), os.getpid(), start.now, start.now, start.fingerprints.to_text()),
     )
     return number(connection, "SELECT max(run) FROM runs")
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from tracking.errors import StoreError
 from tracking.store.contents import Contents
+from tracking.store.fingerprints import Fingerprints
 from tracking.store.lock import OwnerLock
 from tracking.store.network import is_on_network
 from tracking.store.opening import Opened, Start, close_database, open_database, take_lock
@@ -55,6 +56,8 @@ class RunFile:
         path: of the file.
         is_new: nothing was recorded in it before.
         code_changed: it holds results that were made with other code.
+        data_changed: it holds results that were made with other values of the items.
+        n_changed: how many results these are.
         problem: why the last commit did not succeed, None if it did.
     """
 
@@ -63,7 +66,9 @@ class RunFile:
     ) -> None:
         self.path = path
         self.is_new = opened.is_new
-        self.code_changed = opened.code_changed
+        self.code_changed = opened.changes.code
+        self.data_changed = opened.changes.values
+        self.n_changed = opened.changes.n_results
         self.problem: str | None = None
         self._lock = lock
         self._connection = opened.connection
@@ -94,6 +99,7 @@ class RunFile:
         *,
         recipe: bytes | None = None,
         code: str = "",
+        data: str = "",
         trust: bool = False,
         clock: Callable[[], float] = time.time,
         on_network: Callable[[Path], bool] = is_on_network,
@@ -105,6 +111,7 @@ class RunFile:
             ids: of all items of the calculation; their order does not matter.
             recipe: whatever is needed to make the calculation anew; replaces what is in the file.
             code: fingerprint of the code that makes the results, '' if unknown.
+            data: fingerprint of the values of the items, '' if unknown.
             trust: accept a file that another user owns or may write.
             clock: gives seconds since 1970.
             on_network: says whether a path lies on a network file system.
@@ -114,7 +121,7 @@ class RunFile:
             EncodeError: an id cannot be pickled.
         """
         real = Path(os.path.realpath(path))
-        start = Start(ids, recipe, code, trust, on_network(real), clock())
+        start = Start(ids, recipe, Fingerprints(code, data), trust, on_network(real), clock())
         lock = take_lock(real)
         try:
             return cls(real, lock, open_database(real, start), start, clock)

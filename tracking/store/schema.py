@@ -4,7 +4,7 @@ Readable with any SQLite tool, also while the calculation runs; start with the v
 
 ==========  =====================================================================================
 meta        what holds for the whole calculation: number of items, all ids, the recipe
-runs        one row per master that worked on it: host, process, state, code fingerprint
+runs        one row per master that worked on it: host, process, state, and fingerprints of code and values
 jobs        one row per finished job: who, when, how long, and the pickled list of its results
 items       one row per finished item: its job; its place in the job's list is item - first_item
 errors      one row per item that failed and has not been finished since

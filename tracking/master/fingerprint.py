@@ -1,0 +1,91 @@
+"""Fingerprints of what makes results: the code that the slaves run, and the values of the items.
+
+They agree between processes as long as the code and the values do, so a calculation that goes on from a run file can
+tell whether its results still hold. When in doubt they agree: what cannot be told counts with the name of its type.
+A code fingerprint is to be compared only with those of the same version of Python.
+
+What counts of a function: its bytecode and constants, defaults, what it holds in its closure, and the globals that it
+uses; of the user's functions, classes and objects among these the same again, of anything installed only the name.
+What does not count: names of files, line numbers, comments and texts of docstrings; globals that the function itself
+assigns. Of a slave script all bytes count, but not those of what it imports.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracking.master.canonical import ATOMS, are_atoms, digest, digest_all
+from tracking.master.code_digest import CodeDigests
+
+if TYPE_CHECKING:  # what goes into a run file can be told without the store
+    from tracking.store.run_file import RunFile
+
+logger = logging.getLogger("tracking")
+
+
+def code_fingerprint(function: object, slave_script: str | os.PathLike[str] | type) -> str:
+    """The fingerprint of what the slaves do with items, a hex digest.
+
+    Args:
+        function: of one value; None if there is a slave script.
+        slave_script: path of a script, or a ``JobSlave`` subclass.
+    """
+    if function is not None:
+        return CodeDigests().digest(function).hex()
+    if isinstance(slave_script, type):
+        return CodeDigests().digest(slave_script).hex()
+    try:
+        return digest(Path(slave_script).read_bytes()).hex()
+    except OSError:
+        return ""
+
+
+def data_fingerprint(data: Mapping[Any, Any], ids: Sequence[Hashable]) -> str:
+    """The fingerprint of the values of these ids, in whatever order they come; a hex digest.
+
+    It costs about as much as pickling them once. In a value that is a dict, or holds one, the order counts.
+
+    Returns:
+        '' if a value cannot be pickled, or ``data`` makes its values when they are asked for.
+    """
+    if not isinstance(data, dict) or type(data).__getitem__ is not dict.__getitem__:
+        return ""
+    try:
+        return digest_all([data[id] for id in _in_fixed_order(ids)]).hex()
+    except Exception:  # noqa: BLE001  (pickling runs the objects' own code, which may raise anything)
+        return ""
+
+
+def warn_of_changes(run_file: RunFile, path: str | os.PathLike[str]) -> None:
+    """Say which results of a run file were made with other code or other values, if there are any."""
+    made_with = [
+        *(["other code"] if run_file.code_changed else []),
+        *(["other values"] if run_file.data_changed else []),
+    ]
+    if made_with:
+        n = run_file.n_changed
+        logger.warning(
+            "run file %s: %d result%s in it %s made with %s; %s. To compute everything anew, delete the file.",
+            os.fspath(path),
+            n,
+            "" if n == 1 else "s",
+            "was" if n == 1 else "were",
+            " and ".join(made_with),
+            "it is kept" if n == 1 else "they are kept",
+        )
+
+
+def _in_fixed_order(ids: Sequence[Hashable]) -> list[Any]:
+    """Sorted the same way in every process, also if they cannot be compared with each other."""
+    kinds = set(map(type, ids))
+    unsorted: list[Any] = list(ids)
+    if kinds in ({int}, {str}):
+        return sorted(unsorted)
+    if kinds <= ATOMS or (kinds == {tuple} and are_atoms(chain.from_iterable(unsorted))):
+        return sorted(unsorted, key=repr)
+    return sorted(unsorted, key=digest)
