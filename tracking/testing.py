@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
-from tracking.fabrics.base import SlaveEnded, SlaveLines, SlaveSpec
+from tracking.fabrics.base import Condition, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.slave import reports
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
@@ -364,6 +364,9 @@ class ScriptedFabric:
                 key.data()  # a slave that has ended meanwhile reads nothing
             ended, self._ended = self._ended, []
             return ended
+
+    def look_at(self, tid: int) -> Condition:
+        return Condition.UNKNOWN
 
     def stop(self, tid: int) -> None:
         with self.lock:

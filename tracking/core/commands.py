@@ -48,6 +48,13 @@ class StopSlave(NamedTuple):
     reason: str
 
 
+class RetireSlave(NamedTuple):
+    """Let this idle slave end by itself: it has done as many jobs as it may. SlaveLost(on_purpose=True) will come."""
+
+    slave: int
+    reason: str
+
+
 class GiveUp(NamedTuple):
     """This item will not be tried again; it was begun ``tries`` times."""
 
@@ -60,4 +67,4 @@ class Finish(NamedTuple):
     """Every item is finished or given up. Comes once."""
 
 
-Command = SendJob | RecallJob | CancelJob | StopSlave | GiveUp | Finish
+Command = SendJob | RecallJob | CancelJob | StopSlave | RetireSlave | GiveUp | Finish

@@ -12,11 +12,24 @@ from typing import NamedTuple
 
 
 class SlaveReady(NamedTuple):
-    """A slave is up and initialized: it may be given jobs."""
+    """A slave is up and initialized: it may be given jobs; ``jobs_left`` of them in all, None: any number."""
 
     slave: int
     host: str
     nickname: str
+    jobs_left: int | None = None
+
+
+class SlaveSilent(NamedTuple):
+    """A slave does not answer: frozen, cut off, held up. It is waited for no longer; what it says still counts."""
+
+    slave: int
+
+
+class SlaveHeard(NamedTuple):
+    """A slave that was silent has spoken again: it may be given jobs as before."""
+
+    slave: int
 
 
 class SlaveLost(NamedTuple):
@@ -70,13 +83,18 @@ class ItemsClosed(NamedTuple):
 class JobProgressed(NamedTuple):
     """A running job has finished some of its items; the rest is still being worked on.
 
-    ``seconds``: time the slave worked on these items.
+    ``seconds``: time the slave worked on these items. ``reported``: with how many of its items the job is through,
+    in their order, since it began: finished, failed, or not wanted any more; None: as many as were ``finished`` in
+    all. ``running_s``: for how long the item after these is being worked on, its end will be reported at once;
+    None: that is not known.
     """
 
     job: int
     slave: int
     finished: Sequence[int]
     seconds: float
+    reported: int | None = None
+    running_s: float | None = None
 
 
 class JobDone(NamedTuple):
@@ -119,6 +137,8 @@ class Ticked(NamedTuple):
 
 Event = (
     SlaveReady
+    | SlaveSilent
+    | SlaveHeard
     | SlaveLost
     | SlaveRetired
     | HostDisabled

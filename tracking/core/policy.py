@@ -24,6 +24,7 @@ RECALL_PATIENCE_S = 0.25  # a recalled job is waited for so long before it is co
 
 
 ChunkSize = int | Literal["auto"]
+Redistribute = bool | Literal["always"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,15 @@ class Policy:
 
     Args:
         chunk_size: items per job, or 'auto': sized from measured item times.
-        redistribute: whether running jobs may also be given to idle slaves at the end.
+        redistribute: whether running jobs may also be given to idle slaves at the end: where that is expected to
+            finish them sooner, or 'always': each idle slave gets the items that were given out least often.
         retries: how often an item that raised is tried again.
         max_deaths: an item that was alone on a slave that died so often is given up; None: never.
         item_timeout_s: seconds that an item may take; a job of k items has k times that. None: no limit.
     """
 
     chunk_size: ChunkSize = "auto"
-    redistribute: bool = True
+    redistribute: Redistribute = True
     retries: int = 0
     max_deaths: int | None = 2
     item_timeout_s: float | None = None

@@ -71,6 +71,8 @@ class Scheduler:
         self._story = Story()
         self._handlers: dict[type[e.Event], Callable[[Any, float], None]] = {
             e.SlaveReady: self._on_slave_ready,
+            e.SlaveSilent: self._on_slave_silent,
+            e.SlaveHeard: self._on_slave_heard,
             e.SlaveLost: self._on_slave_lost,
             e.SlaveRetired: self._on_slave_retired,
             e.HostDisabled: self._on_host_disabled,
@@ -167,6 +169,12 @@ class Scheduler:
         if self._slaves.get(event.slave) is not None:
             raise InvalidTransition(f"slave {event.slave}", "up", event)
         self._dealer.supply(self._slaves.enter(event.slave, event.host, event.nickname), now)
+
+    def _on_slave_silent(self, event: e.SlaveSilent, now: float) -> None:
+        pass
+
+    def _on_slave_heard(self, event: e.SlaveHeard, now: float) -> None:
+        pass
 
     def _on_slave_lost(self, event: e.SlaveLost, now: float) -> None:
         slave = self._slaves.get(event.slave)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from tracking.wire.channel import Channel
@@ -17,12 +18,14 @@ class SlaveSpec:
         tid: its number.
         nickname, host: what people call it, and where it is to run.
         niceness: the nice value that it shall have when it works.
+        memory_limit: bytes of data that it may hold, None: as many as there are.
     """
 
     tid: int
     nickname: str
     host: str
     niceness: int = 0
+    memory_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,14 @@ class SlaveEnded:
     how: str
 
 
+class Condition(Enum):
+    """What a fabric can see of a slave that says nothing."""
+
+    WORKING = "working"  # it uses the processor: it computes without a break, in C code
+    STOPPED = "stopped"  # it does not run, and will not before somebody lets it
+    UNKNOWN = "unknown"
+
+
 @runtime_checkable
 class Fabric(Protocol):
     """Starts and ends slaves. Used by one thread at a time; nothing here waits for long.
@@ -69,6 +80,9 @@ class Fabric(Protocol):
 
     def poll(self) -> list[SlaveEnded]:
         """The slaves that have ended since the last call."""
+
+    def look_at(self, tid: int) -> Condition:
+        """What can be seen of this slave from outside; asked again and again while it says nothing."""
 
     def stop(self, tid: int) -> None:
         """End this slave and all that it has started, now; ``poll`` will tell. Unknown or ended: nothing."""

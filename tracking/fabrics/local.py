@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterable
 
 import tracking
-from tracking.fabrics.base import SlaveEnded, SlaveLines, SlaveSpec
+from tracking.fabrics.base import Condition, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.slave import orders
 from tracking.wire.channel import Channel
 
@@ -161,6 +161,9 @@ class LocalFabric:
         if self._old_starter is not None:
             self._old_starter.close()
             self._old_starter = None
+
+    def look_at(self, tid: int) -> Condition:
+        return Condition.UNKNOWN
 
     def stop(self, tid: int) -> None:
         if tid in self._living and self._starter is not None:

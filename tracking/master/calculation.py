@@ -29,7 +29,7 @@ from tracking.core.policy import Policy
 from tracking.core.scheduler import Scheduler
 from tracking.errors import Interrupted, NoSlavesError
 from tracking.master.answers import Answers, SentJob, death_report, unreadable_report
-from tracking.master.desk import Asked, Came, CrewGone, Desk, Note, SlaveGone, SlaveUp
+from tracking.master.desk import Asked, Came, CrewGone, Desk, Note, SlaveGone, SlaveQuiet, SlaveUp
 from tracking.master.display import Display
 from tracking.master.leaving import MERCY_S, end_jobs
 from tracking.master.record import Record
@@ -204,6 +204,8 @@ class Calculation:
             self._set_up(note.slave)
         elif isinstance(note, SlaveGone):
             self._slave_gone(note)
+        elif isinstance(note, SlaveQuiet):
+            self._slave_is_quiet(note.slave.tid, is_silent=note.is_silent)
         elif isinstance(note, Asked):
             note.action()
         elif isinstance(note, CrewGone):
@@ -255,12 +257,16 @@ class Calculation:
         if slave is not None:
             self.sender.slave_is_ready(tid)
             self._master.initializationDone(tid)
-            self._decide(e.SlaveReady(tid, slave.host, slave.nickname))
+            self._decide(e.SlaveReady(tid, slave.host, slave.nickname, self.crew.jobs_left(tid)))
 
     def _retire_if_refused(self, tid: int) -> None:
         if not self._master.is_valid_slave(tid):
             self._roster.refuse(tid)
             self._decide(e.SlaveRetired(tid))
+
+    def _slave_is_quiet(self, tid: int, *, is_silent: bool) -> None:
+        if self.scheduler.has_slave(tid):
+            self._decide(e.SlaveSilent(tid) if is_silent else e.SlaveHeard(tid))
 
     def _slave_gone(self, gone: SlaveGone) -> None:
         tid = gone.slave.tid
@@ -281,7 +287,7 @@ class Calculation:
     # ---- results
 
     def _take_results(self, tid: int, message: Message) -> None:
-        kind, _, number, seconds, first, payload, reports = message
+        kind, _, number, seconds, first, payload, reports = message[:7]
         job = self._answers.jobs.get(number)
         if job is None:
             return
@@ -364,6 +370,8 @@ class Calculation:
             self._cancel(command)
         elif isinstance(command, c.StopSlave):
             self.crew.end_slave(command.slave)
+        elif isinstance(command, c.RetireSlave):
+            self.crew.retire_slave(command.slave)
         else:
             self._is_finished = True
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tracking.core.policy import ChunkSize
+from tracking.core.policy import ChunkSize, Redistribute
 from tracking.errors import InputError
 from tracking.master.options import DEFAULT_NICENESS
 from tracking.pool import SlavePool
@@ -50,6 +50,14 @@ def checked_chunk_size(chunk_size: object) -> ChunkSize:
     if chunk_size < 1:
         raise InputError(f"chunk_size must be at least 1, not {chunk_size}")
     return chunk_size
+
+
+def checked_redistribute(redistribute: object) -> Redistribute:
+    if redistribute == "always":
+        return "always"
+    if isinstance(redistribute, str):
+        raise InputError(f"redistribute must be 1, 0 or 'always'; not {redistribute!r}")
+    return bool(redistribute)
 
 
 def check_pool(pool: object, hosts: Any, niceness: Any) -> None:

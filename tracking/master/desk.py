@@ -30,6 +30,14 @@ class SlaveUp:
 
 
 @dataclass(frozen=True, slots=True)
+class SlaveQuiet:
+    """A slave does not answer (``is_silent``), or does again."""
+
+    slave: SlaveInfo
+    is_silent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SlaveGone:
     """A slave has ended, ``how`` in words; ``jobs`` had no answer yet, it was working on the first of them."""
 
@@ -59,7 +67,7 @@ class Asked:
     action: Callable[[], None]
 
 
-Note = Asked | Came | SlaveUp | SlaveGone | CrewGone | Woken
+Note = Asked | Came | SlaveUp | SlaveQuiet | SlaveGone | CrewGone | Woken
 
 
 class Desk:
@@ -85,6 +93,12 @@ class Desk:
 
     def slave_is_up(self, slave: SlaveInfo) -> None:
         self._notes.put(SlaveUp(slave))
+
+    def slave_is_silent(self, slave: SlaveInfo) -> None:
+        self._notes.put(SlaveQuiet(slave, is_silent=True))
+
+    def slave_is_heard(self, slave: SlaveInfo) -> None:
+        self._notes.put(SlaveQuiet(slave, is_silent=False))
 
     def slave_is_lost(
         self, slave: SlaveInfo, how: str, jobs: tuple[JobKey, ...], on_purpose: bool, last_lines: str

@@ -59,7 +59,8 @@ class JobMaster(SlaveKeeper):
         slave_script: path of a script with a ``JobSlave`` subclass, or such a class.
         show_output: 0: what slaves print is not shown; 1: in a window per slave, or line by line.
         result: {id: result} that is there already; its items are not computed again.
-        redistribute: at the end, give jobs that still run to idle slaves as well.
+        redistribute: at the end, give jobs that still run to idle slaves as well, where that is expected to finish
+            them sooner; 0: never; 'always': each idle slave gets the items that were given out least often.
         verbose: 0 silent, 1 progress, 2 debug.
         function: a plain function of one value, instead of a slave script.
         run_file: path where every result is recorded as it comes; an interrupted calculation goes on from it.
@@ -67,8 +68,13 @@ class JobMaster(SlaveKeeper):
         retries: how often an item that raised is tried again.
         max_deaths: an item alone on a slave that died so often is given up; None: never.
         host_failures: so many deaths without a job done between them, and a host is left out; None: never.
-        silence_timeout: seconds without a sign of life after which a slave counts as frozen. Taken and checked,
-            but not acted upon yet in this version: a frozen slave is waited for.
+        silence_timeout: seconds without a sign of life after which a slave counts as frozen: its jobs go to others,
+            too, and the first answer counts.
+        heartbeat: seconds after which a slave that said nothing is asked for a sign of life.
+        memory_limit: bytes that a slave may hold, such as '2GB'; None: as many as there are.
+        max_jobs: a slave that has done so many jobs is replaced by a new one; None: never.
+        on_change: what is done with results in the run file that were made with other code or other values:
+            'keep', 'recompute' or 'refuse' (an error, before any slave starts); it is said in any case.
         on_error: 'raise' or 'collect'.
         trust: accept a run file that another user owns or may write.
         pool: a ``SlavePool`` to work with; it is left running.
@@ -89,7 +95,7 @@ class JobMaster(SlaveKeeper):
         slave_script: str | os.PathLike[str] | type,
         show_output: int = 0,
         result: Mapping[Any, Any] | None = None,
-        redistribute: int = 1,
+        redistribute: int | str = 1,
         verbose: int = 1,
         *,
         function: Callable[[Any], Any] | None = None,
@@ -99,6 +105,10 @@ class JobMaster(SlaveKeeper):
         max_deaths: int | None = 2,
         host_failures: int | None = 10,
         silence_timeout: float = 30,
+        heartbeat: float = 1,
+        memory_limit: int | str | None = None,
+        max_jobs: int | None = None,
+        on_change: str = "keep",
         on_error: str = "raise",
         trust: bool = False,
         pool: SlavePool | None = None,
@@ -114,6 +124,7 @@ class JobMaster(SlaveKeeper):
         self.hosts = checks.named_hosts(hosts, pool)
         self.slave_script = slave_script
         self.show_output = show_output
+        checks.checked_redistribute(redistribute)
         self.redistribute = redistribute
         self.verbose = verbose
         self.result = dict(checks.checked_result(result))
@@ -130,6 +141,10 @@ class JobMaster(SlaveKeeper):
             max_deaths=max_deaths,
             host_failures=host_failures,
             silence_timeout=silence_timeout,
+            heartbeat=heartbeat,
+            memory_limit=memory_limit,
+            max_jobs=max_jobs,
+            on_change=on_change,
             on_error=on_error,
             trust=trust,
             pool=pool,
@@ -296,7 +311,7 @@ class JobMaster(SlaveKeeper):
             self,
             self._tr_tid,
             self.status,
-            options.policy(self.chunk_size, redistribute=bool(self.redistribute)),
+            options.policy(self.chunk_size, redistribute=checks.checked_redistribute(self.redistribute)),
             self._tr_worker,
             Record(self._tr_open_file),
             options.pool._crew if options.pool else Crew(host_failures=options.host_failures),

@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
-from tracking.core.policy import ChunkSize, Policy
+from tracking.core.policy import ChunkSize, Policy, Redistribute
 from tracking.fabrics.base import Fabric
 from tracking.pool import SlavePool
-from tracking.pool.arguments import checked_choice, checked_number
+from tracking.pool.arguments import checked_bytes, checked_choice, checked_number
 
 DEFAULT_NICENESS = MappingProxyType({"default": 20})
 """Of a master to whom no niceness was given; told from one that was given by its identity."""
@@ -34,6 +34,10 @@ class Options:
     max_deaths: int | None = 2
     host_failures: int | None = 10
     silence_timeout: float = 30
+    heartbeat: float = 1
+    memory_limit: int | str | None = None
+    max_jobs: int | None = None
+    on_change: str = "keep"
     on_error: str = "raise"
     trust: bool = False
     pool: SlavePool | None = None
@@ -45,13 +49,17 @@ class Options:
         checked_number("max_deaths", self.max_deaths, 1, is_optional=True, is_whole=True)
         checked_number("host_failures", self.host_failures, 1, is_optional=True, is_whole=True)
         checked_number("silence_timeout", self.silence_timeout, 0)
+        checked_number("heartbeat", self.heartbeat, 0.01)
+        checked_bytes("memory_limit", self.memory_limit)
+        checked_number("max_jobs", self.max_jobs, 1, is_optional=True, is_whole=True)
+        checked_choice("on_change", self.on_change, ("keep", "recompute", "refuse"))
         checked_choice("on_error", self.on_error, ("raise", "collect"))
 
     def lasting(self) -> dict[str, Any]:
         """{name: value} of those that mean something in another program, too."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _OF_THIS_PROGRAM}
 
-    def policy(self, chunk_size: ChunkSize, *, redistribute: bool) -> Policy:
+    def policy(self, chunk_size: ChunkSize, *, redistribute: Redistribute) -> Policy:
         """How the scheduler is to decide."""
         return Policy(
             chunk_size=chunk_size,

@@ -32,7 +32,7 @@ class Status:
     Source: Biskit's ``Status`` (2004), whose every call walked all items.
     """
 
-    def __init__(self, objects: Iterable[Hashable], redistribute: int = 1) -> None:
+    def __init__(self, objects: Iterable[Hashable], redistribute: int | str = 1) -> None:
         self.lock = threading.RLock()
         self.redistribute = redistribute
         self._tr_set_ids(objects)

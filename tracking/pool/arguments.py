@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tracking.errors import InputError
 from tracking.fabrics.machine import check_host, usable_cores
 from tracking.slave.loading import is_loading_code
+
+_UNITS = {
+    "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40
+}
+_BYTES = re.compile(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?i?)b?\s*", re.IGNORECASE)
 
 
 def check_not_loading() -> None:
@@ -86,6 +92,20 @@ def checked_number(
             f"{name} must be {kind}, at least {least:g}{' or None' if is_optional else ''}; not {value!r}"
         )
     return value
+
+
+def checked_bytes(name: str, value: Any) -> int | None:
+    """A number of bytes; also in words.
+
+    >>> checked_bytes("memory_limit", "1.5 GB"), checked_bytes("memory_limit", None)
+    (1500000000, None)
+    """
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    match = _BYTES.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not float(match[1]):
+        raise InputError(f"{name} must be a number of bytes such as 2000000000, '2GB' or '512 MiB'; not {value!r}")
+    return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
 def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> Any:

@@ -159,6 +159,14 @@ class Calls:
         self._lost = ""
         self._crew.send(slave.tid, (m.SETUP, self.calculation, m.FUNCTION, self._code, None, self._context))
 
+    def slave_is_silent(self, slave: SlaveInfo) -> None:
+        if self._scheduler.has_slave(slave.tid):
+            self._decide(e.SlaveSilent(slave.tid))
+
+    def slave_is_heard(self, slave: SlaveInfo) -> None:
+        if self._scheduler.has_slave(slave.tid):
+            self._decide(e.SlaveHeard(slave.tid))
+
     def slave_is_lost(
         self, slave: SlaveInfo, how: str, jobs: tuple[JobKey, ...], on_purpose: bool, last_lines: str
     ) -> None:
@@ -191,7 +199,7 @@ class Calls:
     def _slave_is_ready(self, tid: int) -> None:
         slave = self._crew.info(tid)
         if slave is not None and not self._scheduler.has_slave(tid):
-            self._decide(e.SlaveReady(tid, slave.host, slave.nickname))
+            self._decide(e.SlaveReady(tid, slave.host, slave.nickname, self._crew.jobs_left(tid)))
 
     def _setup_failed(self, tid: int, report: m.Report) -> None:
         """It lacks something, as our working directory; if all do, nobody can make calls."""
@@ -264,6 +272,8 @@ class Calls:
             self._crew.cancel(command.slave, (self.calculation, command.job))
         elif isinstance(command, c.StopSlave):
             self._crew.end_slave(command.slave)
+        elif isinstance(command, c.RetireSlave):
+            self._crew.retire_slave(command.slave)
 
     def _send(self, command: c.SendJob) -> None:
         position = command.positions[0]

@@ -40,6 +40,12 @@ class Client(Protocol):
     def slave_is_up(self, slave: SlaveInfo) -> None:
         """A slave can be spoken to."""
 
+    def slave_is_silent(self, slave: SlaveInfo) -> None:
+        """A slave does not answer; it still belongs to the crew, and what it says counts."""
+
+    def slave_is_heard(self, slave: SlaveInfo) -> None:
+        """A slave that was silent has spoken, and may be given jobs again."""
+
     def slave_is_lost(
         self, slave: SlaveInfo, how: str, jobs: tuple[JobKey, ...], on_purpose: bool, last_lines: str
     ) -> None:

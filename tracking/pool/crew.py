@@ -146,6 +146,14 @@ class Crew:
                 slave.place.fabric.stop(tid)
                 self._loop.after(_KILL_TIMEOUT_S, lambda: self._lose(tid, "killed", {}))
 
+    def retire_slave(self, tid: int) -> None:
+        """Let an idle slave end by itself; its place is filled again."""
+        self.end_slave(tid)
+
+    def jobs_left(self, tid: int) -> int | None:
+        """How many jobs this slave may still be given; None: any number."""
+        return None
+
     def cancel(self, tid: int, job: JobKey) -> None:
         """The answer of this job is not wanted any more: take it back, or end the slave that works on it."""
         with self.lock:

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class Context(NamedTuple):
-    """What of the master's surroundings holds on its slaves, and who the master is."""
+    """What of the master's surroundings holds on its slaves, who the master is, and how long it lets an item run."""
 
     master: int
     sys_path: list[str]
     directory: str
+    item_timeout_s: float | None = None
 
 
 Code: TypeAlias = "codec.Payload | mapped.SharedPayload"

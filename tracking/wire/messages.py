@@ -30,19 +30,21 @@ RECALL: Final = 10  # calculation, job: hand it back if it has not begun; may ov
 TELL: Final = 11  # calculation, sender, payload of (tag, values), definitions or None: a user's message
 PING: Final = 12  # calculation, who is meant, token: both ways
 TASKS: Final = 13  # calculation, {nickname: tid}: answer to ASK_TASKS
+BEAT: Final = 14  # 0, seconds: ALIVE is wanted; without another BEAT within them the slave ends (None: it does not)
 
 # up
 HELLO: Final = 20  # 0, protocol version, pid
 READY: Final = 21  # calculation
 SETUP_FAILED: Final = 22  # calculation, report
-PART: Final = 23  # calculation, job, seconds, index of the first item, payload: list of results, {index: report}
-DONE: Final = 24  # the same fields; the job is over with it
+DONE: Final = 24  # calculation, job, seconds, index of the first item, payload: list of results, {index: report}
+PART: Final = 23  # the same fields, seconds the next item is running (None: not known); the job goes on
 FAILED: Final = 25  # calculation, job, seconds, report: the job as a whole
 RETURNED: Final = 26  # calculation, job: recalled; it was not begun and never will be
 SAY: Final = 27  # calculation, tid of who is meant, payload of (tag, values): a user's message
 PONG: Final = 28  # calculation, token: both ways
 ASK_TASKS: Final = 29  # calculation
 ENDING: Final = 30  # 0: nothing more comes
+ALIVE: Final = 31  # 0: answer to BEAT
 
 ENDS_JOB: Final = frozenset((DONE, FAILED, RETURNED))
 
