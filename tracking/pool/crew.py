@@ -57,13 +57,28 @@ class Crew:
 
     Args:
         host_failures: so many deaths without a job done between them, and a host is left out; None: never.
+        heartbeat_s: a slave that has said nothing for so long is asked for a sign of life.
+        silence_timeout_s: a slave that does not answer, nor is seen to work, for so long is waited for no longer.
+        memory_limit: bytes of data that a slave may hold; None: as many as there are.
+        max_jobs: so many jobs a slave is given, then another takes its place; None: any number.
         clock: seconds, monotonic.
     """
 
     def __init__(
-        self, *, host_failures: int | None = 10, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        host_failures: int | None = 10,
+        heartbeat_s: float = 1.0,
+        silence_timeout_s: float = 30.0,
+        memory_limit: int | None = None,
+        max_jobs: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lock = RLock()
+        self._heartbeat_s = heartbeat_s
+        self._silence_timeout_s = silence_timeout_s
+        self._memory_limit = memory_limit
+        self._max_jobs = max_jobs
         self._loop = Loop(self.lock, clock)
         self.driving = Driving(self.lock, self._turn, self._loop.wake)
         self._post = Post(self._loop, self._line_ready, self._cut)
@@ -94,7 +109,9 @@ class Crew:
             info = SlaveInfo(next(_slave_numbers), place.nickname, place.host)
             fabric = place.fabric
             try:
-                lines = fabric.start(SlaveSpec(info.tid, info.nickname, info.host, place.niceness))
+                lines = fabric.start(
+                    SlaveSpec(info.tid, info.nickname, info.host, place.niceness, self._memory_limit)
+                )
             except OSError:
                 self._fabrics.begin_anew(fabric)
                 self._loop.after(0.0, lambda: self._poll(fabric))  # others may have ended with what failed

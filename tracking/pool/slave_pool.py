@@ -58,6 +58,11 @@ class SlavePool(Executor):
         fabric: how slaves are started: a name, or a fabric.
         max_deaths: a call that was alone on a slave that died so often is given up; None: never.
         host_failures: so many deaths without a job done between them, and a host is left out; None: never.
+        silence_timeout: seconds without a sign of life after which a slave is waited for no longer, and a stand-in
+            takes its place; one that computes without a break is not silent.
+        heartbeat: seconds without a word after which a slave is asked for a sign of life.
+        memory_limit: bytes of data that each slave may hold ('2GB'); None: as many as there are.
+        max_jobs: so many jobs a slave does, then a new one takes its place; None: any number.
 
     Raises:
         InputError: wrong use; nothing was started.
@@ -72,6 +77,10 @@ class SlavePool(Executor):
         fabric: str | Fabric | None = None,
         max_deaths: int | None = 2,
         host_failures: int | None = 10,
+        silence_timeout: float = 30,
+        heartbeat: float = 1,
+        memory_limit: int | str | None = None,
+        max_jobs: int | None = None,
     ) -> None:
         arguments.check_not_loading()
         names = names_for(arguments.checked_hosts(hosts))
@@ -82,8 +91,15 @@ class SlavePool(Executor):
         host_failures = arguments.checked_number(
             "host_failures", host_failures, 1, is_optional=True, is_whole=True
         )
+        crew_options: dict[str, Any] = {
+            "host_failures": host_failures,
+            "heartbeat_s": arguments.checked_number("heartbeat", heartbeat, 0.01),
+            "silence_timeout_s": arguments.checked_number("silence_timeout", silence_timeout, 0),
+            "memory_limit": arguments.checked_bytes("memory_limit", memory_limit),
+            "max_jobs": arguments.checked_number("max_jobs", max_jobs, 1, is_optional=True, is_whole=True),
+        }
         shared_fabric = make_fabric(fabric or "local")
-        self._crew = Crew(host_failures=host_failures)
+        self._crew = Crew(**crew_options)
         self._calls: Calls | None = None  # made with the first submit, under the crew's lock
         self._is_shut = False  # under the crew's lock
         for host, nickname in names:
