@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +245,7 @@ def test_an_item_that_never_ends_is_ended(tmp_path: Path) -> None:
     master = master_of(data, tell_and_wait, item_timeout=0.2, chunk_size=2)
     assert set(failed(master).result) == {1}
     assert isinstance(master.errors[0], ItemTimeout)
-    assert "too long" in str(master.errors[0])
+    assert "took longer than 0.2 s" in str(master.errors[0])
 
 
 # ---- slaves that cannot begin
@@ -300,3 +301,41 @@ def test_a_parallel_calculation_on_the_pool_is_not_to_blame_for_a_death() -> Non
             master.start()
         assert masters[0].calculateResult() == squares(30)
         failed(masters[1])
+
+
+# ---- slaves that die before they can do anything
+
+
+class DiesOfItsParameters(Squares):
+    """Its slave dies while it initializes."""
+
+    def initialize(self, params: Any) -> None:
+        print("about to end", flush=True)
+        os._exit(4)
+
+
+@pytest.mark.parametrize("n_slaves", [1, 2])
+def test_slaves_that_die_of_their_initialize_give_one_error_soon(n_slaves: int) -> None:
+    master = master_of(4, slave_script=DiesOfItsParameters, hosts=n_slaves)
+    with pytest.raises(NoSlavesError, match=r"3 slaves in a row ended while .*exit status 4") as caught:
+        master.calculateResult()
+    assert "about to end" in str(caught.value)
+
+
+def test_slaves_that_die_while_they_load_the_script_give_one_error_soon(tmp_path: Path) -> None:
+    script = tmp_path / "bad.py"
+    script.write_text(
+        "import os, signal\nfrom tracking import JobSlave\nos.kill(os.getpid(), signal.SIGSEGV)\n"
+        "class A(JobSlave):\n    def go(self, jobs):\n        return jobs\n"
+    )
+    with SlavePool(2) as pool:
+        with pytest.raises(NoSlavesError, match="was killed by SIGSEGV"):
+            master_of(4, slave_script=script, pool=pool).calculateResult()
+        assert master_of(3, pool=pool).calculateResult() == squares(3)  # a pool lives on for others
+
+
+def test_an_item_over_its_limit_is_told_with_the_limit() -> None:
+    master = master_of({1: 0.0, 2: 60.0}, time.sleep, item_timeout=0.2)
+    failed(master)
+    assert isinstance(master.errors[2], ItemTimeout)
+    assert "took longer than 0.2 s" in str(master.errors[2])

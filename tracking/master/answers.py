@@ -99,7 +99,8 @@ class Answers:
         if trouble is None:
             return ItemError(command.cause.value, id=id, tries=command.tries)
         what, text, traceback, payload = trouble.report
-        error = _KINDS.get((command.cause, what), ItemRaised)(
+        kind = ItemTimeout if command.cause is Cause.TIMEOUT else _KINDS.get((command.cause, what), ItemRaised)
+        error = kind(
             text,
             id=id,
             host=trouble.slave.host,
@@ -116,15 +117,23 @@ _KINDS: dict[tuple[Cause, str], type[ItemError]] = {
     (Cause.RAISED, m.REPORT_RAISED): ItemRaised,
     (Cause.RAISED, m.REPORT_RESULT): ItemResultError,
     (Cause.KILLED_SLAVE, m.REPORT_DIED): ItemKilledSlave,
-    (Cause.TIMEOUT, m.REPORT_DIED): ItemTimeout,
     (Cause.UNSENDABLE, m.REPORT_RESULT): ItemResultError,
 }
 
 
-def death_report(how: str, *, on_purpose: bool) -> m.Report:
-    """What is said of an item whose slave has ended."""
-    words = "took too long: its slave was ended" if on_purpose else f"its slave was {how}"
+def death_report(how: str, limit_s: float | None) -> m.Report:
+    """What is said of an item whose slave has ended: by itself, or because the item ran over its time limit."""
+    words = f"its slave {was(how)}" if limit_s is None else f"took longer than {limit_s:g} s: its slave was ended"
     return m.REPORT_DIED, words, "", None
+
+
+def was(how: str) -> str:
+    """How a slave ended, as the end of a sentence about it.
+
+    >>> was("killed by SIGKILL"), was("ended with exit status 3")
+    ('was killed by SIGKILL', 'ended with exit status 3')
+    """
+    return how if how.startswith("ended") else f"was {how}"
 
 
 def unreadable_report(error: BaseException) -> m.Report:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +27,10 @@ from tracking.core import events as e
 from tracking.core.policy import Policy
 from tracking.core.scheduler import Scheduler
 from tracking.errors import Interrupted, NoSlavesError
-from tracking.master.answers import Answers, SentJob, death_report, unreadable_report
+from tracking.master.answers import Answers, SentJob
 from tracking.master.desk import Asked, Came, CrewGone, Desk, Note, SlaveGone, SlaveQuiet, SlaveUp
 from tracking.master.display import Display
+from tracking.master.intake import Intake
 from tracking.master.leaving import MERCY_S, end_jobs
 from tracking.master.record import Record
 from tracking.master.roster import Roster
@@ -85,6 +85,7 @@ class Calculation:
         self.scheduler = Scheduler(status._tr_items, policy)
         self._answers = Answers(status._tr_ids)
         self._roster = Roster(crew, is_quiet=not master.verbose)
+        self._intake = Intake(master, self.scheduler, self._answers, record, self._roster, self._decide)
         self._to_send: c.SendJob | None = None
         self._put_back: deque[Note] = deque()
         self._events: deque[e.Event] = deque()  # that the scheduler has not seen yet
@@ -214,10 +215,10 @@ class Calculation:
     def _take_message(self, tid: int, message: Message) -> None:
         kind = message[0]
         if kind == m.DONE or kind == m.PART:
-            self._take_results(tid, message)
+            self._intake.take_results(tid, message, self.sender.mean_bytes)
         elif kind == m.FAILED:
             _, _, job, seconds, report = message
-            self._job_failed(tid, job, seconds, report)
+            self._intake.job_failed(tid, job, seconds, report)
         elif kind == m.READY:
             self._slave_ready(tid)
         elif kind == m.RETURNED:
@@ -251,18 +252,15 @@ class Calculation:
         master.slaves[slave.tid] = {"host": slave.host, "nickname": slave.nickname}
         master.bindMessages(slave.tid)
         self.sender.set_up(slave.tid, master.getInitParameters(slave.tid))
+        self._roster.set_up(slave.tid)
 
     def _slave_ready(self, tid: int) -> None:
         slave = self.crew.info(tid)
         if slave is not None:
             self.sender.slave_is_ready(tid)
+            self._roster.slave_is_ready(tid)
             self._master.initializationDone(tid)
             self._decide(e.SlaveReady(tid, slave.host, slave.nickname, self.crew.jobs_left(tid)))
-
-    def _retire_if_refused(self, tid: int) -> None:
-        if not self._master.is_valid_slave(tid):
-            self._roster.refuse(tid)
-            self._decide(e.SlaveRetired(tid))
 
     def _slave_is_quiet(self, tid: int, *, is_silent: bool) -> None:
         if self.scheduler.has_slave(tid):
@@ -272,59 +270,8 @@ class Calculation:
         tid = gone.slave.tid
         self._master.slaves.pop(tid, None)
         self.sender.forget(tid)
-        jobs = self._answers.jobs_of(tid)
-        report = death_report(gone.how, on_purpose=gone.on_purpose)
-        for job in jobs:
-            self._answers.note(self.scheduler.wanted(job), gone.slave, report, gone.last_lines)
-        if self.scheduler.has_slave(tid):
-            # A slave that died idle, or from another calculation's job, is no fault of our items.
-            running = next((job for calculation, job in gone.jobs[:1] if calculation == self._number), None)
-            on_purpose = gone.on_purpose or running is None
-            self._decide(e.SlaveLost(tid, gone.how, running, on_purpose))
-        for job in jobs:
-            del self._answers.jobs[job]
-
-    # ---- results
-
-    def _take_results(self, tid: int, message: Message) -> None:
-        kind, _, number, seconds, first, payload, reports = message[:7]
-        job = self._answers.jobs.get(number)
-        if job is None:
-            return
-        job.seconds += seconds
-        wanted = self.scheduler.wanted(number)
-        finished: Any = ()
-        by_id: dict[Hashable, Any] = {}
-        if len(wanted):
-            try:
-                results: Any = codec.decode(payload)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  (a result's own class may raise anything)
-                self._job_failed(tid, number, seconds, unreadable_report(error))
-                return
-            finished, by_id = self._answers.accept(job, wanted, first, results, reports)
-        if kind == m.DONE:
-            del self._answers.jobs[number]  # before the hooks: should one raise, nobody is to wait for this job
-        if len(wanted):
-            self._keep(tid, job.slave, finished, by_id, seconds)
-        if kind == m.PART:
-            self._decide(e.JobProgressed(number, tid, finished, seconds))
-            return
-        self._retire_if_refused(tid)
-        self._decide(e.JobDone(number, tid, job.seconds, job.failed, payload.size + self.sender.mean_bytes))
-
-    def _keep(self, tid: int, slave: SlaveInfo, finished: Any, results: dict[Hashable, Any], seconds: float) -> None:
-        master = self._master
-        master.job_done(tid, results)
-        self._answers.settle(finished)
-        self._record.add(results, slave, seconds)
-        master.result.update(results)
-
-    def _job_failed(self, tid: int, number: int, seconds: float, report: m.Report, *, final: bool = False) -> None:
-        job = self._answers.jobs.pop(number, None)
-        if job is not None:
-            self._answers.note(self.scheduler.wanted(number), job.slave, report)
-            self._retire_if_refused(tid)
-            self._decide(e.JobFailed(number, tid, seconds, final))
+        self._roster.slave_gone(tid, gone)
+        self._intake.slave_gone(gone, self._number)
 
     # ---- decisions
 
@@ -363,7 +310,7 @@ class Calculation:
             if self._to_send is command:
                 raise TypeError("start_job was overridden and does not call start_job of the class it derives from")
         elif isinstance(command, c.GiveUp):
-            self._give_up(command)
+            self._intake.give_up(command)
         elif isinstance(command, c.RecallJob):
             self.crew.tell(command.slave, (m.RECALL, self._number, command.job))
         elif isinstance(command, c.CancelJob):
@@ -394,18 +341,4 @@ class Calculation:
         try:
             self.sender.send_job(command.slave, command.job, ids, items)
         except Unsendable as error:
-            self._unsendable(command, error.why)
-
-    def _unsendable(self, command: c.SendJob, why: Mapping[Hashable, str]) -> None:
-        """Only items that cannot be sent are given up; the scheduler finds them among the others."""
-        job = self._answers.jobs[command.job]
-        for position, id in zip(command.positions, self._answers.ids_at(command.positions), strict=True):
-            if id in why:
-                self._answers.note([position], job.slave, (m.REPORT_RESULT, why[id], "", None))
-        del self._answers.jobs[command.job]
-        self._decide(e.JobFailed(command.job, command.slave, 0.0, True))
-
-    def _give_up(self, command: c.GiveUp) -> None:
-        error = self._answers.error(command)
-        self._master._tr_errors[error.id] = error
-        self._record.add_error(error)
+            self._intake.unsendable(command, error.why)

@@ -6,10 +6,14 @@ import logging
 from collections.abc import Collection
 
 from tracking.errors import NoSlavesError
+from tracking.master.answers import was
+from tracking.master.desk import SlaveGone
 from tracking.pool.crew import Crew
 from tracking.wire import messages as m
 
 logger = logging.getLogger("tracking")
+
+_MOST_SETUP_DEATHS = 3
 
 
 class Roster:
@@ -21,6 +25,36 @@ class Roster:
         self._failures: dict[int, m.Report] = {}
         self._refused: set[int] = set()
         self._has_warned = False
+        self._setting_up: set[int] = set()
+        self._setup_deaths = 0  # since the last slave that got ready
+
+    def set_up(self, tid: int) -> None:
+        """This slave loads the user's code from now on."""
+        self._setting_up.add(tid)
+
+    def slave_is_ready(self, tid: int) -> None:
+        """It has done that, and can do jobs."""
+        self._setting_up.discard(tid)
+        self._setup_deaths = 0
+
+    def slave_gone(self, tid: int, gone: SlaveGone) -> None:
+        """A slave has ended; if the user's code ends every slave that loads it, there is nothing to wait for.
+
+        Raises:
+            NoSlavesError: says how the last one ended.
+        """
+        if tid not in self._setting_up:
+            return
+        self._setting_up.discard(tid)
+        if gone.on_purpose:
+            return
+        self._setup_deaths += 1
+        if self._setup_deaths >= _MOST_SETUP_DEATHS:
+            lines = f" Its last lines:\n{gone.last_lines.strip()}" if gone.last_lines.strip() else ""
+            raise NoSlavesError(
+                f"{self._setup_deaths} slaves in a row ended while they loaded the code for the calculation or ran its "
+                f"initialize(); the last, {gone.slave.nickname}, {was(gone.how)}.{lines}"
+            )
 
     def setup_failed(self, tid: int, report: m.Report) -> None:
         """This slave cannot work for the calculation."""
@@ -28,6 +62,7 @@ class Roster:
         if slave is not None and not self._failures and not self._is_quiet:
             logger.warning("slave %s could not be initialized and gets no jobs: %s", slave.nickname, report[1])
         self._failures[tid] = report
+        self._setting_up.discard(tid)
 
     def refuse(self, tid: int) -> None:
         """This slave shall not work for the calculation any more."""

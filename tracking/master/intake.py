@@ -1,0 +1,130 @@
+"""From what slaves send to results and errors: which answers count, in what order they are recorded and told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from tracking.core import commands as c
+from tracking.core import events as e
+from tracking.core.scheduler import Scheduler
+from tracking.master.answers import Answers, death_report, unreadable_report
+from tracking.master.desk import SlaveGone
+from tracking.master.record import Record
+from tracking.master.roster import Roster
+from tracking.pool.crew import SlaveInfo
+from tracking.wire import codec
+from tracking.wire import messages as m
+from tracking.wire.channel import Message
+
+if TYPE_CHECKING:
+    from tracking.master.job_master import JobMaster
+
+
+class Intake:
+    """Takes answers in for one calculation, in the master's thread.
+
+    Args:
+        master: whose hooks are called, and whose results are filled.
+        scheduler: knows which answers are wanted.
+        answers: the jobs that are out.
+        record: takes the results.
+        roster: told of slaves that ``is_valid_slave`` refuses.
+        decide: has the scheduler decide what follows.
+    """
+
+    def __init__(
+        self,
+        master: JobMaster,
+        scheduler: Scheduler,
+        answers: Answers,
+        record: Record,
+        roster: Roster,
+        decide: Callable[[e.Event], None],
+    ) -> None:
+        self._master = master
+        self._scheduler = scheduler
+        self._answers = answers
+        self._record = record
+        self._roster = roster
+        self._decide = decide
+        self._item_timeout_s = scheduler.policy.item_timeout_s
+
+    def take_results(self, tid: int, message: Message, mean_bytes: int) -> None:
+        """A job, or a part of it, has come back; ``mean_bytes``: the usual size of what is sent for one."""
+        kind, _, number, seconds, first, payload, reports = message[:7]
+        job = self._answers.jobs.get(number)
+        if job is None:
+            return
+        job.seconds += seconds
+        wanted = self._scheduler.wanted(number)
+        finished: Any = ()
+        by_id: dict[Hashable, Any] = {}
+        count = 0
+        if len(wanted):
+            try:
+                results: Any = codec.decode(payload)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  (a result's own class may raise anything)
+                self.job_failed(tid, number, seconds, unreadable_report(error))
+                return
+            count = len(results)
+            finished, by_id = self._answers.accept(job, wanted, first, results, reports)
+        elif kind == m.PART:
+            return  # others were first with all of its items: it is being ended
+        if kind == m.DONE:
+            del self._answers.jobs[number]  # before the hooks: should one raise, nobody is to wait for this job
+        if by_id or (kind == m.DONE and len(wanted)):
+            self._keep(tid, job.slave, finished, by_id, seconds)
+        if kind == m.PART:
+            self._decide(e.JobProgressed(number, tid, finished, seconds, first + count, *message[7:]))
+            return
+        self._retire_if_refused(tid)
+        self._decide(e.JobDone(number, tid, job.seconds, job.failed, payload.size + mean_bytes))
+
+    def _keep(self, tid: int, slave: SlaveInfo, finished: Any, results: dict[Hashable, Any], seconds: float) -> None:
+        master = self._master
+        master.job_done(tid, results)
+        self._answers.settle(finished)
+        self._record.add(results, slave, seconds)
+        master.result.update(results)
+
+    def job_failed(self, tid: int, number: int, seconds: float, report: m.Report) -> None:
+        """A job has failed as a whole."""
+        job = self._answers.jobs.pop(number, None)
+        if job is not None:
+            self._answers.note(self._scheduler.wanted(number), job.slave, report)
+            self._retire_if_refused(tid)
+            self._decide(e.JobFailed(number, tid, seconds))
+
+    def _retire_if_refused(self, tid: int) -> None:
+        if not self._master.is_valid_slave(tid):
+            self._roster.refuse(tid)
+            self._decide(e.SlaveRetired(tid))
+
+    def slave_gone(self, gone: SlaveGone, calculation: int) -> None:
+        """A slave has ended, and with it the jobs that it held."""
+        tid = gone.slave.tid
+        jobs = self._answers.jobs_of(tid)
+        report = death_report(gone.how, self._item_timeout_s if gone.on_purpose else None)
+        for job in jobs:
+            self._answers.note(self._scheduler.wanted(job), gone.slave, report, gone.last_lines)
+        if self._scheduler.has_slave(tid):
+            # A slave that died idle, or from another calculation's job, is no fault of our items.
+            running = next((job for number, job in gone.jobs[:1] if number == calculation), None)
+            self._decide(e.SlaveLost(tid, gone.how, running, gone.on_purpose or running is None))
+        for job in jobs:
+            del self._answers.jobs[job]
+
+    def unsendable(self, command: c.SendJob, why: Mapping[Hashable, str]) -> None:
+        """Only items that cannot be sent are given up; the scheduler finds them among the others."""
+        job = self._answers.jobs.pop(command.job)
+        for position, id in zip(command.positions, self._answers.ids_at(command.positions), strict=True):
+            if id in why:
+                self._answers.note([position], job.slave, (m.REPORT_RESULT, why[id], "", None))
+        self._decide(e.JobFailed(command.job, command.slave, 0.0, True))
+
+    def give_up(self, command: c.GiveUp) -> None:
+        """An item has failed for good: keep why."""
+        error = self._answers.error(command)
+        self._master._tr_errors[error.id] = error
+        self._record.add_error(error)
