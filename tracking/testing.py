@@ -306,6 +306,7 @@ class ScriptedFabric:
     """
 
     name = "scripted"
+    master_silence_s: float | None = None
 
     def __init__(
         self, *script: Reaction, slave: Callable[[SlaveSpec, ScriptedFabric], ScriptedSlave] = ScriptedSlave
@@ -364,6 +365,9 @@ class ScriptedFabric:
                 key.data()  # a slave that has ended meanwhile reads nothing
             ended, self._ended = self._ended, []
             return ended
+
+    def poll_within_s(self) -> float | None:
+        return None
 
     def look_at(self, tid: int) -> Condition:
         return Condition.UNKNOWN

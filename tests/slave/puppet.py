@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tracking.fabrics.base import Fabric, SlaveEnded, SlaveSpec
+from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.fabrics.local import LocalFabric
 from tracking.slave.loading import Context, Params
 from tracking.wire import codec, mainmodule
@@ -48,6 +48,17 @@ def wait_for_news(fabric: Fabric, count: int = 1) -> list[SlaveEnded]:
     return ended
 
 
+def started(fabric: Fabric, spec: SlaveSpec) -> SlaveLines:
+    """The lines of a new slave; of one that dials, when it has."""
+    lines = fabric.start(spec)
+    while lines is None:
+        wait_readable(*fabric.descriptors())
+        for news in fabric.poll():
+            assert isinstance(news, SlaveConnected), news
+            lines = news.lines
+    return lines
+
+
 class Gate:
     """Where an item (``jobs.do_read``) waits until it is let go."""
 
@@ -76,7 +87,7 @@ class Puppet:
     """A slave, started for real, whose master is the test."""
 
     def __init__(self, fabric: Fabric, tid: int = 2, *, niceness: int = 0) -> None:
-        self.lines = fabric.start(SlaveSpec(tid, f"node_{tid}", "node", niceness))
+        self.lines = started(fabric, SlaveSpec(tid, f"node_{tid}", "node", niceness))
         self.printed = ""
         self._came: list[Message] = []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, runtime_checkable
@@ -30,7 +30,7 @@ class SlaveSpec:
 
 @dataclass(frozen=True, slots=True)
 class SlaveLines:
-    """The master's ends of a slave's lines, there at once: what is sent before the slave is up waits for it.
+    """The master's ends of a slave's lines; what is sent before the slave is up waits for it.
 
     Attributes:
         line: the job line, both ways, not blocking.
@@ -44,11 +44,29 @@ class SlaveLines:
 
 
 @dataclass(frozen=True, slots=True)
+class SlaveConnected:
+    """A slave that was started without lines has dialled, and has proved who it is: here they are."""
+
+    tid: int
+    lines: SlaveLines
+
+
+@dataclass(frozen=True, slots=True)
 class SlaveEnded:
-    """A slave has ended, ``how`` in words ("killed by SIGKILL", "ended with exit status 3")."""
+    """A slave has ended.
+
+    Attributes:
+        tid: its number.
+        how: in words ("killed by SIGKILL", "ended with exit status 3").
+        printed: what it had printed, where it ended before it had lines.
+    """
 
     tid: int
     how: str
+    printed: bytes = b""
+
+
+News = SlaveConnected | SlaveEnded
 
 
 class Condition(Enum):
@@ -64,12 +82,18 @@ class Fabric(Protocol):
     """Starts and ends slaves. Used by one thread at a time; nothing here waits for long.
 
     ``tests/fabrics/contract.py`` says in tests what each must do.
+
+    Attributes:
+        name: what people call it.
+        master_silence_s: its slaves end when they hear nothing of the master for so many seconds; None: they need
+            not, since the kernel tells them of its end.
     """
 
     name: str
+    master_silence_s: float | None
 
-    def start(self, spec: SlaveSpec) -> SlaveLines:
-        """Begin to start a slave.
+    def start(self, spec: SlaveSpec) -> SlaveLines | None:
+        """Begin to start a slave. None: it will dial, and ``poll`` will bring its lines.
 
         Raises:
             OSError: it cannot be started now; trying again may help.
@@ -78,8 +102,11 @@ class Fabric(Protocol):
     def descriptors(self) -> Iterable[int]:
         """What to watch for reading: when one is ready, ``poll`` has news."""
 
-    def poll(self) -> list[SlaveEnded]:
-        """The slaves that have ended since the last call."""
+    def poll(self) -> Sequence[News]:
+        """The slaves that have dialled or ended since the last call."""
+
+    def poll_within_s(self) -> float | None:
+        """In how many seconds ``poll`` is wanted though no descriptor is ready; None: it is not."""
 
     def look_at(self, tid: int) -> Condition:
         """What can be seen of this slave from outside; asked again and again while it says nothing."""

@@ -85,6 +85,7 @@ class LocalFabric:
     """
 
     name = "local"
+    master_silence_s = None
 
     def __init__(self) -> None:
         self._starter: Starter | None = None
@@ -141,6 +142,9 @@ class LocalFabric:
             elif self._living.pop(tid, None) is not None:
                 ended.append(SlaveEnded(tid, value if kind == orders.NOT_FORKED else how_it_ended(value)))
         return ended
+
+    def poll_within_s(self) -> float | None:
+        return None
 
     def _starter_is_gone(self) -> None:
         """It was killed, and the kernel kills its slaves; what those have started is ours to kill."""

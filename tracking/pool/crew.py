@@ -28,14 +28,14 @@ from collections.abc import Callable
 from threading import RLock
 
 from tracking.errors import ProtocolError
-from tracking.fabrics.base import Fabric, SlaveSpec
+from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.output import SlaveOutput, choose_show
 from tracking.pool.client import MASTER_NUMBERS, Client, JobKey, SlaveInfo
 from tracking.pool.driving import Driving
 from tracking.pool.filling import Vacancies, Verdicts
 from tracking.pool.loop import READ, WRITE, Loop
 from tracking.pool.post import Post
-from tracking.pool.slaves import Place, Slave, names_for
+from tracking.pool.slaves import Place, Slave, close_lines, names_for
 from tracking.pool.watching import Watched
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
@@ -118,11 +118,16 @@ class Crew:
                 raise
             self._fabrics.follow(fabric)
             output = SlaveOutput(place.nickname, choose_show(place.show_output, os.environ))
-            slave = self._slaves[info.tid] = Slave(info, place, lines, output)
-            self._post.watch(slave)
-            if lines.output is not None:
-                self._loop.watch(lines.output, READ, lambda mask: self._output_ready(slave))
+            slave = self._slaves[info.tid] = Slave(info, place, None, output)
+            if lines is not None:
+                self._connect(slave, lines)
             return info.tid
+
+    def _connect(self, slave: Slave, lines: SlaveLines) -> None:
+        slave.lines = lines
+        self._post.watch(slave)
+        if lines.output is not None:
+            self._loop.watch(lines.output, READ, lambda mask: self._output_ready(slave))
 
     def slaves(self) -> list[SlaveInfo]:
         """Those that live or are being started."""
@@ -274,7 +279,7 @@ class Crew:
         """Put a message on the job line; it goes with the next ``flush``. False: there is no such slave."""
         with self.lock:
             slave = self._slaves.get(tid)
-            if slave is None or slave.is_ending or slave.line_is_cut:
+            if slave is None or slave.lines is None or slave.is_ending or slave.line_is_cut:
                 return False
             self._post.put(slave, message)
             return True
@@ -288,7 +293,7 @@ class Crew:
         """Bytes on the job line that the slave has not taken yet."""
         with self.lock:
             slave = self._slaves.get(tid)
-            return slave.lines.line.unwritten_bytes if slave else 0
+            return slave.lines.line.unwritten_bytes if slave and slave.lines else 0
 
     def tell(self, tid: int, message: Message) -> bool:
         """Send a message on the control line at once. False: there is no such slave."""
@@ -314,6 +319,7 @@ class Crew:
 
     def _receive(self, slave: Slave) -> bool:
         """Take in what is there; False at the end of the line."""
+        assert slave.lines is not None
         try:
             for message in slave.lines.line.receive():
                 self._take(slave, message)
@@ -356,6 +362,7 @@ class Crew:
             client.slave_is_up(slave.info)
 
     def _output_ready(self, slave: Slave) -> None:
+        assert slave.lines is not None
         if not slave.read_output() and slave.lines.output is not None:
             self._loop.forget(slave.lines.output)
 
@@ -364,25 +371,43 @@ class Crew:
     def _cut(self, slave: Slave) -> None:
         """The line is gone: the fabric will say why; until then the slave gets nothing more."""
         if not slave.line_is_cut:
-            slave.line_is_cut = True
-            self._loop.forget(slave.lines.line)
+            self._hear_no_more(slave)
             tid = slave.info.tid
             slave.place.fabric.stop(tid)
             self._loop.after(_REASON_TIMEOUT_S, lambda: self._lose(tid, "gone: its line was cut", {}))
 
     def _poll(self, fabric: Fabric) -> None:
-        ended = fabric.poll()
+        news = fabric.poll()
         self._fabrics.begin_anew(fabric)
+        for one in news:
+            if isinstance(one, SlaveConnected):
+                self._has_dialled(one)
+        self._have_ended([one for one in news if isinstance(one, SlaveEnded)])
+
+    def _has_dialled(self, news: SlaveConnected) -> None:
+        slave = self._slaves.get(news.tid)
+        if slave is None or slave.lines is not None:
+            close_lines(news.lines)  # it was given up meanwhile
+        else:
+            self._connect(slave, news.lines)
+
+    def _have_ended(self, ended: list[SlaveEnded]) -> None:
         slaves = [self._slaves[news.tid] for news in ended if news.tid in self._slaves]
         for slave in slaves:  # all of them first: none may be given the jobs of another
-            slave.line_is_cut = True
-            self._loop.forget(slave.lines.line)
+            self._hear_no_more(slave)
         for slave in slaves:
             while slave.has_sent_more and self._receive(slave):
                 pass  # what it had sent before is still there
         verdicts: Verdicts = {}
         for news in ended:
+            if news.printed and news.tid in self._slaves:
+                self._slaves[news.tid].output.feed(news.printed)
             self._lose(news.tid, news.how, verdicts)
+
+    def _hear_no_more(self, slave: Slave) -> None:
+        slave.line_is_cut = True
+        if slave.lines is not None:
+            self._loop.forget(slave.lines.line)
 
     def _lose(self, tid: int, how: str, verdicts: Verdicts) -> None:
         slave = self._slaves.pop(tid, None)
@@ -404,10 +429,10 @@ class Crew:
 
     def _let_go(self, slave: Slave) -> None:
         self._post.drop(slave)
-        lines = slave.lines
-        for watched in (lines.line, lines.control, lines.output):
-            if watched is not None:
-                self._loop.forget(watched)
+        if slave.lines is not None:
+            for watched in (slave.lines.line, slave.lines.control, slave.lines.output):
+                if watched is not None:
+                    self._loop.forget(watched)
         slave.close()
 
     def _tell_all_if_lost(self) -> None:

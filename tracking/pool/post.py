@@ -38,12 +38,14 @@ class Post:
 
     def watch(self, slave: Slave, mask: int = READ) -> None:
         """Watch the job line of a slave."""
+        assert slave.lines is not None
         self._loop.watch(slave.lines.line, mask, lambda mask: self._line_ready(slave, mask))
 
     # ---- job line
 
     def put(self, slave: Slave, message: Message) -> None:
-        """Put a message on the job line; it goes with the next ``flush``."""
+        """Put a message on the job line, which must be there; it goes with the next ``flush``."""
+        assert slave.lines is not None
         if message[0] == m.JOB:
             slave.jobs[message[1], message[2]] = None
         slave.lines.line.put(message)
@@ -57,7 +59,7 @@ class Post:
 
     def flush(self, slave: Slave) -> None:
         """Send what was put for this slave, and what has waited for it to read."""
-        if slave.line_is_cut:
+        if slave.line_is_cut or slave.lines is None:
             return
         try:
             is_all_written = slave.lines.line.flush()
@@ -75,7 +77,9 @@ class Post:
     # ---- control line
 
     def tell(self, slave: Slave, message: Message) -> bool:
-        """Send a message on the control line at once. False: the slave is gone."""
+        """Send a message on the control line at once. False: the slave is gone, or not there yet."""
+        if slave.lines is None:
+            return False
         try:
             if not slave.lines.control.send(message):
                 self._loop.watch(slave.lines.control, WRITE, lambda mask: self._control_ready(slave))
@@ -85,6 +89,7 @@ class Post:
 
     def _control_ready(self, slave: Slave) -> None:
         """The slave, whose control line was full, listens again."""
+        assert slave.lines is not None
         with contextlib.suppress(OSError):
             if not slave.lines.control.flush():
                 return

@@ -34,7 +34,7 @@ class Slave:
 
     info: SlaveInfo
     place: Place
-    lines: SlaveLines
+    lines: SlaveLines | None  # None: it has not dialled yet
     output: SlaveOutput
     jobs: OrderedDict[JobKey, None] = field(default_factory=OrderedDict)  # not answered, in the order given
     unwanted: set[JobKey] = field(default_factory=set)  # of these, those that are to be taken back
@@ -53,12 +53,15 @@ class Slave:
     @property
     def has_sent_more(self) -> bool:
         """Whether its line can be read, or is at its end."""
+        if self.lines is None:
+            return False
         with selectors.PollSelector() as selector:
             selector.register(self.lines.line, selectors.EVENT_READ)
             return bool(selector.select(0))
 
     def read_output(self) -> bool:
         """Take in a piece of what it prints; False at the end."""
+        assert self.lines is not None
         assert self.lines.output is not None
         try:
             data = os.read(self.lines.output, _OUTPUT_BYTES)
@@ -70,9 +73,9 @@ class Slave:
 
     def read_rest_of_output(self) -> None:
         """What it printed last; not without end, since a process that it has left behind may print on."""
-        descriptor = self.lines.output
-        if descriptor is None:
+        if self.lines is None or self.lines.output is None:
             return
+        descriptor = self.lines.output
         with contextlib.suppress(OSError):
             for _ in range(_MOST_OUTPUTS):
                 data = os.read(descriptor, _OUTPUT_BYTES)
@@ -82,11 +85,17 @@ class Slave:
 
     def close(self) -> None:
         """Let go of its lines, and of its window."""
-        self.lines.line.close()
-        self.lines.control.close()
-        if self.lines.output is not None:
-            os.close(self.lines.output)
+        if self.lines is not None:
+            close_lines(self.lines)
         self.output.close()
+
+
+def close_lines(lines: SlaveLines) -> None:
+    """Let go of a slave's lines."""
+    lines.line.close()
+    lines.control.close()
+    if lines.output is not None:
+        os.close(lines.output)
 
 
 def names_for(hosts: Iterable[str]) -> list[tuple[str, str]]:
