@@ -13,7 +13,17 @@ import pytest
 
 from tests.master.helpers import PATIENCE_S, master_of, squares
 from tests.master.work import Squares, square
-from tracking import InputError, JobMaster, JobSlave, NoSlavesError, SlavePool, StoreError, TrackingJobMaster, run
+from tracking import (
+    InputError,
+    JobMaster,
+    JobSlave,
+    NoSlavesError,
+    SlavePool,
+    StoreError,
+    TrackingJobMaster,
+    restart,
+    run,
+)
 
 HEADER = "from tracking import JobSlave\n"
 SLAVE = "class {}(JobSlave):\n    def go(self, jobs):\n        return jobs\n"
@@ -117,6 +127,14 @@ def test_a_pool_brings_its_own_hosts_and_niceness(pool: SlavePool) -> None:
     for options in ({"hosts": ["localhost"]}, {"niceness": {"default": 20}}, {"niceness": {"default": 0}}):
         with pytest.raises(InputError, match="either pool or hosts and niceness"):
             TrackingJobMaster({}, function=square, pool=pool, **options)
+
+
+def test_a_pool_brings_what_holds_for_its_slaves(pool: SlavePool, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="give memory_limit to the pool"):
+        master_of(pool=pool, memory_limit="2GB")
+    file = tmp_path / "it.rst"
+    master_of(2, memory_limit="2GB", max_jobs=100).saveRst(file)
+    assert restart(file, pool=pool).calculateResult() == {0: 0, 1: 1}
 
 
 def test_a_pool_that_is_shut_down_is_refused() -> None:

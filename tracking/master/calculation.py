@@ -81,7 +81,7 @@ class Calculation:
         self._display = display
         self.crew = crew
         self.desk = Desk(number, crew)
-        self.sender = Sender(number, worker, crew)
+        self.sender = Sender(number, worker, crew, policy.item_timeout_s)
         self.scheduler = Scheduler(status._tr_items, policy)
         self._answers = Answers(status._tr_ids)
         self._roster = Roster(crew, is_quiet=not master.verbose)

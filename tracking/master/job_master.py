@@ -34,7 +34,7 @@ from tracking.master.record import Record
 from tracking.master.spawning import SlaveKeeper
 from tracking.master.status import Status
 from tracking.pool import SlavePool, arguments
-from tracking.pool.crew import MASTER_NUMBERS, Crew
+from tracking.pool.crew import MASTER_NUMBERS
 
 if TYPE_CHECKING:  # what a quiet calculation without a record does not need is loaded when it is
     from tracking import report
@@ -314,7 +314,7 @@ class JobMaster(SlaveKeeper):
             options.policy(self.chunk_size, redistribute=checks.checked_redistribute(self.redistribute)),
             self._tr_worker,
             Record(self._tr_open_file),
-            options.pool._crew if options.pool else Crew(host_failures=options.host_failures),
+            options.crew(),
             display,
         )
 

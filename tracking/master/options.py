@@ -9,14 +9,18 @@ from types import MappingProxyType
 from typing import Any
 
 from tracking.core.policy import ChunkSize, Policy, Redistribute
+from tracking.errors import InputError
 from tracking.fabrics.base import Fabric
 from tracking.pool import SlavePool
 from tracking.pool.arguments import checked_bytes, checked_choice, checked_number
+from tracking.pool.crew import Crew
 
 DEFAULT_NICENESS = MappingProxyType({"default": 20})
 """Of a master to whom no niceness was given; told from one that was given by its identity."""
 
 _OF_THIS_PROGRAM = frozenset({"pool", "run_file"})
+OF_SLAVES = frozenset({"fabric", "host_failures", "silence_timeout", "heartbeat", "memory_limit", "max_jobs"})
+"""What is settled with the slaves: by a master that starts its own, or by the pool that it borrows them from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,28 @@ class Options:
         checked_number("max_jobs", self.max_jobs, 1, is_optional=True, is_whole=True)
         checked_choice("on_change", self.on_change, ("keep", "recompute", "refuse"))
         checked_choice("on_error", self.on_error, ("raise", "collect"))
+        self._leave_slaves_to_pool()
+
+    def _leave_slaves_to_pool(self) -> None:
+        for field in fields(self) if self.pool is not None else ():
+            if field.name in OF_SLAVES and getattr(self, field.name) != field.default:
+                raise InputError(f"give {field.name} to the pool, not to a master that works with it")
 
     def lasting(self) -> dict[str, Any]:
         """{name: value} of those that mean something in another program, too."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _OF_THIS_PROGRAM}
+
+    def crew(self) -> Crew:
+        """The slaves to work with: those of the pool, or none yet."""
+        if self.pool is not None:
+            return self.pool._crew
+        return Crew(
+            host_failures=self.host_failures,
+            heartbeat_s=self.heartbeat,
+            silence_timeout_s=self.silence_timeout,
+            memory_limit=checked_bytes("memory_limit", self.memory_limit),
+            max_jobs=self.max_jobs,
+        )
 
     def policy(self, chunk_size: ChunkSize, *, redistribute: Redistribute) -> Policy:
         """How the scheduler is to decide."""

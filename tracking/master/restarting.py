@@ -11,7 +11,7 @@ from typing import Any
 
 from tracking.core.policy import ChunkSize
 from tracking.errors import InputError, StoreError
-from tracking.master.options import Options
+from tracking.master.options import OF_SLAVES, Options
 from tracking.master.tracking_job_master import TrackingJobMaster
 
 _ARGUMENTS = frozenset(inspect.signature(TrackingJobMaster).parameters)
@@ -74,7 +74,7 @@ def restart(rst: Mapping[str, Any] | str | os.PathLike[str], **params: Any) -> T
     arguments = {name: rst[name] for name in _ARGUMENTS - _ADDED if name in rst}
     arguments |= rst.get("tracking_options", {}) | {name: params[name] for name in _ADDED & params.keys()}
     if params.get("pool") is not None:
-        for name in {"hosts", "niceness"} - params.keys():
+        for name in {"hosts", "niceness", *OF_SLAVES} - params.keys():
             arguments.pop(name, None)
     master = cls.__new__(cls)
     TrackingJobMaster.__init__(master, **arguments)

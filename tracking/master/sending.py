@@ -40,13 +40,14 @@ class Sender:
         calculation: its number; also the master's tid.
         worker: what the slaves do.
         crew: to whom it is sent.
+        item_timeout_s: so long an item may take; None: as long as it likes.
     """
 
-    def __init__(self, calculation: int, worker: Worker, crew: Crew) -> None:
+    def __init__(self, calculation: int, worker: Worker, crew: Crew, item_timeout_s: float | None = None) -> None:
         self._calculation = calculation
         self._worker = worker
         self._crew = crew
-        self._context = Context(calculation, list(sys.path), os.getcwd())
+        self._context = Context(calculation, list(sys.path), os.getcwd(), item_timeout_s)
         self._shared: list[mapped.SharedPayload] = []
         self._code: codec.Payload | mapped.SharedPayload | str | None = None
         self._known_names: dict[int, frozenset[str]] = {}  # tid -> names of __main__ that it was sent
