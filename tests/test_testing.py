@@ -11,6 +11,7 @@ import pytest
 from tracking import CalculationError, ItemKilledSlave, JobSlave, NoSlavesError, TrackingJobMaster
 from tracking.fabrics.base import Fabric, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.testing import Clock, Job, ScriptedFabric, ScriptedSlave, dies, done, raises
+from tracking.wire import codec
 from tracking.wire import messages as m
 
 DATA = {"a": 1, "b": 2, "c": 3}
@@ -166,6 +167,30 @@ def test_the_dead_do_nothing(fabric: ScriptedFabric) -> None:
     slave.finish(Job(1, 1, [1]), [2])
     slave.cut_lines()
     assert fabric.poll() == [SlaveEnded(5, "killed by SIGKILL")]
+    close(lines)
+
+
+def test_a_slave_answers_a_beat(fabric: ScriptedFabric) -> None:
+    lines = fabric.start(SlaveSpec(5, "here_0", "here"))
+    lines.control.send((m.BEAT, 0, None))
+    fabric.poll()
+    assert [message[0] for message in lines.line.receive()] == [m.HELLO, m.ALIVE]
+    close(lines)
+
+
+def test_a_slave_says_what_the_test_says_of_a_job_that_goes_on_and_of_its_memory(fabric: ScriptedFabric) -> None:
+    lines = fabric.start(SlaveSpec(5, "here_0", "here"))
+    slave = fabric.slaves[0]
+    job = Job(1, 7, [1, 2, 3])
+    slave.send_part(job, [1, None], failed={1: ValueError("no")}, running_s=0.5)
+    slave.finish(job, [3], first=2)
+    slave.say_full(1000)
+    _, part, rest, full = lines.line.receive()
+    assert (part[0], part[4], codec.decode(part[5]), part[6][1][1], part[7]) == (
+        m.PART, 0, [1, None], "ValueError: no", 0.5
+    )  # fmt: skip
+    assert (rest[0], rest[4], codec.decode(rest[5])) == (m.DONE, 2, [3])
+    assert full == (m.FULL, 0, 1000)
     close(lines)
 
 

@@ -19,9 +19,10 @@ import os
 import selectors
 import socket
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import RLock
+from types import MappingProxyType
 from typing import Any
 
 from tracking.fabrics.base import Condition, SlaveEnded, SlaveLines, SlaveSpec
@@ -156,6 +157,10 @@ class ScriptedSlave:
         """It was asked for a sign of life."""
         self.say(m.PONG, calculation, token)
 
+    def on_beat(self) -> None:
+        """It was asked whether it lives: it says so. Override with nothing for one that is frozen."""
+        self.say(m.ALIVE, 0)
+
     def on_stop(self) -> None:
         """It was told to end."""
         self.die("ended with exit status 0")
@@ -185,10 +190,13 @@ class ScriptedSlave:
         """It cannot work for this calculation."""
         self.say(m.SETUP_FAILED, calculation, reports.raised(error))
 
-    def finish(self, job: Job, results: Sequence[Any] | None = None, seconds: float = 0.001) -> None:
+    def finish(
+        self, job: Job, results: Sequence[Any] | None = None, seconds: float = 0.001, *, first: int = 0
+    ) -> None:
         """Send these results, in the order of the values; None: those of the function or ``go`` that it was sent.
 
-        A job may be finished twice, or after the slave was told to end: late and double answers are part of life.
+        ``first``: index in the job of the first of them, where others were sent before. A job
+        may be finished twice, or after the slave was told to end: late and double answers are part of life.
         """
         if results is None:
             try:
@@ -197,7 +205,30 @@ class ScriptedSlave:
                 self.fail(job, error)
                 return
         self._answer(job)
-        self.say(m.DONE, job.calculation, job.number, seconds, 0, codec.encode(list(results), "results"), {})
+        self.say(m.DONE, job.calculation, job.number, seconds, first, codec.encode(list(results), "results"), {})
+
+    def send_part(
+        self,
+        job: Job,
+        results: Sequence[Any],
+        first: int = 0,
+        *,
+        failed: Mapping[int, BaseException] = MappingProxyType({}),
+        running_s: float | None = None,
+        seconds: float = 0.001,
+    ) -> None:
+        """Send the results of some items of a job that goes on, from the one at index ``first``.
+
+        ``failed``: {index in the job: what it raised}; the results hold None there. ``running_s``: for how long it
+        says that the item behind them is running; None: it does not say.
+        """
+        payload = codec.encode(list(results), "results")
+        failures = {index: reports.raised(error) for index, error in failed.items()}
+        self.say(m.PART, job.calculation, job.number, seconds, first, payload, failures, running_s)
+
+    def say_full(self, size: int) -> None:
+        """It holds so many bytes that it is to be replaced."""
+        self.say(m.FULL, 0, size)
 
     def fail(self, job: Job, error: BaseException, seconds: float = 0.001) -> None:
         """Say that the job as a whole has failed."""
@@ -262,6 +293,8 @@ class ScriptedSlave:
                 self.on_message(calculation, sender, *decoded)
             elif kind == m.PING:
                 self.on_ping(calculation, message[3])
+            elif kind == m.BEAT:
+                self.on_beat()
 
     def _do(self, job: Job) -> list[Any]:
         kind, code = self._workers[job.calculation]

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from tracking.errors import ProtocolError
+
 PROTOCOL_VERSION: Final = 1
 
 # down, on the job line
@@ -33,7 +35,7 @@ TASKS: Final = 13  # calculation, {nickname: tid}: answer to ASK_TASKS
 BEAT: Final = 14  # 0, seconds: ALIVE is wanted; without another BEAT within them the slave ends (None: it does not)
 
 # up
-HELLO: Final = 20  # 0, protocol version, pid
+HELLO: Final = 20  # 0, protocol version, pid: in every version of the protocol, whatever may follow
 READY: Final = 21  # calculation
 SETUP_FAILED: Final = 22  # calculation, report
 DONE: Final = 24  # calculation, job, seconds, index of the first item, payload: list of results, {index: report}
@@ -45,6 +47,7 @@ PONG: Final = 28  # calculation, token: both ways
 ASK_TASKS: Final = 29  # calculation
 ENDING: Final = 30  # 0: nothing more comes
 ALIVE: Final = 31  # 0: answer to BEAT
+FULL: Final = 32  # 0, bytes it holds: near its memory limit; it goes on, but is to be replaced when idle. Comes once
 
 ENDS_JOB: Final = frozenset((DONE, FAILED, RETURNED))
 
@@ -59,3 +62,31 @@ REPORT_RESULT: Final = "result"
 REPORT_DIED: Final = "died"
 
 Report = tuple[str, str, str, Any]
+
+
+class WrongVersion(ProtocolError):
+    """The other end speaks another version of this protocol; the text says what to do."""
+
+
+def read_hello(message: tuple[Any, ...], who: str) -> int:
+    """The process id in a HELLO.
+
+    Args:
+        who: said it, such as "slave node_1".
+
+    Raises:
+        WrongVersion: it speaks another version than we do.
+        ProtocolError: this is no HELLO of any version.
+    """
+    version = message[2] if len(message) > 2 else None
+    if type(version) is not int:
+        raise ProtocolError(f"{who} said what is no greeting: {message!r:.200}")
+    if version != PROTOCOL_VERSION:
+        raise WrongVersion(
+            f"{who} speaks version {version} of the protocol, we speak {PROTOCOL_VERSION}: "
+            "install the same release of tracking on both sides"
+        )
+    pid = message[3] if len(message) == 4 else None
+    if type(pid) is not int:
+        raise ProtocolError(f"{who} said what is no greeting: {message!r:.200}")
+    return pid
