@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from benchmarks.contenders import NAMES
+from benchmarks.faults.command import faults
 from benchmarks.machine import described
 from benchmarks.profiling import profile
 from benchmarks.rows import Row, all_rows
@@ -33,7 +34,8 @@ def _names(_context: click.Context, _option: click.Parameter, text: str | None) 
     return names
 
 
-@click.command()
+@click.group(invoke_without_command=True)
+@click.pass_context
 @click.option("--rows", callback=_rows, help="Letters of rows, as A,D; all by default.")
 @click.option("--peers", "names", callback=_names, help=f"Some of {','.join(NAMES)}; all by default.")
 @click.option("--rounds", default=3, show_default=True, help="Interleaved rounds; medians are shown.")
@@ -42,6 +44,7 @@ def _names(_context: click.Context, _option: click.Parameter, text: str | None) 
 @click.option("--markdown", "markdown_path", type=click.Path(path_type=Path), help="Write the table here.")
 @click.option("--profile", "profiled", is_flag=True, help="Instead, profile our side of these rows.")
 def main(
+    context: click.Context,
     rows: list[Row],
     names: list[str],
     rounds: int,
@@ -51,6 +54,8 @@ def main(
     profiled: bool,
 ) -> None:
     """Measure this package beside its peers, row by row, in one run."""
+    if context.invoked_subcommand is not None:
+        return
     sizes = "quick" if quick else "full"
     if profiled:
         for row in rows:
@@ -91,6 +96,9 @@ def _report(
         json_path.write_text(json.dumps(whole, indent=1) + "\n")
     if markdown_path:
         markdown_path.write_text(markdown(machine, tables))
+
+
+main.add_command(faults)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def measure_apart(row: Row, name: str, sizes: str) -> Cells:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         child = subprocess.Popen(
             argv, cwd=ROOT, stdin=terminal, stdout=terminal, stderr=terminal, pass_fds=(outcome_end,),
-            env=_environment(folder),
+            env=environment(folder),
         )  # fmt: skip
         os.close(outcome_end)
         os.close(terminal)
@@ -89,13 +89,13 @@ def measure_apart(row: Row, name: str, sizes: str) -> Cells:
             if line:
                 _first_line(outcome, screen, child, GRACE_S)
         finally:
-            _end_all(child, others)
+            end_all(child, others)
             os.close(outcome)
             os.close(screen)
     return json.loads(line) if line else without_numbers(_what_happened(child, shown))
 
 
-def _environment(folder: str) -> dict[str, str]:
+def environment(folder: str) -> dict[str, str]:
     """That of a user at a terminal: an installed package has its bytecode, so one in a checkout may keep it, too."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30", "TMPDIR": folder}
@@ -109,11 +109,11 @@ def _first_line(
     sources = [outcome, screen]
     while not line.endswith(b"\n") and time.monotonic() < end:
         ready = select.select(sources, [], [], 0.05)[0]
-        if screen in ready and not (seen := _read(screen)):
+        if screen in ready and not (seen := read_some(screen)):
             sources.remove(screen)  # nobody is at the terminal any more
         elif screen in ready:
             shown = (shown + seen)[-4000:]
-        if outcome in ready and not (read := _read(outcome)):
+        if outcome in ready and not (read := read_some(outcome)):
             break
         if outcome in ready:
             line += read
@@ -122,28 +122,28 @@ def _first_line(
     return line, shown
 
 
-def _read(descriptor: int) -> bytes:
+def read_some(descriptor: int) -> bytes:
     with contextlib.suppress(OSError):  # Linux says so when the last one at a terminal has gone
         return os.read(descriptor, 65536)
     return b""
 
 
-def _end_all(child: subprocess.Popen[bytes], others: set[int]) -> None:
+def end_all(child: subprocess.Popen[bytes], others: set[int]) -> None:
     """End the measurement and everything that it left behind; `others` were our descendants before it."""
     if child.poll() is None:
-        _kill({child.pid, *descendants(child.pid)})
+        kill({child.pid, *descendants(child.pid)})
         child.wait()
     end = time.monotonic() + GRACE_S
     while left := set(descendants(os.getpid())) - others:
         if time.monotonic() > end:
-            _kill(left)
+            kill(left)
         for pid in left:
             with contextlib.suppress(ChildProcessError):  # the child of one that is still there
                 os.waitpid(pid, os.WNOHANG)
         time.sleep(0.01)
 
 
-def _kill(pids: set[int]) -> None:
+def kill(pids: set[int]) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.faults.cases import CASES, Trial, best, shortfalls
+from benchmarks.faults.tables import cell, verdict
+from benchmarks.faults.tables import markdown as faults_markdown
 from benchmarks.rows import Goal, Metric, Row, all_rows, best_peer, fixed, relative, without_numbers
 from benchmarks.runner import ROOT, Rounds, measure_apart
 from benchmarks.tables import markdown, shown
@@ -109,3 +112,42 @@ def test_the_quick_form_gives_numbers_for_raw_and_ours(tmp_path: Path) -> None:
     del cells["K", "raw"]  # knows no faults
     assert len(cells) == 15
     assert all(isinstance(number, float | int) for cell in cells.values() for number in cell.values())
+
+
+def test_a_fault_is_judged_by_answers_time_and_what_was_said() -> None:
+    case = CASES["dies"]
+    good = Trial("raises", 39, seconds=0.6, told=("CalculationError: item 13 ... SIGKILL",))
+    assert verdict(case, good) == "met"
+    slow = dataclasses.replace(good, right=12, extra=1, seconds=1.5, told=())
+    assert shortfalls(case, slow) == [
+        "12 right instead of 39",
+        "1 answers too many or wrong",
+        "1.50 s instead of 1",
+        "does not say 'item 13'",
+        "does not say 'SIGKILL'",
+    ]
+    assert shortfalls(CASES["orphans"], Trial("ends", orphans=2)) == ["too slow", "2 orphans"]
+    resumed = Trial("ends", 40, seconds=1.0, recorded=20, redone=1)
+    assert shortfalls(CASES["resumed"], resumed) == ["1 recorded items computed again"]
+
+
+def test_of_several_trials_the_best_time_and_the_worst_answers_count() -> None:
+    trials = [Trial("ends", 40, seconds=3.0), Trial("ends", 39, seconds=2.0), Trial("ends", 39, seconds=1.0)]
+    assert best(trials) is trials[2]
+    assert best([*trials, Trial("ends", 39, extra=1, seconds=9.0)]).extra == 1
+
+
+def test_a_trial_is_a_few_words_in_the_table() -> None:
+    assert cell(CASES["frozen"], Trial("hangs", 12)) == "12, hangs"
+    assert cell(CASES["raises"], Trial("raises", 10, seconds=0.25)) == "10 in 0.25, the call raises"
+    assert cell(CASES["orphans"], Trial("ends", orphans=2)) == "2"
+    assert cell(CASES["ctrl-c"], Trial("ends", seconds=0.1)) == "0.10"
+    table = faults_markdown([CASES["frozen"]], ["ours"], {"frozen": {"ours": Trial("ends", 40, seconds=0.9)}})
+    assert table.splitlines()[-1] == "| worker frozen (SIGSTOP) | 40 in 0.90 | 40 in <= 5 s | met |"
+
+
+@pytest.mark.slow
+def test_every_promise_about_faults_is_kept_but_for_times() -> None:
+    argv = [sys.executable, "-m", "benchmarks", "faults", "--quick"]
+    ran = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Contender(ABC):
 
     name = ""  # as in NAMES; set by `make`
     slaves = 0
+    has_time_limit = False  # whether an item can be given one
+    has_record = False  # whether a killed calculation can be resumed
 
     @abstractmethod
     def start(self, slaves: int) -> None:
@@ -70,9 +72,30 @@ class Contender(ABC):
         """Run all, recording each result under `record`; None: the same without a record."""
         raise NotOfferedError("keeps no record")
 
+    def outcomes(
+        self, function: Function, values: Sequence[Any], *, limit_s: float | None, record: Path | None
+    ) -> Iterator[Any]:
+        """Start two workers, do all, and end them: for each item its result, or the exception in its place.
+
+        What ends the whole call is raised. `limit_s`: seconds that one item may take, where there is such a limit.
+        """
+        raise NotOfferedError("is not asked what it does about faults")
+
     def chunk_size(self, work: Sequence[Any]) -> int:
         """Four chunks a worker: mp.Pool's rule, for those that have none."""
         return math.ceil(len(work) / (4 * self.slaves))
+
+
+def going_on(answers: Iterable[Any]) -> Iterator[Any]:
+    """All that an iterator gives that goes on after an error: results, and exceptions in the place of others."""
+    iterator = iter(answers)
+    while True:
+        try:
+            yield next(iterator)
+        except StopIteration:
+            return
+        except Exception as error:
+            yield error
 
 
 _CLASSES = {  # name -> (package that must be there, module, class); in the order of a round

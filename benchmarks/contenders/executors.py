@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ from benchmarks import work as tasks_of_workers
 from benchmarks.contenders import Contender, Function
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmarks.work import Array, LookUp
 
 
@@ -40,6 +42,12 @@ class ConcurrentFutures(Contender):
         self._executor = self._make(slaves, initializer=tasks_of_workers.keep, initargs=(thing,))
         return self.singly(tasks_of_workers.look_up_kept, tasks)
 
+    def outcomes(
+        self, function: Function, values: Sequence[Any], *, limit_s: float | None, record: Path | None
+    ) -> Iterator[Any]:
+        with self._make(2) as executor:
+            yield from _outcomes(executor, function, values)
+
 
 class Loky(ConcurrentFutures):
     """loky's reusable executor."""
@@ -49,3 +57,22 @@ class Loky(ConcurrentFutures):
 
         executor: Executor = get_reusable_executor(max_workers=slaves, **options)
         return executor
+
+    def outcomes(
+        self, function: Function, values: Sequence[Any], *, limit_s: float | None, record: Path | None
+    ) -> Iterator[Any]:
+        yield from _outcomes(self._make(2), function, values)  # it is shared by all: nobody ends it
+
+
+def _outcomes(executor: Executor, function: Function, values: Sequence[Any]) -> Iterator[Any]:
+    futures, trouble = [], None
+    for value in values:
+        try:
+            futures.append(executor.submit(function, value))
+        except Exception as error:  # it has broken meanwhile; what is done is done
+            trouble = error
+            break
+    for future in as_completed(futures):
+        yield future.exception() or future.result()
+    if trouble is not None:
+        raise trouble

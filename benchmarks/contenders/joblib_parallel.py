@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 class Joblib(Contender):
     """Its worker processes outlive one `Parallel` by themselves."""
+
+    has_time_limit = True
 
     def start(self, slaves: int) -> None:
         self.slaves = slaves
@@ -51,3 +53,10 @@ class Joblib(Contender):
         call = function if record is None else Memory(record, verbose=0).cache(function)
         for value in work:
             call(value)
+
+    def outcomes(
+        self, function: Function, values: Sequence[Any], *, limit_s: float | None, record: Path | None
+    ) -> Iterator[Any]:
+        yield from Parallel(n_jobs=2, batch_size=1, timeout=limit_s, return_as="generator_unordered")(
+            delayed(function)(value) for value in values
+        )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import work as tasks_of_workers
-from benchmarks.contenders import Contender, Function
+from benchmarks.contenders import Contender, Function, going_on
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmarks.work import Array, LookUp
 
 
@@ -36,3 +38,9 @@ class MpPool(Contender):
     def shared(self, thing: Array, slaves: int, tasks: list[LookUp]) -> Iterable[float]:
         self._pool = multiprocessing.Pool(slaves, initializer=tasks_of_workers.keep, initargs=(thing,))
         return self.singly(tasks_of_workers.look_up_kept, tasks)
+
+    def outcomes(
+        self, function: Function, values: Sequence[Any], *, limit_s: float | None, record: Path | None
+    ) -> Iterator[Any]:
+        with multiprocessing.Pool(2) as pool:
+            yield from going_on(pool.imap_unordered(function, values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mpire import WorkerPool
@@ -11,11 +11,15 @@ from benchmarks import work as tasks_of_workers
 from benchmarks.contenders import Contender, Function
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmarks.work import Array, LookUp
 
 
 class Mpire(Contender):
     """Workers kept alive between calls, as its documentation recommends for repeated use."""
+
+    has_time_limit = True
 
     def start(self, slaves: int) -> None:
         self.slaves = slaves
@@ -39,3 +43,9 @@ class Mpire(Contender):
         self._pool = WorkerPool(n_jobs=slaves, shared_objects=thing)
         results: Iterable[float] = self._pool.imap_unordered(tasks_of_workers.look_up, tasks, chunk_size=1)
         return results
+
+    def outcomes(
+        self, function: Function, values: Sequence[Any], *, limit_s: float | None, record: Path | None
+    ) -> Iterator[Any]:
+        with WorkerPool(n_jobs=2) as pool:
+            yield from pool.imap_unordered(function, values, chunk_size=1, task_timeout=limit_s)

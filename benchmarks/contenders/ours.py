@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import work as tasks_of_workers
 from benchmarks.contenders import Contender, Function
-from tracking import SlavePool, TrackingJobMaster
+from tracking import CalculationError, SlavePool, TrackingJobMaster
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 class Ours(Contender):
     """Everything through a TrackingJobMaster over a kept pool; single calls through the pool."""
+
+    has_time_limit = True
+    has_record = True
 
     def start(self, slaves: int) -> None:
         self.slaves = slaves
@@ -63,3 +66,17 @@ class Ours(Contender):
         self, function: Function, work: dict[int, Any], items_per_job: int, record: Path | None
     ) -> None:
         self._run(function, work, items_per_job, run_file=record)
+
+    def outcomes(
+        self, function: Function, values: Sequence[Any], *, limit_s: float | None, record: Path | None
+    ) -> Iterator[Any]:
+        """With a master's own slaves, and its defaults but for what the case needs."""
+        master = TrackingJobMaster(
+            dict(enumerate(values)), hosts=2, function=function, item_timeout=limit_s, run_file=record
+        )
+        try:
+            yield from master.calculateResult().values()
+        except CalculationError as error:
+            yield from error.result.values()
+            yield from error.errors.values()
+            raise

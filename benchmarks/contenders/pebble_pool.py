@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pebble import ProcessPool
 
 from benchmarks import work as tasks_of_workers
-from benchmarks.contenders import Contender, Function
+from benchmarks.contenders import Contender, Function, going_on
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from benchmarks.work import Array, LookUp
 
 
 class Pebble(Contender):
     """Its `map` gives results in order and goes on after one that failed."""
+
+    has_time_limit = True
 
     def start(self, slaves: int) -> None:
         self.slaves = slaves
@@ -41,3 +45,9 @@ class Pebble(Contender):
     def shared(self, thing: Array, slaves: int, tasks: list[LookUp]) -> Iterable[float]:
         self._pool = ProcessPool(slaves, initializer=tasks_of_workers.keep, initargs=(thing,))
         return self.singly(tasks_of_workers.look_up_kept, tasks)
+
+    def outcomes(
+        self, function: Function, values: Sequence[Any], *, limit_s: float | None, record: Path | None
+    ) -> Iterator[Any]:
+        with ProcessPool(max_workers=2) as pool:
+            yield from going_on(pool.map(function, values, timeout=limit_s).result())
