@@ -20,6 +20,11 @@ def delays(record: HostRecord, count: int) -> list[float]:
     return [decision.delay_s for decision in decisions if isinstance(decision, Replace)]
 
 
+def is_tried(decision: Replace | LeaveOut) -> bool:
+    """The host is on probation."""
+    return isinstance(decision, Replace) and decision.is_on_probation
+
+
 def test_the_first_slave_that_dies_is_replaced_at_once() -> None:
     assert dies(HostRecord("node")) == Replace(0.0)
 
@@ -57,14 +62,14 @@ def test_a_host_on_which_as_many_died_as_allowed_is_left_out_with_the_reason() -
 def test_a_job_done_forgives_all_deaths_before_it() -> None:
     record = HostRecord("node", most_failures=3)
     for _ in range(10):
-        assert [dies(record), dies(record)] == [Replace(0.0), Replace(pytest.approx(0.1))]
+        assert delays(record, 2) == [0.0, pytest.approx(0.1)]
         record.job_was_done()
 
 
 def test_a_death_counts_for_ten_minutes() -> None:
     record = HostRecord("node", most_failures=2)
     assert isinstance(dies(record, now=0.0), Replace)
-    assert dies(record, now=600.1) == Replace(0.0)
+    assert isinstance(dies(record, now=600.1), Replace)
     assert isinstance(dies(record, now=1200.0), LeaveOut)
 
 
@@ -85,3 +90,41 @@ def test_a_slave_that_comes_up_forgives_those_that_did_not() -> None:
     for _ in range(10):
         assert [does_not_start(record), does_not_start(record)] == [Replace(0.2), Replace(0.4)]
         record.slave_is_up()
+
+
+def test_a_host_with_half_as_many_deaths_as_allowed_is_on_probation_and_says_why() -> None:
+    record = HostRecord("node", most_failures=4)
+    assert not is_tried(dies(record))
+    decision = dies(record)
+    assert is_tried(decision)
+    assert record.is_on_probation
+    assert decision.reason == "2 slaves died there without a job done between them; the last killed by SIGKILL"
+    assert is_tried(dies(record))
+    assert isinstance(dies(record), LeaveOut)
+
+
+def test_probation_ends_with_a_job_done_and_that_is_told_once() -> None:
+    record = HostRecord("node", most_failures=4)
+    assert not record.job_was_done()
+    dies(record)
+    assert not record.job_was_done(), "it was not on probation"
+    dies(record), dies(record)
+    assert [record.job_was_done(), record.job_was_done()] == [True, False]
+    assert not record.is_on_probation
+
+
+def test_probation_ends_when_the_deaths_are_long_ago() -> None:
+    record = HostRecord("node", most_failures=4)
+    dies(record), dies(record)
+    assert not is_tried(dies(record, now=700.0))
+
+
+@pytest.mark.parametrize("most_failures", [1, 2, 3])
+def test_a_host_that_may_have_few_deaths_is_on_probation_from_the_first(most_failures: int) -> None:
+    record = HostRecord("node", most_failures)
+    assert isinstance(dies(record), LeaveOut) if most_failures == 1 else is_tried(dies(record))
+
+
+def test_a_host_without_a_limit_is_never_on_probation() -> None:
+    record = HostRecord("node", most_failures=None)
+    assert not any(is_tried(dies(record)) for _ in range(100))

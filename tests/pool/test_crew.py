@@ -351,7 +351,7 @@ def test_when_all_hosts_are_left_out_the_reasons_are_told() -> None:
             slave.print(f"bad luck {slave.host}\n")
             slave.die()
         it.turn_until(lambda: client.end)
-        assert "here: 1 slaves died there" in client.end
+        assert "here: 1 slave died there" in client.end
         assert "bad luck there" in client.end
 
 
