@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from tracking.pool.client import JobKey, SlaveInfo
 from tracking.pool.crew import Crew, Place
@@ -30,6 +31,7 @@ class Noting:
         self.messages: list[tuple[int, Message]] = []
         self.lost: list[tuple[str, str, tuple[JobKey, ...], bool]] = []  # nickname, how, jobs, on purpose
         self.last_lines: list[str] = []
+        self.heard_of: list[tuple[str, bool]] = []  # nickname, whether it is silent
         self.end = ""
 
     def deliver(self, tid: int, message: Message) -> None:
@@ -37,6 +39,12 @@ class Noting:
 
     def slave_is_up(self, slave: SlaveInfo) -> None:
         self.up.append(slave)
+
+    def slave_is_silent(self, slave: SlaveInfo) -> None:
+        self.heard_of.append((slave.nickname, True))
+
+    def slave_is_heard(self, slave: SlaveInfo) -> None:
+        self.heard_of.append((slave.nickname, False))
 
     def slave_is_lost(
         self, slave: SlaveInfo, how: str, jobs: tuple[JobKey, ...], on_purpose: bool, last_lines: str
@@ -54,15 +62,13 @@ class Stage:
     Args:
         fabric: of the slaves.
         hosts: one a slave; the nickname is the host and a number.
-        host_failures: as of the crew.
+        options: of the crew.
     """
 
-    def __init__(
-        self, fabric: ScriptedFabric, hosts: tuple[str, ...] = ("here",), host_failures: int | None = 10
-    ) -> None:
+    def __init__(self, fabric: ScriptedFabric, hosts: tuple[str, ...] = ("here",), **options: Any) -> None:
         self.fabric = fabric
         self.clock = Clock()
-        self.crew = Crew(host_failures=host_failures, clock=self.clock)
+        self.crew = Crew(clock=self.clock, **options)
         for number, host in enumerate(hosts):
             self.crew.fill(Place(f"{host}_{number}", host, 0, 0, fabric))
 

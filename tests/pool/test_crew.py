@@ -86,6 +86,11 @@ def test_a_slave_of_another_version_is_cut() -> None:
         client = it.client()
         it.turn_until(lambda: client.lost)
         assert not client.up
+        assert "slave here_0 speaks version 0" in client.lost[0][1]
+        for _ in range(3):
+            it.pass_time(0.5)
+        assert "slave here_0 speaks version 0" in client.end
+        assert "install the same release" in client.end
 
 
 def test_a_slave_that_talks_nonsense_is_cut() -> None:
@@ -369,6 +374,100 @@ def test_places_wait_for_a_slave_while_a_host_is_in_doubt() -> None:
         assert not it.crew.is_replacing
 
 
+# ---- slaves that end after some jobs, or because they are full
+
+
+def finish_all(slave: ScriptedSlave) -> None:
+    for job in list(slave.jobs):
+        slave.finish(job, [2])
+
+
+def test_a_slave_that_has_done_as_many_jobs_as_it_may_ends_by_itself_and_is_replaced() -> None:
+    with stage(ScriptedFabric(silent, silent, slave=Recording), max_jobs=2) as it:
+        client = it.client()
+        tid = send_job(it, client, 1)
+        assert it.crew.jobs_left(tid) == 1
+        send_job(it, client, 2, tid)
+        assert it.crew.jobs_left(tid) == 0
+        first = it.fabric.slaves[0]
+        finish_all(first)
+        it.turn_until(lambda: client.lost)
+        assert client.lost == [("here_0", "ended with exit status 0", (), True)]
+        assert first.heard[-1] == (m.STOP, 0)
+        it.turn_until(lambda: len(client.up) == 2)
+        assert it.crew.jobs_left(client.up[1].tid) == 2
+
+
+def test_who_sends_a_job_too_many_is_told_of_the_end_of_its_slave() -> None:
+    with stage(ScriptedFabric(silent), max_jobs=1) as it:
+        client = it.client()
+        tid = send_job(it, client, 1)
+        assert not it.crew.send(tid, (m.JOB, 7, 2, VALUES))
+        slave = it.fabric.slaves[0]
+        slave.hand_back(slave.jobs[0])  # it has done none at all
+        it.turn_until(lambda: client.lost)
+        assert client.lost == [("here_0", "ended with exit status 0", (), True)]
+
+
+def test_the_place_of_a_slave_that_leaves_is_filled_at_once_and_not_twice() -> None:
+    class Slow(ScriptedSlave):
+        def on_stop(self) -> None:
+            pass
+
+    with stage(ScriptedFabric(slave=Slow)) as it:
+        client = it.client()
+        it.turn_until(lambda: client.up)
+        it.crew.retire_slave(client.up[0].tid)
+        it.turn_until(lambda: len(client.up) == 2)
+        assert not client.lost
+        it.pass_time(2.0)
+        it.turn_until(lambda: client.lost)
+        assert client.lost == [("here_0", "killed by SIGKILL", (), True)]
+        it.pass_time(100.0)
+        assert len(it.fabric.slaves) == 2
+
+
+def test_a_slave_that_leaves_does_the_jobs_that_it_has() -> None:
+    with stage(ScriptedFabric(silent, silent)) as it:
+        client = it.client()
+        tid = send_job(it, client, 1)
+        send_job(it, client, 2, tid)
+        slave = it.fabric.slaves[0]
+        slave.say_full(5_000_000_000)
+        it.settle()
+        assert slave.is_alive
+        assert not it.crew.send(tid, (m.JOB, 7, 3, VALUES))
+        assert it.crew.jobs_left(tid) is None or not it.crew.jobs_left(tid)
+        finish_all(slave)
+        it.turn_until(lambda: client.lost)
+        assert [message[0] for _, message in client.messages] == [m.DONE, m.DONE]
+        assert client.lost == [("here_0", "ended with exit status 0", (), True)]
+        it.turn_until(lambda: len(client.up) == 2)
+
+
+def test_slaves_that_are_full_do_not_count_against_their_host() -> None:
+    with stage(ScriptedFabric(), host_failures=1) as it:
+        client = it.client()
+        for number in range(1, 5):
+            it.turn_until(lambda number=number: len(client.up) == number)
+            it.living[-1].say_full(1)
+        it.turn_until(lambda: len(client.up) == 5)
+        assert not client.end
+
+
+def test_a_slave_that_leaves_and_dies_of_its_job_is_blamed_for_it() -> None:
+    with stage(ScriptedFabric(silent)) as it:
+        client = it.client()
+        send_job(it, client, 1)
+        slave = it.fabric.slaves[0]
+        slave.say_full(1)
+        it.settle()
+        slave.die()
+        it.turn_until(lambda: client.lost)
+        assert client.lost == [("here_0", "killed by SIGKILL", ((7, 1),), False)]
+        it.turn_until(lambda: len(client.up) == 2)
+
+
 # ---- taking jobs back
 
 
@@ -542,7 +641,7 @@ def test_handlers_of_what_an_earlier_one_has_closed_are_not_called() -> None:
 
         def deliver(tid: int, message: object) -> None:
             calls.append(tid)
-            it.crew._lose(next(s for s in it.crew._slaves if s != tid), "gone", {})
+            it.crew._endings.lose(next(s for s in it.crew._slaves if s != tid), "gone", {})
 
         client.deliver = deliver  # type: ignore[method-assign, assignment]
         it.turn()

@@ -4,15 +4,13 @@
 
     masters, callers of submit        whoever turns the loop (see ``driving``)
       send, tell, end  --+              _turn() ---+--- _line_ready --> _take --> client.deliver(what came)
-                         v                         +--- fabric tells who ended --> _lose --+--> client.slave_is_lost
-             lock (RLock) around everything        +--- timers                             v
-                         v                                                     ``filling``: another at its place
+                         v                         +--- fabric tells who ended --> ``endings`` --> client.slave_is_lost
+             lock (RLock) around everything        +--- timers                         v
+                         v                                                 ``filling``: another at its place
              ``post``: lines of slaves
 
 Every attribute is read and written under ``lock``; the loop and the driving see to themselves. No user's code is
 called here, but for the console that slaves' output is shown on; what calls it goes through ``driving.later``.
-How a slave is lost: its line is cut (so it gets nothing more, and is killed), or its fabric tells of its end -> what
-it had sent is taken in -> clients are told -> its place is filled.
 Stop order: ``close`` makes everybody leave the loop, tells clients, tells idle slaves to end and kills busy ones,
 waits for them (bounded), then closes lines, fabrics and the loop.
 """
@@ -32,7 +30,8 @@ from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded, SlaveLines
 from tracking.output import SlaveOutput, choose_show
 from tracking.pool.client import MASTER_NUMBERS, Client, JobKey, SlaveInfo
 from tracking.pool.driving import Driving
-from tracking.pool.filling import Vacancies, Verdicts
+from tracking.pool.endings import Endings
+from tracking.pool.filling import Vacancies
 from tracking.pool.loop import READ, WRITE, Loop
 from tracking.pool.post import Post
 from tracking.pool.slaves import Place, Slave, close_lines, names_for
@@ -44,10 +43,7 @@ __all__ = ["MASTER_NUMBERS", "Client", "Crew", "JobKey", "Place", "SlaveInfo", "
 
 logger = logging.getLogger("tracking")
 
-_REASON_TIMEOUT_S = 1.0  # a cut line is explained by its fabric within this time, or not at all
-_KILL_TIMEOUT_S = 5.0  # a slave that was killed is gone within this time, or given up
 _RECALL_TIMEOUT_S = 0.25  # an unwanted job that has become the first is handed back within this time, or has begun
-_GRACE_S = 2.0  # idle slaves get this long to end by themselves
 
 _slave_numbers = itertools.count(2)  # for the whole program: a tid is never given out twice
 
@@ -81,11 +77,16 @@ class Crew:
         self._max_jobs = max_jobs
         self._loop = Loop(self.lock, clock)
         self.driving = Driving(self.lock, self._turn, self._loop.wake)
-        self._post = Post(self._loop, self._line_ready, self._cut)
-        self._vacancies = Vacancies(self._loop, self.start_slave, self._tell_all_if_lost, host_failures)
-        self._fabrics = Watched(self._loop, self._poll)
         self._slaves: dict[int, Slave] = {}
         self._clients: dict[int, Client] = {}
+        self._post = Post(self._loop, self._line_ready, lambda slave: self._endings.cut(slave))
+        self._vacancies = Vacancies(
+            self._loop, self.start_slave, lambda: self._endings.tell_all_if_lost(), host_failures
+        )
+        self._endings = Endings(
+            self._loop, self._post, self._vacancies, self._slaves, self._clients, self._receive
+        )
+        self._fabrics = Watched(self._loop, self._poll)
         self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
         self._refusal = ""  # why nobody is let in any more
         self._is_closed = False
@@ -139,7 +140,7 @@ class Crew:
         """Whether a slave that is lost, or about to end, is to be replaced."""
         with self.lock:
             slaves = self._slaves.values()
-            return not self._vacancies.are_none or any(slave.is_ending or slave.line_is_cut for slave in slaves)
+            return not self._vacancies.are_none or any(slave.is_to_be_replaced for slave in slaves)
 
     def info(self, tid: int) -> SlaveInfo | None:
         """Who this is; None if there is no such slave (any more)."""
@@ -163,18 +164,24 @@ class Crew:
         """Kill a slave on purpose; its place is filled again."""
         with self.lock:
             slave = self._slaves.get(tid)
-            if slave is not None and not slave.is_ending:
-                slave.is_ending = True
-                slave.place.fabric.stop(tid)
-                self._loop.after(_KILL_TIMEOUT_S, lambda: self._lose(tid, "killed", {}))
+            if slave is not None:
+                self._endings.kill(slave)
 
     def retire_slave(self, tid: int) -> None:
-        """Let an idle slave end by itself; its place is filled again."""
-        self.end_slave(tid)
+        """Give a slave no more jobs, and let it end when it has none; then its place is filled at once."""
+        with self.lock:
+            slave = self._slaves.get(tid)
+            if slave is not None:
+                self._endings.leave(slave)
+                self.flush()
 
     def jobs_left(self, tid: int) -> int | None:
         """How many jobs this slave may still be given; None: any number."""
-        return None
+        with self.lock:
+            slave = self._slaves.get(tid)
+            if self._max_jobs is None or slave is None:
+                return None
+            return 0 if slave.is_leaving else max(0, self._max_jobs - slave.jobs_done - len(slave.jobs))
 
     def cancel(self, tid: int, job: JobKey) -> None:
         """The answer of this job is not wanted any more: take it back, or end the slave that works on it."""
@@ -214,7 +221,7 @@ class Crew:
             for slave in list(self._slaves.values()):
                 if slave.is_up and not slave.is_ending:
                     client.slave_is_up(slave.info)
-            self._tell_if_lost(client)
+            self._endings.tell_if_lost(client)
 
     def detach(self, client: Client) -> None:
         """The calculation is over: its answers no longer interest, slaves that still work for it are replaced."""
@@ -276,13 +283,26 @@ class Crew:
     # ---- sending
 
     def send(self, tid: int, message: Message) -> bool:
-        """Put a message on the job line; it goes with the next ``flush``. False: there is no such slave."""
+        """Put a message on the job line; it goes with the next ``flush``.
+
+        False: there is no such slave, or none that would take this job; then it is lost soon.
+        """
         with self.lock:
             slave = self._slaves.get(tid)
             if slave is None or slave.lines is None or slave.is_ending or slave.line_is_cut:
                 return False
+            if message[0] == m.JOB and not self._may_have_another_job(slave):
+                return False
             self._post.put(slave, message)
             return True
+
+    def _may_have_another_job(self, slave: Slave) -> bool:
+        """If not, it leaves: so who counts on it is told of its end, whatever becomes of the jobs that it has."""
+        if not slave.is_leaving:
+            if self._max_jobs is None or slave.jobs_done + len(slave.jobs) < self._max_jobs:
+                return True
+            self._endings.leave(slave)
+        return False
 
     def flush(self) -> None:
         """Send what was put."""
@@ -323,37 +343,54 @@ class Crew:
         try:
             for message in slave.lines.line.receive():
                 self._take(slave, message)
-        except (EOFError, OSError):  # the latter is also what a ProtocolError is
-            self._cut(slave)
+        except ProtocolError as error:
+            self._endings.cut(slave, str(error))
             return False
-        except Exception:  # what makes no sense, from wherever, costs the slave that said it and nobody else
+        except (EOFError, OSError):
+            self._endings.cut(slave)
+            return False
+        except Exception as error:  # what makes no sense costs the slave that said it and nobody else
             logger.exception("slave %s said what cannot be understood, and is ended", slave.info.nickname)
-            self._cut(slave)
+            self._endings.cut(slave, f"ended by us: it said what cannot be understood ({error!r:.200})")
             return False
         return True
 
     def _take(self, slave: Slave, message: Message) -> None:
         kind, calculation = message[0], message[1]
         if kind == m.DONE or kind in m.ENDS_JOB:
-            slave.jobs.pop((calculation, message[2]), None)
-            if slave.unwanted:
-                self._chase_unwanted(slave, (calculation, message[2]))
-            if kind == m.DONE:
-                slave.did_jobs = True
-                self._vacancies.record(slave.info.host).job_was_done()
-        elif kind == m.HELLO:
-            self._is_up(slave, message)
+            self._job_is_answered(slave, message)
+        elif not calculation:
+            self._take_own(slave, message)
             return
         client = self._clients.get(calculation)
         if client is not None:
             client.deliver(slave.info.tid, message)
 
+    def _job_is_answered(self, slave: Slave, message: Message) -> None:
+        kind, calculation, job = message[:3]
+        was_there = slave.jobs.pop((calculation, job), 0) is None
+        if slave.unwanted:
+            self._chase_unwanted(slave, (calculation, job))
+        if kind == m.DONE:
+            slave.did_jobs = True
+            self._vacancies.record(slave.info.host).job_was_done()
+        if was_there and kind != m.RETURNED:
+            slave.jobs_done += 1
+            if slave.jobs_done == self._max_jobs:
+                slave.is_leaving = True
+        if slave.is_leaving:
+            self._endings.end_if_done(slave)
+
+    def _take_own(self, slave: Slave, message: Message) -> None:
+        """What is said to us, not to a calculation."""
+        if message[0] == m.HELLO:
+            self._is_up(slave, message)
+        elif message[0] == m.FULL:
+            logger.debug("slave %s holds %d bytes, and is replaced", slave.info.nickname, message[2])
+            self._endings.leave(slave)
+
     def _is_up(self, slave: Slave, message: Message) -> None:
-        _, _, version, slave.pid = message
-        if version != m.PROTOCOL_VERSION:
-            raise ProtocolError(
-                f"slave {slave.info.nickname} speaks version {version}, we speak {m.PROTOCOL_VERSION}"
-            )
+        slave.pid = m.read_hello(message, f"slave {slave.info.nickname}")
         if slave.is_up or slave.is_ending:
             return
         slave.is_up = True
@@ -366,15 +403,7 @@ class Crew:
         if not slave.read_output() and slave.lines.output is not None:
             self._loop.forget(slave.lines.output)
 
-    # ---- losing slaves
-
-    def _cut(self, slave: Slave) -> None:
-        """The line is gone: the fabric will say why; until then the slave gets nothing more."""
-        if not slave.line_is_cut:
-            self._hear_no_more(slave)
-            tid = slave.info.tid
-            slave.place.fabric.stop(tid)
-            self._loop.after(_REASON_TIMEOUT_S, lambda: self._lose(tid, "gone: its line was cut", {}))
+    # ---- what fabrics tell
 
     def _poll(self, fabric: Fabric) -> None:
         news = fabric.poll()
@@ -382,7 +411,7 @@ class Crew:
         for one in news:
             if isinstance(one, SlaveConnected):
                 self._has_dialled(one)
-        self._have_ended([one for one in news if isinstance(one, SlaveEnded)])
+        self._endings.have_ended([one for one in news if isinstance(one, SlaveEnded)])
 
     def _has_dialled(self, news: SlaveConnected) -> None:
         slave = self._slaves.get(news.tid)
@@ -390,58 +419,6 @@ class Crew:
             close_lines(news.lines)  # it was given up meanwhile
         else:
             self._connect(slave, news.lines)
-
-    def _have_ended(self, ended: list[SlaveEnded]) -> None:
-        slaves = [self._slaves[news.tid] for news in ended if news.tid in self._slaves]
-        for slave in slaves:  # all of them first: none may be given the jobs of another
-            self._hear_no_more(slave)
-        for slave in slaves:
-            while slave.has_sent_more and self._receive(slave):
-                pass  # what it had sent before is still there
-        verdicts: Verdicts = {}
-        for news in ended:
-            if news.printed and news.tid in self._slaves:
-                self._slaves[news.tid].output.feed(news.printed)
-            self._lose(news.tid, news.how, verdicts)
-
-    def _hear_no_more(self, slave: Slave) -> None:
-        slave.line_is_cut = True
-        if slave.lines is not None:
-            self._loop.forget(slave.lines.line)
-
-    def _lose(self, tid: int, how: str, verdicts: Verdicts) -> None:
-        slave = self._slaves.pop(tid, None)
-        if slave is None:
-            return
-        slave.read_rest_of_output()
-        last_lines = slave.output.tail()
-        self._let_go(slave)
-        if self._is_closed:
-            return
-        jobs = tuple(slave.jobs)
-        for client in list(self._clients.values()):
-            client.slave_is_lost(slave.info, how, jobs, slave.is_ending, last_lines)
-        if slave.is_ending:
-            self._vacancies.fill(slave.place)
-        else:
-            self._vacancies.slave_died(slave, how, last_lines, verdicts)
-        self._tell_all_if_lost()
-
-    def _let_go(self, slave: Slave) -> None:
-        self._post.drop(slave)
-        if slave.lines is not None:
-            for watched in (slave.lines.line, slave.lines.control, slave.lines.output):
-                if watched is not None:
-                    self._loop.forget(watched)
-        slave.close()
-
-    def _tell_all_if_lost(self) -> None:
-        for client in list(self._clients.values()):
-            self._tell_if_lost(client)
-
-    def _tell_if_lost(self, client: Client) -> None:
-        if not self._slaves and self._vacancies.are_none:
-            client.crew_is_lost("; ".join(self._vacancies.left_out.values()) or "it has no slaves")
 
     # ---- the end
 
@@ -458,27 +435,6 @@ class Crew:
             self._client_threads.clear()
             for client in clients:
                 client.crew_is_lost(self._refusal)
-            self._end_slaves()
+            self._endings.end_all()
             self._fabrics.close_all()
             self._loop.close()
-
-    def _end_slaves(self) -> None:
-        for slave in list(self._slaves.values()):
-            self._let_end(slave)
-        self.flush()
-        end = time.monotonic() + _GRACE_S
-        try:
-            while self._slaves and (left_s := end - time.monotonic()) > 0.0:
-                self._loop.turn(left_s)
-        except Exception:  # a fabric that fails even now is closed all the same
-            logger.exception("the slaves could not be waited for")
-        for tid in list(self._slaves):
-            self._lose(tid, "killed", {})
-
-    def _let_end(self, slave: Slave) -> None:
-        is_busy = bool(slave.jobs) or not slave.is_up
-        slave.is_ending = True
-        if is_busy:
-            slave.place.fabric.stop(slave.info.tid)
-        else:
-            self._post.put(slave, (m.STOP, 0))

@@ -64,14 +64,15 @@ class Vacancies:
             )
         self._act_on(verdict, slave.place, last_lines)
 
-    def fill(self, place: Place) -> None:
-        """Start a slave at this place; if that fails, later."""
+    def fill(self, place: Place) -> bool:
+        """Start a slave at this place; if that fails, later. False: there is no hope for its host."""
         if place.host in self.left_out:
-            return
+            return False
         try:
             self._start(place)
         except OSError as error:
             self._start_failed(place, f"could not be started: {error}", "")
+        return place.host not in self.left_out
 
     def _start_failed(self, place: Place, how: str, last_lines: str) -> None:
         """It did not come up. Until the next try on its host, others that do not either tell nothing new."""

@@ -39,9 +39,13 @@ class Slave:
     jobs: OrderedDict[JobKey, None] = field(default_factory=OrderedDict)  # not answered, in the order given
     unwanted: set[JobKey] = field(default_factory=set)  # of these, those that are to be taken back
     is_up: bool = False
-    did_jobs: bool = False
+    jobs_done: int = 0  # answered, whether well or not
+    did_jobs: bool = False  # did one well
+    is_leaving: bool = False  # it gets no more jobs, and is to end when those that it has are answered
     is_ending: bool = False  # told to end, or killed on purpose
+    is_replaced: bool = False  # another has its place, or will have it
     line_is_cut: bool = False
+    fault: str = ""  # what it did that cannot be: then this is why it ended, whatever it looks like
     waits_to_write: bool = False
     pid: int = 0
 
@@ -49,6 +53,11 @@ class Slave:
     def running(self) -> JobKey | None:
         """The job that it works on, as far as is known here."""
         return next(iter(self.jobs), None)
+
+    @property
+    def is_to_be_replaced(self) -> bool:
+        """Whether another will take its place, but has not yet."""
+        return (self.is_ending or self.line_is_cut) and not self.is_replaced
 
     @property
     def has_sent_more(self) -> bool:
