@@ -68,11 +68,6 @@ class _End:
     def wanted(self) -> int:
         return self._size - len(self._came)
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether anything has come."""
-        return bool(self._came)
-
     def received(self, data: bytes) -> bytes:
         """Take at most ``wanted`` bytes; what to send to the other end.
 
@@ -155,6 +150,7 @@ class Answerer(_End):
     Attributes:
         tid, line: what the other end says it is; to be believed when ``is_proved``.
         is_proved: the other end knows the key.
+        has_answered: its hello was all right, and our answer is on its way.
     """
 
     def __init__(self, key: Key, nonce: bytes | None = None) -> None:
@@ -162,14 +158,14 @@ class Answerer(_End):
         self.tid = 0
         self.line = Line.JOB
         self.is_proved = False
-        self._has_answered = False
+        self.has_answered = False
 
     def _look_early(self, came: bytes) -> None:
-        if not self._has_answered:
+        if not self.has_answered:
             _check_mark(came)
 
     def _step(self, came: bytes) -> bytes:
-        return self._proof_came(came) if self._has_answered else self._hello_came(came)
+        return self._proof_came(came) if self.has_answered else self._hello_came(came)
 
     def _hello_came(self, hello: bytes) -> bytes:
         _check_version(hello)
@@ -178,7 +174,7 @@ class Answerer(_End):
             raise ProtocolError("it wants to be a line of a kind that there is not")
         self.line = Line(line)
         self._transcript = _CLAIM.pack(VERSION, line, self.tid) + nonce + self._nonce
-        self._size, self._has_answered = CODE_BYTES, True
+        self._size, self.has_answered = CODE_BYTES, True
         return self.head + self._nonce + self._code(_LISTENER)
 
     @property
