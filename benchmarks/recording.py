@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tracking.master.fingerprint import ItemDigests
 from tracking.store.run_file import JobRecord, RunFile
 
 COMMIT_EVERY_S = 0.005
@@ -48,13 +49,14 @@ def one_by_one(path: Path, n_items: int, chunk: int) -> None:
 
 
 def run_file(path: Path, n_items: int, chunk: int) -> None:
-    """Record each job in a run file."""
-    run = RunFile.open(path, range(n_items))
+    """Record each job in a run file, with the digests of the values as the master does."""
+    digests = ItemDigests({i: i for i in range(n_items)})
+    run = RunFile.open(path, range(n_items), digests=digests)
     committed_at = time.perf_counter()
     for first in range(0, n_items, chunk):
         ids = range(first, first + chunk)
         payload = pickle.dumps([float(i) for i in ids], 5)
-        run.record(JobRecord(ids, payload, "node", NICKNAME, 0.0, 0.0))
+        run.record(JobRecord(ids, payload, "node", NICKNAME, 0.0, 0.0, digests(ids)))
         if time.perf_counter() - committed_at > COMMIT_EVERY_S:
             assert run.commit(), run.problem
             committed_at = time.perf_counter()

@@ -23,6 +23,7 @@ FLOORS = {
     "progress": 2,
     "tables": 2,
     "store": 2,
+    "why": 3,
     "slave": 3,
     "fabrics": 3,
     "pool": 4,

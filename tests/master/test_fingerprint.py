@@ -22,6 +22,7 @@ import pytest
 
 from tests.master.helpers import ROOT, master_of
 from tests.master.work import Squares, square
+from tracking.errors import StoreError
 from tracking.master import resume
 from tracking.master.fingerprint import code_fingerprint, data_fingerprint
 
@@ -318,19 +319,23 @@ def negative(value: int) -> int:
     return -value
 
 
-KEPT = "To compute everything anew, delete the file."
+def seen(value: Any) -> Any:
+    return value, 1
+
+
+KEEPING = "kept. on_change='recompute' computes {} anew, on_change='refuse' would not begin."
 
 
 @pytest.mark.parametrize(
     ("data", "function", "said"),
     [
         (4, square, ""),
-        (4, negative, "4 results in it were made with other code; they are kept. "),
-        ({0: 0, 1: 1, 2: 2, 3: 9}, square, "4 results in it were made with other values; they are kept. "),
+        (4, negative, "4 results in it were made with other code (items 0, 1, 2, ...); they are"),
+        ({0: 0, 1: 1, 2: 2, 3: 9}, square, "1 result in it was made with other values (item 3); it is"),
         (
             {0: 0, 1: 1, 2: 2, 3: 9},
             negative,
-            "4 results in it were made with other code and other values; they are kept. ",
+            "4 results in it were made with other code and other values (items 0, 1, 2, ...); they are",
         ),
     ],
 )
@@ -341,8 +346,34 @@ def test_old_results_of_other_code_or_values_are_kept_and_told(
     before = master_of(4, run_file=path).calculateResult()
     assert caplog.messages == []
     assert master_of(data, function, run_file=path).calculateResult() == before
-    assert caplog.messages == ([f"run file {path}: {said}{KEPT}"] if said else [])
+    keeping = KEEPING.format("it" if said.endswith("it is") else "them")
+    assert caplog.messages == ([f"run file {path}: {said} {keeping}"] if said else [])
     assert {record.levelname for record in caplog.records} <= {"WARNING"}
+
+
+def test_changed_items_are_computed_again_and_only_these(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "it.run"
+    data: dict[Any, Any] = {i: i for i in range(6)}
+    assert master_of(data, seen, run_file=path).calculateResult() == {i: (i, 1) for i in range(6)}
+    data |= {2: 20, 5: 50}
+    seen_again = master_of(data, seen, run_file=path, on_change="recompute")
+    assert seen_again.calculateResult() == {i: (i, 1) for i in range(6)} | {2: (20, 1), 5: (50, 1)}
+    assert caplog.messages == [
+        f"run file {path}: 2 results in it were made with other values (items 2, 5); they are computed anew."
+    ]
+    caplog.clear()
+    assert master_of(data, seen, run_file=path).calculateResult() == seen_again.result
+    assert caplog.messages == []
+
+
+def test_a_calculation_with_changed_items_can_be_refused_before_any_slave_starts(tmp_path: Path) -> None:
+    path = tmp_path / "it.run"
+    master_of(3, square, run_file=path).calculateResult()
+    master = master_of(3, negative, run_file=path, on_change="refuse")
+    with pytest.raises(StoreError, match="3 results that were made with other code"):
+        master.start()
+    assert master.slaves == {}
+    assert master_of(3, square, run_file=path, on_change="refuse").calculateResult() == {0: 0, 1: 1, 2: 4}
 
 
 def test_what_is_resumed_from_the_run_file_alone_is_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import os
 import re
 import sqlite3
-import sys
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
@@ -185,47 +183,6 @@ def test_an_error_of_this_run_is_replaced_by_its_result_within_one_commit(path: 
     run.commit()
     assert run.errors() == {}
     run.close("finished")
-
-
-def test_results_made_with_other_code_are_noticed(path: Path) -> None:
-    run = RunFile.open(path, range(3), code="v1")
-    run.record(job({0: 0}))
-    run.close("interrupted")
-    for code, is_other in (("v1", False), ("v2", True), ("", False), ("v2", True), ("v1", False)):
-        run = RunFile.open(path, range(3), code=code)
-        assert run.code_changed is is_other, code
-        run.close("interrupted")
-
-
-def test_results_made_with_other_values_are_noticed_and_counted(path: Path) -> None:
-    run = RunFile.open(path, range(4), code="c1", data="d1")
-    run.record(job({0: 0, 1: 1}))
-    run.close("interrupted")
-    run = RunFile.open(path, range(4), code="c2", data="d1")
-    run.record(job({2: 2}))
-    run.close("interrupted")
-    for code, data, expected in (
-        ("c2", "d1", (True, False, 2)),
-        ("c1", "d1", (True, False, 1)),
-        ("c1", "d2", (True, True, 3)),
-        ("", "d2", (False, True, 3)),
-        ("", "", (False, False, 0)),
-    ):
-        run = RunFile.open(path, range(4), code=code, data=data)
-        assert (run.code_changed, run.data_changed, run.n_changed) == expected, (code, data)
-        run.close("interrupted")
-
-
-def test_code_of_another_version_of_python_is_not_compared(path: Path) -> None:
-    run = RunFile.open(path, range(3), code="c1", data="d1")
-    run.record(job({0: 0}))
-    run.close("interrupted")
-    with contextlib.closing(sqlite3.connect(path)) as database:
-        database.execute("UPDATE runs SET code = replace(code, ?, 'other')", (sys.implementation.cache_tag,))
-        database.commit()
-    run = RunFile.open(path, range(3), code="c2", data="d2")
-    assert (run.code_changed, run.data_changed) == (False, True)
-    run.close("interrupted")
 
 
 def test_the_recipe_is_kept_and_can_be_replaced(path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -39,15 +41,46 @@ def test_an_old_run_file_is_read(sample: Path, tmp_path: Path) -> None:
 def test_an_old_run_file_is_gone_on_with(sample: Path, tmp_path: Path) -> None:
     path = shutil.copy(sample, tmp_path)
     run = RunFile.open(path, IDS, code="other code", trust=True)
-    assert run.code_changed
+    assert (run.changes.code, len(run.changes.items)) == (True, 3)
     run.close("interrupted")
-    run = RunFile.open(path, IDS, code="the code", data="the values", trust=True)
+    run = RunFile.open(path, IDS, code="the code", data=lambda: "the values", trust=True)
     assert run.results() == RESULTS
     assert list(run.errors()) == [5]
-    assert (run.code_changed, run.data_changed) == (False, False)
+    assert not run.changes.items
     run.record(job({5: "five", 2: "two"}))
     assert run.close("finished")
     assert dict(RunFileReader(path, trust=True).results()) == {**RESULTS, 5: "five", 2: "two"}
+
+
+@pytest.mark.parametrize("sample", RUN_FILES, ids=lambda path: path.name)
+def test_of_an_old_run_file_is_told_what_it_knows(sample: Path, tmp_path: Path) -> None:
+    path = shutil.copy(sample, tmp_path)
+    is_first = sample.name == "v1.run"
+    reader = RunFileReader(path, trust=True)
+    history = reader.history()
+    assert [(run.host, run.pid, run.code) for run in history.runs] == [("node", 123, "the code")]
+    assert [(event.kind, event.ids) for event in history.events] == ([] if is_first else [("lost", (5, ("four", 4)))])
+    assert history.now == (None if is_first else (1_700_000_000.0, '{"at": 1700000000.0}'))
+    (made,) = reader.results_of(("four", 4))
+    assert (made.nickname, made.seconds, made.n_items) == ("node_0", 0.25, 1)
+    assert made.digest == (None if is_first else b"\x04" * 8)
+    assert (made.outdated_by, made.why) == (None, None)
+    assert reader.results_of(2) == ()
+
+
+@pytest.mark.parametrize("sample", RUN_FILES, ids=lambda path: path.name)
+def test_an_old_run_file_has_the_present_form_as_soon_as_it_is_gone_on_with(sample: Path, tmp_path: Path) -> None:
+    path = shutil.copy(sample, tmp_path)
+    RunFile.open(path, IDS, trust=True).close("interrupted")
+    RunFile.open(tmp_path / "new.run", IDS).close("interrupted")
+    assert form_of(path) == form_of(tmp_path / "new.run")
+
+
+def form_of(path: Path) -> tuple[object, ...]:
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        names = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE sql IS NOT NULL")]
+        columns = {name: database.execute(f"PRAGMA table_info({name})").fetchall() for name in names}
+        return database.execute("PRAGMA user_version").fetchone(), columns
 
 
 @pytest.mark.parametrize("sample", RESTART_FILES, ids=lambda path: path.name)

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import struct
+import zlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
+
+Buffer: TypeAlias = bytes | memoryview
 
 PROTOCOL = 5
 DIGEST_BYTES = 16
@@ -91,13 +95,34 @@ class _Pickler(pickle.Pickler):
         """Take an array as dtype, shape and memory, and a set of a subclass as other sets; called for no plain type."""
         kind = type(obj)
         if kind.__name__ == "ndarray" and kind.__module__ == "numpy" and obj.dtype.kind in _ARRAY_KINDS:
-            return _stand_in, (obj.dtype.str, obj.shape, _memory_digest(obj))
+            memory = pickle.PickleBuffer(obj).raw() if obj.flags.c_contiguous else obj.tobytes()
+            return _stand_in, (obj.dtype.str, obj.shape, self._memory_digest(memory))
         if issubclass(kind, set | frozenset):
             return _stand_in, (kind.__qualname__, self._members(obj))
         return NotImplemented
 
+    def _memory_digest(self, memory: Buffer) -> bytes:
+        return hashlib.blake2b(memory, digest_size=DIGEST_BYTES).digest()
+
     def _members(self, members: Iterable[object]) -> list[bytes]:
         return sorted(_digest(member, type(self)) for member in members)
+
+
+class QuickPickler(_Pickler):
+    """As the other, but the memory of arrays is only summed up, which takes a fifth of the time."""
+
+    def _memory_digest(self, memory: Buffer) -> bytes:
+        return memory_checksums(memory)
+
+
+def memory_checksums(memory: Buffer) -> bytes:
+    """A CRC of each half of a memory in one piece."""
+    whole = memoryview(memory)
+    if whole.nbytes == 0:
+        return b""
+    whole = whole.cast("B")
+    half = len(whole) // 2
+    return struct.pack("<II", zlib.crc32(whole[:half]), zlib.crc32(whole[half:]))
 
 
 class _PlainPickler(_Pickler):
@@ -106,11 +131,6 @@ class _PlainPickler(_Pickler):
         if reduced is NotImplemented and obj is not _stand_in:
             raise NotPlainError
         return reduced
-
-
-def _memory_digest(array: Any) -> bytes:
-    memory = pickle.PickleBuffer(array).raw() if array.flags.c_contiguous else array.tobytes()
-    return hashlib.blake2b(memory, digest_size=DIGEST_BYTES).digest()
 
 
 def _stand_in() -> None:

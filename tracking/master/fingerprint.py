@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.master.canonical import ATOMS, are_atoms, digest, digest_all
 from tracking.master.code_digest import CodeDigests
+from tracking.master.item_digest import item_digests
 
 if TYPE_CHECKING:  # what goes into a run file can be told without the store
     from tracking.store.run_file import RunFile
@@ -53,7 +54,7 @@ def data_fingerprint(data: Mapping[Any, Any], ids: Sequence[Hashable]) -> str:
     Returns:
         '' if a value cannot be pickled, or ``data`` makes its values when they are asked for.
     """
-    if not isinstance(data, dict) or type(data).__getitem__ is not dict.__getitem__:
+    if not _is_plain(data):
         return ""
     try:
         return digest_all([data[id] for id in _in_fixed_order(ids)]).hex()
@@ -61,23 +62,57 @@ def data_fingerprint(data: Mapping[Any, Any], ids: Sequence[Hashable]) -> str:
         return ""
 
 
-def warn_of_changes(run_file: RunFile, path: str | os.PathLike[str]) -> None:
-    """Say which results of a run file were made with other code or other values, if there are any."""
-    made_with = [
-        *(["other code"] if run_file.code_changed else []),
-        *(["other values"] if run_file.data_changed else []),
-    ]
-    if made_with:
-        n = run_file.n_changed
-        logger.warning(
-            "run file %s: %d result%s in it %s made with %s; %s. To compute everything anew, delete the file.",
-            os.fspath(path),
-            n,
-            "" if n == 1 else "s",
-            "was" if n == 1 else "were",
-            " and ".join(made_with),
-            "it is kept" if n == 1 else "they are kept",
+class ItemDigests:
+    """Gives the digests of items' values, as they are kept beside results.
+
+    Args:
+        data: {id: value}; if it makes its values when they are asked for, they are unknown.
+    """
+
+    def __init__(self, data: Mapping[Any, Any]) -> None:
+        self._data = data
+        self._is_known = _is_plain(data)
+
+    def __call__(self, ids: Sequence[Hashable]) -> bytes | None:
+        """The digests of the values of these ids, one after the other; None if they are unknown."""
+        if not self._is_known:
+            return None
+        try:
+            return item_digests(list(map(self._data.__getitem__, ids)))
+        except KeyError:  # the user's own code has taken it out
+            return None
+
+
+def warn_of_changes(run_file: RunFile, path: str | os.PathLike[str], on_change: str = "keep") -> None:
+    """Say which results of a run file were made with other code or other values, and what is done with them."""
+    from tracking.store.changes import RECOMPUTE, made_with  # the store, with sqlite3, only where it is used
+
+    changes = run_file.changes
+    n = len(changes.items)
+    if not n:
+        return
+    if on_change == RECOMPUTE:
+        done = "it is computed anew" if n == 1 else "they are computed anew"
+    else:
+        done = (
+            f"{'it is' if n == 1 else 'they are'} kept. on_change='recompute' computes {'it' if n == 1 else 'them'} "
+            f"anew, on_change='refuse' would not begin"
         )
+    logger.warning(
+        "run file %s: %d result%s in it %s made with %s (item%s %s); %s.",
+        os.fspath(path),
+        n,
+        "" if n == 1 else "s",
+        "was" if n == 1 else "were",
+        made_with(changes),
+        "" if n == 1 else "s",
+        ", ".join(map(repr, changes.ids[:3])) + (", ..." if n > 3 else ""),
+        done,
+    )
+
+
+def _is_plain(data: Mapping[Any, Any]) -> bool:
+    return isinstance(data, dict) and type(data).__getitem__ is dict.__getitem__
 
 
 def _in_fixed_order(ids: Sequence[Hashable]) -> list[Any]:

@@ -157,6 +157,7 @@ class JobMaster(SlaveKeeper):
     # Written by the master's thread, unless said otherwise.
     _tr_worker: sending.Worker  # by start()
     _tr_open_file: RunFile | None = None  # by start()
+    _tr_digests: Callable[[Sequence[Any]], bytes | None] = staticmethod(lambda ids: None)  # by start()
     _tr_recipe: bytes | None = None  # by who makes the master: how a run file is resumed
     _tr_interruption = ""  # by who ends it: why
     _tr_began = 0.0  # seconds, time.monotonic
@@ -251,11 +252,20 @@ class JobMaster(SlaveKeeper):
 
         recipe, trust, ids = self._tr_make_recipe(), self._tr_options.trust, self.status._tr_ids
         code = fingerprint.code_fingerprint(self._tr_options.function, self.slave_script)
-        data = fingerprint.data_fingerprint(self.data, ids)
-        self._tr_open_file = RunFile.open(path, ids, recipe=recipe, code=code, data=data, trust=trust)
+        self._tr_digests = fingerprint.ItemDigests(self.data)
+        self._tr_open_file = RunFile.open(
+            path,
+            ids,
+            recipe=recipe,
+            code=code,
+            digests=self._tr_digests,
+            data=lambda: fingerprint.data_fingerprint(self.data, ids),
+            on_change=self._tr_options.on_change,
+            trust=trust,
+        )
         try:
             restored = self._tr_open_file.results()
-            fingerprint.warn_of_changes(self._tr_open_file, path)
+            fingerprint.warn_of_changes(self._tr_open_file, path, self._tr_options.on_change)
         except BaseException:
             self._tr_close_file("interrupted")
             raise
@@ -313,7 +323,7 @@ class JobMaster(SlaveKeeper):
             self.status,
             options.policy(self.chunk_size, redistribute=checks.checked_redistribute(self.redistribute)),
             self._tr_worker,
-            Record(self._tr_open_file),
+            Record(self._tr_open_file, self._tr_digests),
             options.crew(),
             display,
         )

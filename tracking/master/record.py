@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracking.errors import EncodeError, ItemError, StoreError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tracking.store.run_file import RunFile
 
 _COMMIT_INTERVAL_S = 0.005
+_NOW_INTERVAL_S = 1.0
 
 logger = logging.getLogger("tracking")
 
@@ -24,10 +25,17 @@ class Record:
 
     Args:
         run_file: where to record; None: nowhere.
+        digests: gives those of the values of some ids, for the run file; None if they are unknown.
     """
 
-    def __init__(self, run_file: RunFile | None) -> None:
+    def __init__(
+        self,
+        run_file: RunFile | None,
+        digests: Callable[[Sequence[Hashable]], bytes | None] = lambda ids: None,
+    ) -> None:
         self._run_file = run_file
+        self._digests = digests
+        self._now_at = float("-inf")
         self._untold: list[Mapping[Hashable, Any]] = []
         self._commit_at = 0.0
         self._problem: str | None = None
@@ -43,14 +51,16 @@ class Record:
                 logger.error("the results of %d items (%s ...) are kept in memory only: %s", len(results), shown, error)
         self._untold.append(results)
 
-    @staticmethod
-    def _write(run_file: RunFile, results: Mapping[Hashable, Any], slave: SlaveInfo, seconds: float) -> None:
+    def _write(self, run_file: RunFile, results: Mapping[Hashable, Any], slave: SlaveInfo, seconds: float) -> None:
         from tracking.store.pickling import to_bytes  # the store, with sqlite3, only where it is used
         from tracking.store.records import JobRecord
 
         payload = to_bytes(list(results.values()), "the results of a job")
         given_at = time.time() - seconds
-        run_file.record(JobRecord(list(results), payload, slave.host, slave.nickname, given_at, seconds))
+        ids = list(results)
+        run_file.record(
+            JobRecord(ids, payload, slave.host, slave.nickname, given_at, seconds, self._digests(ids))
+        )
 
     def add_error(self, error: ItemError) -> None:
         """Note an item that failed for good."""
@@ -63,6 +73,52 @@ class Record:
                 error.tries,
                 pickle.dumps(error.remote_traceback),
             )
+
+    def note(
+        self, kind: str, words: str, *, host: str = "", nickname: str = "", ids: Sequence[Hashable] = ()
+    ) -> None:
+        """Note something unusual in the run file, for ``tracking why``; raises nothing, costs some microseconds.
+
+        Args:
+            kind: in a word, one of ``tracking.why.facts.KINDS``.
+            words: what happened, in a sentence without a full stop, such as 'killed by SIGKILL while it ran a job'.
+            host, nickname: of the slave that it happened to, '' if to none.
+            ids: of the items that it is about.
+        """
+        if self._run_file is None:
+            return
+        try:
+            self._run_file.note(kind, words, host=host, nickname=nickname, ids=ids)
+        except (EncodeError, StoreError) as error:
+            logger.debug("an event could not be noted in the run file: %s", error)
+
+    def wants_now(self, now: float) -> bool:
+        """Whether it is time to say what goes on, with ``note_now``: at most once a second, with a run file only.
+
+        Args:
+            now: seconds, any clock that only goes forward.
+        """
+        return self._run_file is not None and now >= self._now_at + _NOW_INTERVAL_S
+
+    def note_now(self, state: str, now: float) -> None:
+        """Note in the run file what goes on now, for ``tracking why`` and ``status`` in other processes.
+
+        Args:
+            state: as JSON, from ``tracking.why.facts.Now.to_json``.
+            now: as for ``wants_now``.
+        """
+        self._now_at = now
+        if self._run_file is None:
+            return
+        try:
+            self._run_file.note_now(state)
+        except StoreError as error:
+            logger.debug("what goes on could not be noted in the run file: %s", error)
+
+    @property
+    def problem(self) -> str:
+        """Why the run file cannot be written, '' if it can."""
+        return self._problem or ""
 
     @property
     def has_untold(self) -> bool:

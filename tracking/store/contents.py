@@ -5,14 +5,17 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Hashable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from tracking.errors import StoreError
-from tracking.store.fingerprints import Changes, Fingerprints
+from tracking.store.changes import Comparison, Made
+from tracking.store.fingerprints import Fingerprints
 from tracking.store.pickling import from_bytes, to_bytes
 from tracking.store.records import ErrorRecord, HostSummary
-from tracking.store.schema import KIND
+from tracking.store.schema import KIND, number, version_of
 
 BATCH_JOBS = 500
 BATCH_BYTES = 32 << 20
@@ -35,6 +38,8 @@ class Contents:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        # Of the rows of items those that count; files of version 1 have no others.
+        self._counting = "item NOT IN (SELECT item FROM outdated)" if version_of(connection) > 1 else "true"
 
     def meta(self, key: str) -> Any:
         """Give one value that holds for the whole calculation, None if there is none."""
@@ -46,9 +51,13 @@ class Contents:
         ids: list[Hashable] = self._load(zlib.decompress(self.meta("ids")), "the list of all ids")
         return ids
 
+    def n_finished(self) -> int:
+        """Count the finished items."""
+        return number(self._connection, f"SELECT count(*) FROM items WHERE {self._counting}")  # noqa: S608
+
     def finished_ids(self) -> set[Hashable]:
         """Give the ids of the finished items."""
-        return {self._id(id, key) for id, key in self._connection.execute("SELECT id, key FROM items")}
+        return {id for _, _, ids in self._items_by_job() for id in ids}
 
     def errors(self) -> dict[Hashable, ErrorRecord]:
         """Give the items that failed and were not finished since, in the order of the data."""
@@ -65,20 +74,27 @@ class Contents:
         rows = self._connection.execute("SELECT id, key, error FROM errors")
         return {self._id(id, key): number for id, key, number in rows}
 
-    def changes(self, now: Fingerprints) -> Changes:
-        """Say how many results were recorded by runs with other code or values than these."""
+    def compare(self, made: Made) -> tuple[set[Hashable], Comparison]:
+        """Compare all results with what they would be made with now; the ids of the finished items beside it."""
         runs = self._connection.execute("SELECT run, code FROM runs").fetchall()
-        before = {run: Fingerprints.from_text(text) for run, text in runs}
-        changed = {run for run, old in before.items() if old.has_other_code(now) or old.has_other_values(now)}
-        if not changed:
-            return Changes()
-        counts = self._connection.execute("SELECT run, sum(items) FROM jobs GROUP BY run")
-        n_results = {run: n for run, n in counts if run in changed}
-        return Changes(
-            sum(n_results.values()),
-            any(before[run].has_other_code(now) for run in n_results),
-            any(before[run].has_other_values(now) for run in n_results),
-        )
+        comparison = Comparison(made, {run: Fingerprints.from_text(text) for run, text in runs})
+        rows = self._connection.execute("SELECT job, run, digests, first_item FROM jobs")
+        jobs = {job: (run, digests, first) for job, run, digests, first in rows}
+        finished: set[Hashable] = set()
+        for job, items, ids in self._items_by_job():
+            finished.update(ids)
+            comparison.look_at(*jobs[job], items, ids)
+        return finished, comparison
+
+    def _items_by_job(self) -> Iterator[tuple[int, list[int], list[Hashable]]]:
+        """The finished items: (job, numbers, ids), one job after the other."""
+        query = f"SELECT job, item, id, key FROM items WHERE {self._counting} ORDER BY item"  # noqa: S608
+        for job, rows in groupby(self._connection.execute(query), itemgetter(0)):
+            items, ids = [], []
+            for _, item, id, key in rows:
+                items.append(item)
+                ids.append(id if key is None else self._id(id, key))
+            yield job, items, ids
 
     def hosts(self) -> tuple[HostSummary, ...]:
         """Sum up what each slave did, in the order of their first answers."""
@@ -95,7 +111,8 @@ class Contents:
             job: the last job that was read before, -1 to begin.
 
         Returns:
-            The last job read now, the given one if there are no more; and (id, result) of all read now.
+            The last job read now, the given one if there are no more; and (id, result) of all read now. There may be
+            none among these jobs, and more among later ones.
 
         Raises:
             StoreError: a result cannot be read back; names the items.
@@ -106,7 +123,10 @@ class Contents:
         last = jobs[-1][0]
         items = self._items(jobs[0][1], self._first_item_after(last))
         return last, [
-            pair for number, first, payload in jobs for pair in self._pairs(items[number], first, payload)
+            pair
+            for number, first, payload in jobs
+            if number in items  # else none of its results counts any more
+            for pair in self._pairs(items[number], first, payload)
         ]
 
     def _jobs_after(self, job: int) -> list[tuple[int, int, bytes]]:
@@ -128,7 +148,10 @@ class Contents:
         return int(row[0]) if row else _LAST_ITEM
 
     def _items(self, begin: int, end: int) -> dict[int, list[tuple[int, Hashable]]]:
-        query = "SELECT item, job, id, key FROM items WHERE item >= ? AND item < ? ORDER BY item"
+        query = (
+            f"SELECT item, job, id, key FROM items WHERE item >= ? AND item < ? AND {self._counting} "  # noqa: S608
+            "ORDER BY item"
+        )
         jobs: dict[int, list[tuple[int, Hashable]]] = {}
         for item, job, id, key in self._connection.execute(query, (begin, end)):
             jobs.setdefault(job, []).append((item, self._id(id, key)))

@@ -15,7 +15,7 @@ class Fingerprints:
     """Of the code and of the values that results are made with.
 
     Attributes:
-        code, values: '' if unknown.
+        code, values: '' if unknown; of all values together only in files of version 1.
         python: the version that the code was compiled for; the code of two versions cannot be compared. '' if unknown.
     """
 
@@ -43,20 +43,6 @@ class Fingerprints:
     def has_other_values(self, other: Fingerprints) -> bool:
         """Whether the other's values are certainly others."""
         return _differ(self.values, other.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """How the results in a file differ from those that this run will make.
-
-    Attributes:
-        n_results: made with other code, other values, or both.
-        code, values: whether any was made with other code, or other values.
-    """
-
-    n_results: int = 0
-    code: bool = False
-    values: bool = False
 
 
 def _differ(one: str, other: str) -> bool:

@@ -11,11 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracking.errors import StoreError
+from tracking.store.changes import RECOMPUTE, REFUSE, Changes, Made, refusal_of_changes
 from tracking.store.contents import Contents, packed_ids
-from tracking.store.fingerprints import Changes, Fingerprints
 from tracking.store.lock import LockHeldError, OwnerLock, host_name
 from tracking.store.refusals import refusal
-from tracking.store.schema import COMPANIONS, KIND, TABLES, check_files, check_kind, connect, is_blank, number
+from tracking.store.schema import (
+    COMPANIONS,
+    KIND,
+    TABLES,
+    check_files,
+    check_kind,
+    connect,
+    execute_all,
+    is_blank,
+    number,
+    upgrade,
+)
 
 SILENT_S = 60.0  # a writer on another machine that gave no sign of life for so long is gone
 LEAVE_WAL_TRIES = 50
@@ -29,7 +40,8 @@ class Start:
     Attributes:
         ids: of all items.
         recipe: how to make the calculation anew, None if unknown.
-        fingerprints: of the code and the values.
+        made: what its results are made with.
+        on_change: what is done with results that were made otherwise: 'keep', 'recompute' or 'refuse'.
         trust: accept a file of another user.
         on_network: other machines may write the file.
         now: seconds since 1970.
@@ -37,7 +49,8 @@ class Start:
 
     ids: Sequence[Hashable]
     recipe: bytes | None
-    fingerprints: Fingerprints
+    made: Made
+    on_change: str
     trust: bool
     on_network: bool
     now: float
@@ -50,10 +63,10 @@ class Opened:
     Attributes:
         run: the number of this run.
         is_new: nothing was in the file.
-        changes: how the results that it holds were made otherwise.
-        finished: the items whose results it holds.
+        changes: how the results that it held were made otherwise.
+        finished: the items whose results it holds; of those to be recomputed it holds none.
         error_numbers: {id: number} of the rows in ``errors``.
-        last_job, last_item, last_error: the highest numbers given so far.
+        last_job, last_item, last_error, last_event: the highest numbers given so far.
     """
 
     connection: sqlite3.Connection
@@ -65,6 +78,7 @@ class Opened:
     last_job: int
     last_item: int
     last_error: int
+    last_event: int
 
 
 def take_lock(path: Path) -> OwnerLock:
@@ -148,36 +162,49 @@ def _begin(path: Path, start: Start) -> Opened:
         else:
             _check(connection, path, start)
         run = _add_run(connection, start)
+        finished, changes = _compare(connection, path, start, run)
         connection.execute("COMMIT")
         _set_journal(connection, start.on_network)
         if is_new:
             os.chmod(path, 0o600)  # an empty file that was there already may have been open to others
-        return _look_around(connection, path, run, is_new, start.fingerprints)
+        return _look_around(connection, path, run, is_new, finished, changes)
     except BaseException:
         connection.close()
         raise
 
 
+def _compare(connection: sqlite3.Connection, path: Path, start: Start, run: int) -> tuple[set[Hashable], Changes]:
+    """The finished items and the changes, with what ``on_change`` says about these done."""
+    finished, comparison = Contents(connection, path).compare(start.made)
+    changes = comparison.changes
+    if changes.items and start.on_change == REFUSE:
+        raise refusal_of_changes(f"{KIND} {path}", changes)
+    if start.on_change == RECOMPUTE:
+        rows = ((item, run, why) for item, why in changes.items.items())
+        connection.executemany("INSERT INTO outdated VALUES (?, ?, ?)", rows)
+        finished.difference_update(changes.ids)
+    return finished, changes
+
+
 def _look_around(
-    connection: sqlite3.Connection, path: Path, run: int, is_new: bool, now: Fingerprints
+    connection: sqlite3.Connection, path: Path, run: int, is_new: bool, finished: set[Hashable], changes: Changes
 ) -> Opened:
-    contents = Contents(connection, path)
     return Opened(
         connection=connection,
         run=run,
         is_new=is_new,
-        changes=contents.changes(now),
-        finished=contents.finished_ids(),
-        error_numbers=contents.error_numbers(),
+        changes=changes,
+        finished=finished,
+        error_numbers=Contents(connection, path).error_numbers(),
         last_job=number(connection, "SELECT max(job) FROM jobs"),
         last_item=number(connection, "SELECT max(item) FROM items"),
         last_error=number(connection, "SELECT max(error) FROM errors"),
+        last_event=number(connection, "SELECT max(event) FROM events"),
     )
 
 
 def _fill(connection: sqlite3.Connection, start: Start) -> None:
-    for statement in TABLES.split(";"):
-        connection.execute(statement)
+    execute_all(connection, TABLES)
     values = {"n_items": len(start.ids), "ids": packed_ids(start.ids), "recipe": start.recipe}
     connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
 
@@ -186,6 +213,7 @@ def _check(connection: sqlite3.Connection, path: Path, start: Start) -> None:
     check_kind(connection, path)
     _check_last_run(connection, path, start)
     _check_ids(set(Contents(connection, path).all_ids()), set(start.ids), path)
+    upgrade(connection)
     if start.recipe is not None:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'recipe'", (start.recipe,))
 
@@ -228,7 +256,7 @@ def _add_run(connection: sqlite3.Connection, start: Start) -> int:
     connection.execute("UPDATE runs SET state = 'interrupted' WHERE state = 'running'")
     connection.execute(
         "INSERT INTO runs (host, pid, state, started_at, alive_at, code) VALUES (?, ?, 'running', ?, ?, ?)",
-        (host_name(), os.getpid(), start.now, start.now, start.fingerprints.to_text()),
+        (host_name(), os.getpid(), start.now, start.now, start.made.code.to_text()),
     )
     return number(connection, "SELECT max(run) FROM runs")
 

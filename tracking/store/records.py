@@ -17,6 +17,7 @@ class JobRecord:
         host, nickname: who worked on it.
         given_at: when it was given out, seconds since 1970.
         seconds: how long it was worked on.
+        digests: of the values that the results were made with, ``DIGEST_BYTES`` for each item; None: unknown.
     """
 
     ids: Sequence[Hashable]
@@ -25,6 +26,78 @@ class JobRecord:
     nickname: str
     given_at: float
     seconds: float
+    digests: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """Something unusual that happened.
+
+    Attributes:
+        run: of which run.
+        at: when, seconds since 1970.
+        kind: in a word: 'lost', 'failed', 'timed out', 'given up', 'copied', 'silent', ...
+        words: what, in a sentence.
+        host, nickname: to whom; '' if to no slave.
+        n_items: how many items it is about.
+        ids: of these items, the first thousand at most.
+    """
+
+    run: int
+    at: float
+    kind: str
+    words: str
+    host: str
+    nickname: str
+    n_items: int
+    ids: tuple[Hashable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One master that worked on the calculation; times are seconds since 1970.
+
+    Attributes:
+        state: 'running', 'interrupted', 'finished' or 'failed', as it stands in the file.
+        ended_at: None if it did not end by itself.
+        alive_at: its last sign of life in the file, at least every few seconds while it lives.
+        code: fingerprint of the code, '' if unknown.
+    """
+
+    run: int
+    host: str
+    pid: int
+    state: str
+    started_at: float
+    ended_at: float | None
+    alive_at: float
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRecord:
+    """The recorded result of one item, without the result.
+
+    Attributes:
+        run: that recorded it.
+        host, nickname: who made it.
+        given_at, seconds, recorded_at: of its job; since 1970, seconds, since 1970.
+        n_items: how many items its job had.
+        outdated_by: the run that does not count it any more, None if it counts.
+        why: it does not count: 'other code', 'another value' or both.
+        digest: of the value that it was made with, None if unknown.
+    """
+
+    run: int
+    host: str
+    nickname: str
+    given_at: float
+    seconds: float
+    recorded_at: float
+    n_items: int
+    outdated_by: int | None
+    why: str | None
+    digest: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from tracking.errors import StoreError
+from tracking.store.changes import KEEP, GiveDigests, Made
 from tracking.store.contents import Contents
 from tracking.store.fingerprints import Fingerprints
 from tracking.store.lock import OwnerLock
 from tracking.store.network import is_on_network
 from tracking.store.opening import Opened, Start, close_database, open_database, take_lock
+from tracking.store.pending import Pending, packed
 from tracking.store.records import ErrorRecord, HostSummary, JobRecord, RunSummary
 from tracking.store.refusals import refusal
 from tracking.store.run_reader import RunFileReader
@@ -41,23 +43,13 @@ HEARTBEAT_S = 10.0
 LONGEST_RETRY_S = 30.0
 MAX_PAYLOAD = 1_000_000_000 - 1000  # SQLite's limit for one row
 
-_INSERT_JOB = "INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_ITEM = "INSERT OR IGNORE INTO items VALUES (?, ?, ?, ?)"
-_INSERT_ERROR = "INSERT OR IGNORE INTO errors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_DELETE_ERROR = "DELETE FROM errors WHERE error = ?"
-
-Row = tuple[object, ...]
-
-
 class RunFile:
     """The writer of a run file, made by ``RunFile.open``; there is one at a time. Used by one thread.
 
     Attributes:
         path: of the file.
         is_new: nothing was recorded in it before.
-        code_changed: it holds results that were made with other code.
-        data_changed: it holds results that were made with other values of the items.
-        n_changed: how many results these are.
+        changes: how results that it held when it was opened were made with other code or values.
         problem: why the last commit did not succeed, None if it did.
     """
 
@@ -66,9 +58,7 @@ class RunFile:
     ) -> None:
         self.path = path
         self.is_new = opened.is_new
-        self.code_changed = opened.changes.code
-        self.data_changed = opened.changes.values
-        self.n_changed = opened.changes.n_results
+        self.changes = opened.changes
         self.problem: str | None = None
         self._lock = lock
         self._connection = opened.connection
@@ -81,11 +71,8 @@ class RunFile:
         self._next_job = opened.last_job + 1
         self._next_item = opened.last_item + 1
         self._next_error = opened.last_error + 1
-        # What is not committed yet, as rows.
-        self._jobs: list[Row] = []
-        self._items: list[Row] = []
-        self._errors: list[Row] = []
-        self._outdated_errors: list[tuple[int]] = []
+        self._next_event = opened.last_event + 1
+        self._pending = Pending()
         self._beats = start.on_network
         self._beat_at = start.now + HEARTBEAT_S
         self._retry_at = float("-inf")
@@ -99,7 +86,9 @@ class RunFile:
         *,
         recipe: bytes | None = None,
         code: str = "",
-        data: str = "",
+        digests: GiveDigests = lambda ids: None,
+        data: Callable[[], str] = lambda: "",
+        on_change: str = KEEP,
         trust: bool = False,
         clock: Callable[[], float] = time.time,
         on_network: Callable[[Path], bool] = is_on_network,
@@ -111,17 +100,23 @@ class RunFile:
             ids: of all items of the calculation; their order does not matter.
             recipe: whatever is needed to make the calculation anew; replaces what is in the file.
             code: fingerprint of the code that makes the results, '' if unknown.
-            data: fingerprint of the values of the items, '' if unknown.
+            digests: gives those of the values of some ids, one after the other; None if they are unknown.
+            data: gives the fingerprint of the values of all items, '' if unknown; asked for only if the file was
+                written before there were digests.
+            on_change: what is done with results made with other code or other values: 'keep', 'recompute' (they
+                do not count any more, their items are as not finished), or 'refuse'.
             trust: accept a file that another user owns or may write.
             clock: gives seconds since 1970.
             on_network: says whether a path lies on a network file system.
 
         Raises:
-            StoreError: the file cannot be used; says why and what to do. Nothing was changed.
+            StoreError: the file cannot be used, or it holds results made otherwise and ``on_change`` is 'refuse'; says
+                why and what to do. Nothing was changed.
             EncodeError: an id cannot be pickled.
         """
         real = Path(os.path.realpath(path))
-        start = Start(ids, recipe, Fingerprints(code, data), trust, on_network(real), clock())
+        made = Made(Fingerprints(code), digests, data)
+        start = Start(ids, recipe, made, on_change, trust, on_network(real), clock())
         lock = take_lock(real)
         try:
             return cls(real, lock, open_database(real, start), start, clock)
@@ -136,10 +131,11 @@ class RunFile:
             StoreError: a result cannot be read back.
         """
         found: dict[Hashable, Any] = {}
-        job, pairs = self._contents.results_after(-1)
-        while pairs:
+        last, job = -1, -2
+        while last != job:
+            job = last
+            last, pairs = self._contents.results_after(job)
             found.update(pairs)
-            job, pairs = self._contents.results_after(job)
         return found
 
     def errors(self) -> dict[Hashable, ErrorRecord]:
@@ -153,7 +149,7 @@ class RunFile:
     @property
     def has_uncommitted(self) -> bool:
         """Say whether ``commit`` has something to write."""
-        return bool(self._jobs or self._errors or self._outdated_errors)
+        return bool(self._pending)
 
     def record(self, job: JobRecord) -> None:
         """Take down results, safe after the next ``commit``. Of an item recorded before nothing changes.
@@ -172,8 +168,10 @@ class RunFile:
         if not rows:
             return
         place_and_time = (job.host, job.nickname, job.given_at, job.seconds, self._clock())
-        self._jobs.append((number, self._run, *place_and_time, first, len(rows), job.payload))
-        self._items += rows
+        self._pending.jobs.append(
+            (number, self._run, *place_and_time, first, len(rows), job.payload, job.digests)
+        )
+        self._pending.items += rows
         self._next_job += 1
         self._next_item += len(ids)
         self._finished.update(ids)
@@ -194,9 +192,34 @@ class RunFile:
         self._drop_errors((id,))
         number, self._next_error = self._next_error, self._next_error + 1
         self._error_numbers[id] = number
-        self._errors.append(
+        self._pending.errors.append(
             (number, *columns(id), self._run, printable(message), host, nickname, tries, self._clock(), error)
         )
+
+    def note(
+        self, kind: str, words: str, *, host: str = "", nickname: str = "", ids: Sequence[Hashable] = ()
+    ) -> None:
+        """Take down something unusual that happened; the latest 100,000 are kept.
+
+        Args:
+            kind: in a word, such as 'lost'.
+            words: what, in a sentence.
+            host, nickname: to whom.
+            ids: of the items that it is about; of the first thousand it can be told later.
+
+        Raises:
+            EncodeError: an id cannot be pickled.
+        """
+        self._check_open()
+        number, self._next_event = self._next_event, self._next_event + 1
+        who = printable(host), printable(nickname)
+        row = (number, self._run, self._clock(), kind, *who, printable(words), len(ids), packed(ids))
+        self._pending.add_event(row)
+
+    def note_now(self, state: str) -> None:
+        """Take down what goes on now, as JSON; it takes the place of what was said before."""
+        self._check_open()
+        self._pending.now = (self._run, self._clock(), printable(state))
 
     def commit(self) -> bool:
         """Write down what was recorded; cheap when there is nothing.
@@ -249,21 +272,18 @@ class RunFile:
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(_INSERT_JOB, self._jobs)
-            connection.executemany(_INSERT_ITEM, self._items)
-            connection.executemany(_INSERT_ERROR, self._errors)
-            connection.executemany(_DELETE_ERROR, self._outdated_errors)
+            is_alive = self._pending.now is not None or self._must_beat(now)
+            self._pending.write(connection)
             if end:
                 connection.execute("UPDATE runs SET state = ?, ended_at = ? WHERE run = ?", (*end, self._run))
-            if self._must_beat(now):
+            if is_alive:
                 connection.execute("UPDATE runs SET alive_at = ? WHERE run = ?", (now, self._run))
             connection.execute("COMMIT")
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         self._beat_at = now + HEARTBEAT_S
-        for rows in (self._jobs, self._items, self._errors, self._outdated_errors):
-            rows.clear()
+        self._pending.clear()
 
     def _must_beat(self, now: float) -> bool:
         return self._beats and now >= self._beat_at
@@ -285,4 +305,4 @@ class RunFile:
         for id in ids:
             number = self._error_numbers.pop(id, None)
             if number is not None:
-                self._outdated_errors.append((number,))
+                self._pending.outdated_errors.append((number,))

@@ -12,9 +12,10 @@ from types import TracebackType
 from typing import Any
 
 from tracking.store.contents import Contents
+from tracking.store.history import History, read_history, results_of
 from tracking.store.lock import host_name, is_locked
 from tracking.store.opening import SILENT_S
-from tracking.store.records import ErrorRecord, RunSummary
+from tracking.store.records import ErrorRecord, ResultRecord, RunSummary
 from tracking.store.refusals import refusal
 from tracking.store.schema import KIND, check_files, check_kind, connect, number
 
@@ -62,7 +63,7 @@ class RunFileReader:
                 path=self.path,
                 state=state,
                 n_items=self._n_items,
-                n_finished=number(connection, "SELECT count(*) FROM items"),
+                n_finished=contents.n_finished(),
                 n_failed=number(connection, "SELECT count(*) FROM errors"),
                 started_at=connection.execute("SELECT min(started_at) FROM runs").fetchone()[0],
                 updated_at=_updated_at(connection),
@@ -72,18 +73,32 @@ class RunFileReader:
 
     def results(self) -> Iterator[tuple[Hashable, Any]]:
         """Give (id, result) of the finished items, in the order in which they were finished."""
-        job = -1
-        while True:
+        last, job = -1, -2
+        while last != job:
+            job = last
             with self._look() as connection:
-                job, pairs = Contents(connection, self.path).results_after(job)
-            if not pairs:
-                return
+                last, pairs = Contents(connection, self.path).results_after(job)
             yield from pairs
 
     def errors(self) -> dict[Hashable, ErrorRecord]:
         """Give the items that failed and were not finished since."""
         with self._look() as connection:
             return Contents(connection, self.path).errors()
+
+    def history(self) -> History:
+        """Read what happened, beside the results."""
+        with self._look() as connection:
+            return read_history(connection, self.path)
+
+    def results_of(self, id: Hashable) -> tuple[ResultRecord, ...]:
+        """Tell who made the results of this item, and when; the last one counts, unless it is outdated."""
+        with self._look() as connection:
+            return results_of(connection, id)
+
+    def ids(self) -> list[Hashable]:
+        """Give the ids of all items of the calculation, in their order."""
+        with self._look() as connection:
+            return Contents(connection, self.path).all_ids()
 
     def recipe(self) -> bytes | None:
         """Give what is needed to make the calculation anew, None if it was not recorded."""

@@ -7,11 +7,18 @@ meta        what holds for the whole calculation: number of items, all ids, the 
 runs        one row per master that worked on it: host, process, state, and fingerprints of code and values
 jobs        one row per finished job: who, when, how long, and the pickled list of its results
 items       one row per finished item: its job; its place in the job's list is item - first_item
+outdated    one row per item whose result does not count any more, because it is to be computed anew
 errors      one row per item that failed and has not been finished since
+events      what happened beside that: lost slaves, jobs tried again, silent slaves; the latest 100,000
+now         one row: what goes on at this moment, as JSON, at most a second old while the master lives
 ==========  =====================================================================================
 
 An id stands in its column as it is if it is an int or a str; of any other the column holds the
-``repr`` and ``key`` the pickle. Rows of jobs and items are only ever added, never changed.
+``repr`` and ``key`` the pickle. Rows of jobs, items and outdated are only ever added, never changed.
+``jobs.digests`` holds 8 bytes for each place of the job's list: of the item's value that the result was made with.
+
+Version 2 added ``digests``, ``outdated``, ``events`` and ``now``. Files of version 1 are read as they are, and become
+version 2 within the transaction with which a writer begins its run.
 """
 
 from __future__ import annotations
@@ -27,12 +34,28 @@ from tracking.store.pickling import to_bytes
 from tracking.store.refusals import refusal, refuse_foreign
 
 APPLICATION_ID = 0x74726B6A  # 'trkj'
-VERSION = 1
+VERSION = 2
 KIND = "run file"
 BUSY_TIMEOUT_S = 5.0
 
 # With WAL the file has companions that SQLite reads as a part of it.
 COMPANIONS = ("-wal", "-shm", "-journal")
+
+_NEW_IN_2 = """
+CREATE TABLE outdated (item INTEGER PRIMARY KEY, run INTEGER, why TEXT);
+CREATE TABLE events (event INTEGER PRIMARY KEY, run INTEGER, at REAL, kind TEXT, host TEXT, nickname TEXT,
+                     words TEXT, items INTEGER, ids);
+CREATE TABLE now (one INTEGER PRIMARY KEY, run INTEGER, at REAL, state TEXT);
+CREATE VIEW item_states AS
+    SELECT id, 'finished' AS state, host, nickname, recorded_at AS since, '' AS message
+        FROM items JOIN jobs USING (job) WHERE item NOT IN (SELECT item FROM outdated)
+    UNION ALL SELECT id, 'failed', host, nickname, failed_at, message FROM errors
+"""
+
+UPGRADES = {
+    1: f"ALTER TABLE jobs ADD COLUMN digests BLOB; DROP VIEW item_states; {_NEW_IN_2}; PRAGMA user_version = 2",
+}
+"""{version: what makes a file of this version one of the next}; to be run within one transaction."""
 
 TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -40,17 +63,14 @@ CREATE TABLE runs (run INTEGER PRIMARY KEY, host TEXT, pid INTEGER, state TEXT,
                    started_at REAL, ended_at REAL, alive_at REAL, code TEXT);
 CREATE TABLE jobs (job INTEGER PRIMARY KEY, run INTEGER, host TEXT, nickname TEXT,
                    given_at REAL, seconds REAL, recorded_at REAL,
-                   first_item INTEGER, items INTEGER, payload BLOB);
+                   first_item INTEGER, items INTEGER, payload BLOB, digests BLOB);
 CREATE TABLE items (item INTEGER PRIMARY KEY, job INTEGER, id, key BLOB);
 CREATE TABLE errors (error INTEGER PRIMARY KEY, id, key BLOB, run INTEGER, message TEXT,
                      host TEXT, nickname TEXT, tries INTEGER, failed_at REAL, payload BLOB);
-CREATE VIEW item_states AS
-    SELECT id, 'finished' AS state, host, nickname, recorded_at AS since, '' AS message
-        FROM items JOIN jobs USING (job)
-    UNION ALL SELECT id, 'failed', host, nickname, failed_at, message FROM errors;
+{_NEW_IN_2};
 PRAGMA user_version = {VERSION};
 PRAGMA application_id = {APPLICATION_ID};
-"""  # noqa: S608 - no input of anybody goes into it
+"""
 
 
 def connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -94,12 +114,29 @@ def check_kind(connection: sqlite3.Connection, path: Path) -> None:
     """
     if number(connection, "PRAGMA application_id") != APPLICATION_ID:
         raise StoreError(f"{path} is no run file but another program's SQLite file; give another name")
-    version = number(connection, "PRAGMA user_version")
+    version = version_of(connection)
     if version > VERSION:
         raise StoreError(
             f"run file {path} was written by a newer version of this package "
             f"(format {version}, known up to {VERSION}); update the package or give another name"
         )
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Give the version of the file's form."""
+    return number(connection, "PRAGMA user_version")
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Make the file one of the present version; within a transaction of the caller's."""
+    while (version := version_of(connection)) < VERSION:
+        execute_all(connection, UPGRADES[version])
+
+
+def execute_all(connection: sqlite3.Connection, statements: str) -> None:
+    """Execute statements one by one, in the transaction that is open (``executescript`` would commit it)."""
+    for statement in statements.split(";"):
+        connection.execute(statement)
 
 
 def number(connection: sqlite3.Connection, query: str) -> int:
