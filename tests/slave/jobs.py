@@ -90,6 +90,15 @@ def do_print_everywhere() -> None:
     subprocess.run(["sh", "-c", "echo from a child; echo from its stderr >&2"], check=True)
 
 
+def do_count_children() -> int:
+    """Processes that this one would wait for."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return 0
+    return 1
+
+
 def do_describe() -> dict[str, Any]:
     """What a slave has."""
     descriptors = {}

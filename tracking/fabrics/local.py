@@ -207,7 +207,11 @@ def how_it_ended(wait_status: int) -> str:
     >>> how_it_ended(3 << 8)
     'ended with exit status 3'
     """
-    code = os.waitstatus_to_exitcode(wait_status)
+    return exit_in_words(os.waitstatus_to_exitcode(wait_status))
+
+
+def exit_in_words(code: int) -> str:
+    """An exit status, or a signal's number below zero, in words."""
     if code >= 0:
         return f"ended with exit status {code}"
     try:

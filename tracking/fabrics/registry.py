@@ -7,7 +7,10 @@ from importlib import import_module
 from tracking.errors import InputError
 from tracking.fabrics.base import Fabric
 
-_FABRICS = {"local": ("tracking.fabrics.local", "LocalFabric")}
+_FABRICS = {
+    "dialled": ("tracking.fabrics.dialled", "DialledFabric"),
+    "local": ("tracking.fabrics.local", "LocalFabric"),
+}
 
 
 def make_fabric(name_or_fabric: str | Fabric) -> Fabric:
