@@ -12,6 +12,7 @@ import pytest
 
 from tests.slave import jobs
 from tests.slave.puppet import CALCULATION, MASTER, Gate, Puppet, slave, wait_for_end, wait_readable
+from tracking.slave.ahead import PART_INTERVAL_S
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
 
@@ -73,9 +74,13 @@ def test_a_result_that_cannot_be_pickled_fails_alone_and_is_described(worker: Pu
 
 def test_finished_items_of_a_long_job_are_sent_ahead(worker: Puppet, gate: Gate) -> None:
     worker.give(1, [("give", 1), ("raise", "no"), ("read", gate.path), ("give", 2)])
-    _, _, job, seconds, first, payload, failures = worker.expect(m.PART)
+    _, _, job, seconds, first, payload, failures, running_s = worker.expect(m.PART)
     assert (job, first, codec.decode(payload), list(failures)) == (1, 0, [1, None], [1])
     assert 0 <= seconds < 10
+    if running_s is None:
+        _, _, _, _, first, payload, _, running_s = worker.expect(m.PART)
+        assert (first, codec.decode(payload)) == (2, [])
+    assert running_s >= PART_INTERVAL_S
     gate.open()
     assert rest_of_job(worker, 2) == ["opened", 2]
 

@@ -78,7 +78,7 @@ def load(
     if kind == m.SLAVE_CLASS:
         return _start_slave(process, number, worker(), params, context)
     _apply_niceness(process.identity.niceness)
-    return process.register(number, FunctionWork(worker))
+    return process.register(number, FunctionWork(worker, context.item_timeout_s))
 
 
 def _adopt_surroundings(context: Context) -> None:

@@ -2,25 +2,35 @@
 
 ::
 
-    main thread                                control thread (daemon)
-      job line    --> _inbox --> work            control line --> recall, ping, users' messages
-      results --+                                  answers --+         (their methods: JobSlave's own thread)
-                +--------> _send_lock: job line <------------+
-                              ^
-                              flush thread (daemon, while results wait for company)
+    main thread                                control thread (daemon): never waits but for news
+      job line    --> _inbox --> work            control line --> recall, ping, beat, users' messages
+      results --+                                  answers --+-- if the line   (their methods: JobSlave's own thread)
+                +--------> _send_lock: job line <------------+   takes them
+                              ^                              | if not
+                              flush thread (daemon) <--------+ _late
+                                also for results that wait for company
 
 Who touches what:
     _inbox          messages not yet acted on, in order; main thread only
     job line, read  main thread only
     job line, write whoever holds _send_lock
+    _late           answers that the line did not take at once: control thread adds, flush thread takes
     _calculations   written by the main thread, read by both
     Calculation.begun, .recalled    whoever holds _begin_lock
 Stop order: STOP on the job line ends the main thread, which ends the process; the end of either line does
-so at once, also in the middle of an item: nobody is left who would want its result.
+so at once, also in the middle of an item or of a long write: nobody is left who would want its result. So does
+the silence of a master that has promised to be heard (BEAT).
+
+All this needs the interpreter lock now and then. While an item keeps it (C code that never lets go), or the process is
+stopped, the end of a slave is up to others: its starter, which sees the master's end by itself, kills it and
+its process group; should the starter be killed, too, the kernel kills the slave on Linux, at once; on other systems
+such a slave ends when its item does, or when it is let go on. What an item has put into a session of its own is found
+by nobody.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -34,7 +44,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from tracking.errors import ProtocolError
-from tracking.slave import loading, reports
+from tracking.slave import copies, loading, reports
 from tracking.slave.work import Failures, Work, WrongReturn
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
@@ -92,7 +102,7 @@ class SlaveProcess:
     Args:
         identity: who it is.
         line: the job line, blocking.
-        control: the control line, blocking.
+        control: the control line, not blocking.
     """
 
     def __init__(self, identity: Identity, line: Channel, control: Channel) -> None:
@@ -105,10 +115,13 @@ class SlaveProcess:
         self._waiting_bytes = 0
         self._waiting_since = 0.0
         self._is_waiting = threading.Event()
-        self._flush_thread: threading.Thread | None = None
+        self._late: deque[Message] = deque()
+        self._has_flush_thread = False
+        self._flush_thread_lock = threading.Lock()
+        self._heard_by: float | None = None  # the master has promised to be heard again by then; control thread
         self._calculations: dict[int, Calculation] = {}
         self._is_stopping = False
-        self._pid = os.getpid()
+        copies.this_is_none()
 
     # ---- main thread
 
@@ -122,6 +135,8 @@ class SlaveProcess:
             self.say((m.ENDING, 0))
         except (EOFError, OSError) as error:
             _end_at_once(error)
+        except (TypeError, ValueError, LookupError, AttributeError) as error:  # what the work raises is a result
+            _end_at_once(_senseless(error))
 
     def _next_message(self) -> Message:
         if not self._inbox:
@@ -194,15 +209,24 @@ class SlaveProcess:
             return
         since = perf_counter()
 
-        def send(first: int, results: codec.Payload, failures: Failures, seconds: float, is_last: bool) -> None:
-            self._send_results((m.DONE if is_last else m.PART, number, job, seconds, first, results, failures))
+        def send(
+            first: int,
+            results: codec.Payload,
+            failures: Failures,
+            seconds: float,
+            is_last: bool,
+            running_s: float | None,
+        ) -> None:
+            if is_last:
+                self._send_results((m.DONE, number, job, seconds, first, results, failures))
+            else:
+                self._send_results((m.PART, number, job, seconds, first, results, failures, running_s))
 
         try:
             self._enter_main(calculation)
             calculation.work.do(codec.decode(payload), send)
         except BaseException as error:  # SystemExit in go must not end the slave
-            if os.getpid() != self._pid:
-                _end_copy(error)
+            copies.end_if_copy(error)
             if isinstance(error, EOFError | OSError) and self._line_is_gone():
                 raise
             report = reports.no_result(str(error)) if isinstance(error, WrongReturn) else reports.raised(error)
@@ -227,8 +251,6 @@ class SlaveProcess:
 
         Jobs of the same calculation, that is: should the next one kill the slave, no other is blamed for it.
         """
-        if os.getpid() != self._pid:
-            _end_copy(None)
         now = perf_counter()
         with self._send_lock:
             if not self._waiting_bytes:
@@ -246,12 +268,19 @@ class SlaveProcess:
                 self._waiting_bytes = 0
             elif not self._is_waiting.is_set():
                 self._is_waiting.set()
-                self._ensure_flush_thread()
+                if not self._ensure_flush_thread():
+                    self._line.flush()
+                    self._waiting_bytes = 0
 
-    def _ensure_flush_thread(self) -> None:
-        if self._flush_thread is None:
-            self._flush_thread = threading.Thread(target=self._flush_late, name="tracking-flush", daemon=True)
-            self._flush_thread.start()
+    def _ensure_flush_thread(self) -> bool:
+        """False: there is no memory for another thread."""
+        with self._flush_thread_lock:
+            if not self._has_flush_thread:
+                thread = threading.Thread(target=self._flush_late, name="tracking-flush", daemon=True)
+                with contextlib.suppress(RuntimeError):
+                    thread.start()
+                    self._has_flush_thread = True
+            return self._has_flush_thread
 
     def _flush(self) -> None:
         with self._send_lock:
@@ -261,18 +290,26 @@ class SlaveProcess:
     # ---- flush thread
 
     def _flush_late(self) -> None:
-        """Send what waits when the job behind it turns out to be a long one."""
+        """Send what waits when the job behind it turns out to be a long one, and late answers."""
         try:
             while self._is_waiting.wait():
-                time.sleep(_LATE_S)
+                if not self._late:
+                    time.sleep(_LATE_S)
                 with self._send_lock:
+                    self._flush_if_late()
                     if not self._waiting_bytes:
                         self._is_waiting.clear()
-                    elif perf_counter() - self._waiting_since > _LATE_S:
-                        self._line.flush()
-                        self._waiting_bytes = 0
+                        if self._late:
+                            self._is_waiting.set()  # they came just now
         except OSError:
             return  # the control thread sees the end of the line too, and acts
+
+    def _flush_if_late(self) -> None:
+        if self._late or (self._waiting_bytes and perf_counter() - self._waiting_since > _LATE_S):
+            while self._late:
+                self._line.put(self._late.popleft())
+            self._line.flush()
+            self._waiting_bytes = 0
 
     # ---- any thread
 
@@ -292,21 +329,37 @@ class SlaveProcess:
                     self._hear(message)
         except (EOFError, OSError) as error:
             cut = error
+        except Exception as error:  # noqa: BLE001  (what makes no sense)
+            cut = _senseless(error)
         if not self._is_stopping:
             _end_at_once(cut)
 
     def _is_job_line_cut_before_news(self) -> bool:
-        """Wait for news on the control line, or for the end of the job line, which a busy main thread would not see."""
+        """Wait for news on the control line, or for the end of the job line, which a busy main thread would not see.
+
+        Raises:
+            TimeoutError: the master promised to be heard, and was not.
+        """
         poller = select.poll()
         poller.register(self._control, select.POLLIN)
         poller.register(self._line, _CUT)
-        return any(descriptor == self._line.fileno() for descriptor, _ in poller.poll())
+        if self._heard_by is None:
+            ready = poller.poll()
+        else:
+            ready = poller.poll(max(0.0, self._heard_by - time.monotonic()) * 1000)
+            ready = ready or poller.poll(0)  # should we have been stopped ourselves, it was perhaps heard meanwhile
+            if not ready:
+                raise TimeoutError("the master was not heard for as long as it had promised to be")
+        return any(descriptor == self._line.fileno() for descriptor, _ in ready)
 
     def _hear(self, message: Message) -> None:
         kind, number = message[0], message[1]
         calculation = self._calculations.get(number)
-        if kind == m.PING:
-            self.say((m.PONG, number, message[3]))
+        if kind == m.BEAT:
+            self._heard_by = None if message[2] is None else time.monotonic() + message[2]
+            self._say_alive()
+        elif kind == m.PING:
+            self._answer((m.PONG, number, message[3]))
         elif calculation is None:
             return  # it is over, or never began
         elif kind == m.RECALL:
@@ -317,13 +370,40 @@ class SlaveProcess:
             except Exception as error:  # noqa: BLE001  (values that cannot be made here: told, and the slave lives on)
                 reports.print_last_words(error)
 
+    def _say_alive(self) -> None:
+        """Unless bytes are on their way that say so themselves."""
+        if not self._late:
+            self._try_to_say((m.ALIVE, 0))
+
+    def _answer(self, message: Message) -> None:
+        """Send a message without waiting: where it cannot go at once, the flush thread sees to it."""
+        if self._late or not self._try_to_say(message):
+            self._late.append(message)
+            self._is_waiting.set()
+            if not self._ensure_flush_thread():
+                self.say(self._late.popleft())
+
+    def _try_to_say(self, message: Message) -> bool:
+        """Send a small message, or do nothing: somebody else is sending, or the line is full."""
+        if not self._send_lock.acquire(blocking=False):
+            return False
+        try:
+            poller = select.poll()
+            poller.register(self._line, select.POLLOUT)
+            if self._waiting_bytes or not poller.poll(0):
+                return False
+            self._line.send(message)
+            return True
+        finally:
+            self._send_lock.release()
+
     def _recall(self, calculation: Calculation, job: int) -> None:
         """Hand a job back unless it has begun. It may still be in the line, or even behind it on the master."""
         with self._begin_lock:
             if job <= calculation.begun or job in calculation.recalled:
                 return
             calculation.recalled.add(job)
-        self.say((m.RETURNED, calculation.number, job))
+        self._answer((m.RETURNED, calculation.number, job))
 
 
 def _tell(listener: Listener, message: Message) -> None:
@@ -341,21 +421,15 @@ def _tell(listener: Listener, message: Message) -> None:
         listener._tr_tasks_arrived(message[2])
 
 
-def _end_copy(error: BaseException | None) -> None:
-    """A process that the work has forked came back out of it: it ends, as it would have in a program of its own."""
-    status = 0
-    if isinstance(error, SystemExit):
-        status = error.code if isinstance(error.code, int) else int(error.code is not None)
-    elif error is not None:
-        reports.print_last_words(error)
-        status = 1
-    sys.stdout.flush()
-    os._exit(status)
+def _senseless(error: Exception) -> ProtocolError:
+    problem = ProtocolError("the master said what makes no sense")
+    problem.__cause__ = error
+    return problem
 
 
 def _end_at_once(why: Exception) -> None:
     """The master is gone, or cannot be understood: end, with all processes that the work may have started."""
-    if isinstance(why, ProtocolError):
+    if isinstance(why, ProtocolError | TimeoutError):
         reports.print_last_words(why)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)

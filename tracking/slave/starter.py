@@ -153,8 +153,9 @@ class Starter:
         try:
             line, control, output = descriptors
             self._leave_starter(output)
-            lines = [Channel(socket.socket(fileno=fd), blocking=True) for fd in (line, control)]
-            process.SlaveProcess(identity, *lines).serve()
+            job_line = Channel(socket.socket(fileno=line), blocking=True)
+            control_line = Channel(socket.socket(fileno=control))
+            process.SlaveProcess(identity, job_line, control_line).serve()
             status = 0
         except BaseException:  # noqa: BLE001  (whatever it is, it must not run on in the starter's code)
             import traceback

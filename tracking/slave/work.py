@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Any, Protocol
 
-from tracking.slave import reports
-from tracking.slave.ahead import WATCH, Failures, FinishedItems, SendResults, encode_results
+from tracking.slave import copies, reports
+from tracking.slave.ahead import WATCH, Failures, FinishedItems, SendResults, encode_results, part_interval_s
 
 __all__ = ["Failures", "FunctionWork", "GoWork", "Work", "WrongReturn"]
 
@@ -21,23 +21,29 @@ class Work(Protocol):
 class FunctionWork:
     """Items are values; each is done, timed and fails by itself.
 
-    Those that are finished are sent ahead when the job takes longer.
+    Those that are finished are sent ahead when the job takes longer, and what runs is announced.
+
+    Args:
+        function: of one value.
+        item_timeout_s: for how long the master lets an item run; None: for ever.
     """
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
+    def __init__(self, function: Callable[[Any], Any], item_timeout_s: float | None = None) -> None:
         self._function = function
+        self._interval_s = part_interval_s(item_timeout_s)
+        self._is_limited = item_timeout_s is not None
 
     def do(self, items: list[Any], send: SendResults) -> None:
-        if len(items) == 1:
+        if len(items) == 1 and not self._is_limited:
             self._do_one(items[0], send)  # has no neighbours that could be sent ahead
             return
-        finished = FinishedItems(len(items), send)
+        finished = FinishedItems(len(items), send, self._interval_s)
         WATCH.begin(finished)
         try:
             self._do_each(items, finished)
         finally:
             WATCH.end()
-        finished.send(is_last=True)
+        finished.finish()
 
     def _do_one(self, value: Any, send: SendResults) -> None:
         failures: Failures = {}
@@ -45,22 +51,22 @@ class FunctionWork:
         try:
             results = [self._function(value)]
         except BaseException as error:  # noqa: BLE001  (SystemExit in an item must not end the slave)
+            copies.end_if_copy(error)
             failures[0] = reports.raised(error)
             results = [None]
+        copies.end_if_copy()
         seconds = perf_counter() - since
-        send(0, encode_results(0, results, failures), failures, seconds, True)
+        send(0, encode_results(0, results, failures), failures, seconds, True, None)
 
     def _do_each(self, items: list[Any], finished: FinishedItems) -> None:
-        function, results, failures = self._function, finished.results, finished.failures
-        send_at = finished.send_at
+        function, results = self._function, finished.results
         for value in items:
             try:
                 results.append(function(value))
             except BaseException as error:  # noqa: BLE001  (as above)
-                failures[len(results)] = reports.raised(error)
-                results.append(None)
-            if perf_counter() >= send_at:
-                send_at = finished.send()
+                finished.fail(error)
+            if finished.is_asked:
+                finished.look()
 
 
 class GoWork:
@@ -73,6 +79,7 @@ class GoWork:
         ids = list(items)
         since = perf_counter()
         returned = self._go(items)
+        copies.end_if_copy()
         problem = _problem(ids, returned)
         if problem:
             raise WrongReturn(problem)
@@ -82,7 +89,7 @@ class GoWork:
             if id not in returned
         }
         payload = encode_results(0, [returned.get(id) for id in ids], failures)
-        send(0, payload, failures, perf_counter() - since, True)
+        send(0, payload, failures, perf_counter() - since, True, None)
 
 
 class WrongReturn(Exception):
