@@ -54,10 +54,23 @@ def _failed(world: World, whom: int, how: int) -> None:
 
 
 def _progressed(world: World, whom: int, how: int) -> None:
+    """Some more items are done, some of them badly; the next one is running, or nothing is known of that."""
     if slave := _busy(world, whom):
-        finished = _some(world.scheduler.wanted(slave.jobs[0]), how)
-        if finished:
-            world.progress(slave, finished)
+        job = slave.jobs[0]
+        ahead = world.positions[job][world.through[job] :][: how % 3]
+        failed = [p for p in ahead if p in world.scheduler.wanted(job)][: how % 5 // 3]
+        world.report(slave, how % 3, failed, (None, 0.0, 0.01, 0.4)[whom % 4])
+
+
+def _fell_silent(world: World, whom: int, how: int) -> None:
+    if world.slaves and how % 2:
+        world.fall_silent(list(world.slaves.values())[whom % len(world.slaves)])
+
+
+def _was_heard(world: World, whom: int, how: int) -> None:
+    """Sometimes it was not even silent."""
+    if world.slaves:
+        world.be_heard(list(world.slaves.values())[whom % len(world.slaves)])
 
 
 def _lost(world: World, whom: int, how: int) -> None:
@@ -68,7 +81,7 @@ def _lost(world: World, whom: int, how: int) -> None:
 
 def _came(world: World, whom: int, how: int) -> None:
     if len(world.slaves) < 6:
-        world.add_slave(HOSTS[how % 2])
+        world.add_slave(HOSTS[how % 2], (None, None, None, 1, 2, 5)[how % 6])
 
 
 def _ordered(world: World, whom: int, how: int) -> None:
@@ -111,6 +124,9 @@ STEPS: tuple[Callable[[World, int, int], None], ...] = (
     _done_badly,
     _failed,
     _progressed,
+    _progressed,
+    _fell_silent,
+    _was_heard,
     _lost,
     _came,
     _came,

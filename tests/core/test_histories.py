@@ -18,10 +18,11 @@ from tracking.core.policy import Policy
 POLICIES = st.builds(
     Policy,
     chunk_size=st.sampled_from(["auto", 1, 2, 5]),
-    redistribute=st.booleans(),
+    redistribute=st.sampled_from([True, True, False, "always"]),
     retries=st.integers(0, 2),
     max_deaths=st.sampled_from([None, 1, 2, 3]),
     item_timeout_s=st.sampled_from([None, 0.5]),
+    items_report=st.booleans(),
 )
 CHOICES = st.tuples(st.integers(0, len(STEPS) - 1), st.integers(0, 7), st.integers(0, 63))
 
@@ -41,10 +42,11 @@ def test_very_many_histories_end_well() -> None:
         chance = random.Random(seed)
         policy = Policy(
             chunk_size=chance.choice(["auto", 1, 2, 5]),
-            redistribute=chance.random() < 0.7,
+            redistribute=chance.choice([True, True, False, "always"]),
             retries=chance.choice([0, 0, 1, 2]),
             max_deaths=chance.choice([1, 2, 3, None]),
             item_timeout_s=chance.choice([None, None, 0.5]),
+            items_report=chance.random() < 0.7,
         )
         history = [
             (chance.randrange(len(STEPS)), chance.randrange(8), chance.randrange(64))

@@ -364,7 +364,7 @@ def test_a_job_over_its_time_limit_ends_its_slave_and_gives_up_its_item() -> Non
     while not made.orders:
         wakeup = made.scheduler.next_wakeup()
         assert wakeup is not None
-        assert wakeup < 2.1
+        assert wakeup < 2.4
         made.tick(wakeup - made.now)
     assert isinstance(made.orders[0], c.StopSlave)
     made.deliver_order()
@@ -373,7 +373,7 @@ def test_a_job_over_its_time_limit_ends_its_slave_and_gives_up_its_item() -> Non
 
 
 def test_a_job_of_several_items_has_so_many_times_as_long_and_is_split_then() -> None:
-    made = world(3, chunk_size=3, item_timeout_s=2.0)
+    made = world(3, chunk_size=3, item_timeout_s=2.0, items_report=False)
     made.tick(5.0)
     assert not made.orders
     made.tick(2.0)
@@ -384,7 +384,7 @@ def test_a_job_of_several_items_has_so_many_times_as_long_and_is_split_then() ->
 
 
 def test_progress_starts_the_clock_anew_for_the_rest() -> None:
-    made = world(3, chunk_size=3, item_timeout_s=2.0)
+    made = world(3, chunk_size=3, item_timeout_s=2.0, items_report=False)
     made.tick(5.0)
     made.progress(made.slaves[1], (0,))
     made.tick(3.5)
@@ -400,7 +400,7 @@ def test_the_time_of_a_queued_job_begins_when_the_one_before_it_has_ended() -> N
     made.done(made.slaves[1], seconds=0.01)
     made.tick(1.9)
     assert not made.orders
-    made.tick(0.2)
+    made.tick(0.4)
     assert made.orders
 
 

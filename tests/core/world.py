@@ -22,6 +22,10 @@ class FakeSlave:
     number: int
     host: str
     jobs: deque[int] = field(default_factory=deque)
+    most_jobs: int | None = None
+    begun: int = 0
+    is_silent: bool = False
+    is_retiring: bool = False
 
 
 class World:
@@ -42,6 +46,8 @@ class World:
         self.results: Counter[int] = Counter()
         self.given_up: dict[int, c.GiveUp] = {}
         self.orders: deque[c.Command] = deque()  # recalls, cancellations and stops on their way
+        self.through: Counter[int] = Counter()  # job -> with how many of its items it is
+        self.failed: dict[int, tuple[int, ...]] = {}  # job -> items that raised, of those
         self.old_answers: list[e.Event] = []
         self.finishes = 0
 
@@ -64,23 +70,45 @@ class World:
             assert command.job not in self.positions, "a job number given out twice"
             assert len(set(command.positions)) == len(command.positions) > 0
             self.positions[command.job] = command.positions
-            self.slaves[command.slave].jobs.append(command.job)
+            self._give(self.slaves[command.slave], command.job)
         elif isinstance(command, c.GiveUp):
             assert command.position not in self.given_up
             assert command.position not in self.results
             self.given_up[command.position] = command
         elif isinstance(command, c.Finish):
             self.finishes += 1
+        elif isinstance(command, c.RetireSlave):
+            slave = self.slaves[command.slave]
+            assert not slave.jobs
+            assert not slave.is_retiring, "told twice"
+            slave.is_retiring = True
+            self.orders.append(command)
         else:
             self.orders.append(command)
 
+    @staticmethod
+    def _give(slave: FakeSlave, job: int) -> None:
+        slave.jobs.append(job)
+        slave.begun += 1
+        assert not slave.is_silent, "it does not answer"
+        assert not slave.is_retiring
+        assert slave.most_jobs is None or slave.begun <= slave.most_jobs
+
     # ---- what slaves do
 
-    def add_slave(self, host: str = "here") -> FakeSlave:
+    def add_slave(self, host: str = "here", most_jobs: int | None = None) -> FakeSlave:
         self.last_slave += 1
-        slave = self.slaves[self.last_slave] = FakeSlave(self.last_slave, host)
-        self.handle(e.SlaveReady(slave.number, host, f"{host}_{slave.number}"))
+        slave = self.slaves[self.last_slave] = FakeSlave(self.last_slave, host, most_jobs=most_jobs)
+        self.handle(e.SlaveReady(slave.number, host, f"{host}_{slave.number}", most_jobs))
         return slave
+
+    def fall_silent(self, slave: FakeSlave) -> None:
+        slave.is_silent = True
+        self.handle(e.SlaveSilent(slave.number))
+
+    def be_heard(self, slave: FakeSlave) -> None:
+        slave.is_silent = False
+        self.handle(e.SlaveHeard(slave.number))
 
     def lose(self, slave: FakeSlave, *, is_known: bool = True, on_purpose: bool = False) -> None:
         del self.slaves[slave.number]
@@ -92,6 +120,7 @@ class World:
         slave = self.slaves.get(event.slave)
         if slave is not None and event.job in slave.jobs:
             slave.jobs.remove(event.job)
+            slave.begun -= isinstance(event, e.JobReturned)
         if isinstance(event, e.JobDone):
             failed = set(event.failed)
             self._take(p for p in self.scheduler.wanted(event.job) if p not in failed)
@@ -99,13 +128,31 @@ class World:
         self.handle(event)
 
     def done(self, slave: FakeSlave, failed: Sequence[int] = (), seconds: float = SECONDS_PER_STEP) -> None:
-        self.answer(e.JobDone(slave.jobs[0], slave.number, seconds, failed, 100))
+        job = slave.jobs[0]
+        failed = (*self.failed.pop(job, ()), *(p for p in failed if p not in self.positions[job][: self.through[job]]))
+        self.answer(e.JobDone(job, slave.number, seconds, failed, 100))
 
     def progress(self, slave: FakeSlave, finished: Sequence[int]) -> None:
+        """The old way: only what is finished is told."""
         job = slave.jobs[0]
         wanted = set(self.scheduler.wanted(job))
         self._take(p for p in finished if p in wanted)
         self.handle(e.JobProgressed(job, slave.number, finished, 0.001))
+
+    def report(
+        self, slave: FakeSlave, count: int, failed: Sequence[int] = (), running_s: float | None = None
+    ) -> tuple[c.Command, ...]:
+        """The first job is through with ``count`` more of its items, of which some failed."""
+        job = slave.jobs[0]
+        through = self.positions[job][self.through[job] :][:count]
+        self.through[job] += len(through)
+        self.failed[job] = (*self.failed.get(job, ()), *failed)
+        wanted = set(self.scheduler.wanted(job))
+        finished = tuple(p for p in through if p in wanted and p not in failed)
+        self._take(finished)
+        return self.handle(
+            e.JobProgressed(job, slave.number, finished, 0.001, self.through[job], running_s)
+        )
 
     def _take(self, positions) -> None:  # type: ignore[no-untyped-def]
         self.results.update(positions)
@@ -116,7 +163,11 @@ class World:
         slave = self.slaves.get(order.slave)  # type: ignore[union-attr]
         if slave is None:
             return
-        if isinstance(order, c.StopSlave):
+        if isinstance(order, c.StopSlave | c.RetireSlave):
+            self.lose(slave, on_purpose=True)
+        elif slave.is_silent and isinstance(order, c.RecallJob):
+            pass  # it is not read
+        elif slave.is_silent and order.job in slave.jobs:  # type: ignore[union-attr]
             self.lose(slave, on_purpose=True)
         elif order.job in slave.jobs:  # type: ignore[union-attr]
             if slave.jobs[0] != order.job:  # type: ignore[union-attr]
@@ -138,7 +189,7 @@ class World:
                 break
             if self.orders:
                 self.deliver_order()
-            elif busy := [slave for slave in self.slaves.values() if slave.jobs]:
+            elif busy := [slave for slave in self.slaves.values() if slave.jobs and not slave.is_silent]:
                 self.done(busy[0])
             elif not self.scheduler.usable_slaves:
                 self.add_slave(f"new_{self.last_slave}")

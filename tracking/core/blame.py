@@ -18,7 +18,7 @@ class Trouble:
     """What went wrong with one item when it was the only one that could be blamed."""
 
     tries: int
-    raised: int = 0
+    failures: int = 0  # raised, or took too long
     deaths: int = 0
 
 
@@ -46,7 +46,7 @@ class Blame:
         guilty = set(raised)
         self._items.finish(tuple(position for position in job.positions if position not in guilty))
         for position in self._items.unfinished(raised):
-            self._raised(job, position, now)
+            self._failed(job, position, Cause.RAISED, now)
 
     def all_failed(self, job: Job, is_final: bool, now: float) -> None:
         """The job failed as a whole; ``is_final``: no other try can help."""
@@ -56,7 +56,7 @@ class Blame:
         elif rest and is_final:
             self._give_up(rest[0], Cause.UNSENDABLE, self._trouble_of(job, rest[0]))
         elif rest:
-            self._raised(job, rest[0], now)
+            self._failed(job, rest[0], Cause.RAISED, now)
 
     def slave_died(self, job: Job, *, was_alone: bool) -> None:
         """The slave died while it worked on this job; ``was_alone``: it held no other."""
@@ -69,15 +69,18 @@ class Blame:
         if self._policy.max_deaths is not None and trouble.deaths >= self._policy.max_deaths:
             self._give_up(rest[0], Cause.KILLED_SLAVE, trouble)
         elif job.unshared(rest):
-            self._dealer.waiting.put_first(Piece(rest, trouble.tries, is_alone=True))
+            self._dealer.waiting.put_first(Piece(rest, trouble.tries, is_alone=True, race=job.silent_race))
 
-    def took_too_long(self, job: Job) -> None:
-        """The slave was ended because this job ran over its time limit."""
+    def took_too_long(self, job: Job, now: float) -> None:
+        """The slave was ended because this job ran over its time limit: the item that it worked on is guilty."""
         rest = self._items.unfinished(job.positions)
-        if len(rest) > 1:
+        guilty = rest[0] if len(rest) == 1 else job.announced
+        if guilty is None:
             self._split(job, rest, is_alone=job.is_alone)
-        elif rest:
-            self._give_up(rest[0], Cause.TIMEOUT, self._trouble_of(job, rest[0]))
+            return
+        if guilty in rest:
+            self._failed(job, guilty, Cause.TIMEOUT, now)
+        self._dealer.put_back_these(job, tuple(position for position in rest if position != guilty))
 
     def forget(self, job: Job) -> None:
         """The job has come back: what went wrong with its finished items before does not matter any more."""
@@ -85,21 +88,29 @@ class Blame:
             if self._trouble and self._items.count(position) == 0:
                 self._trouble.pop(position, None)
 
-    def _raised(self, job: Job, position: int, now: float) -> None:
+    def _failed(self, job: Job, position: int, cause: Cause, now: float) -> None:
+        """The item raised or took too long; it is tried again as often as is wanted."""
         trouble = self._trouble_of(job, position)
-        trouble.raised += 1
-        if trouble.raised > self._policy.retries:
-            self._give_up(position, Cause.RAISED, trouble)
+        trouble.failures += 1
+        if trouble.failures > self._policy.retries:
+            self._give_up(position, cause, trouble)
         elif job.unshared((position,)):
             until, turn = now + RETRY_PATIENCE_S, len(self._items)
             self._dealer.waiting.put_last(
-                Piece((position,), trouble.tries, avoided=job.slave.number, avoided_until=until, turn=turn)
+                Piece(
+                    (position,),
+                    trouble.tries,
+                    avoided=job.slave.number,
+                    avoided_until=until,
+                    turn=turn,
+                    race=job.silent_race,
+                )
             )
 
     def _split(self, job: Job, positions: Sequence[int], *, is_alone: bool) -> None:
         positions = job.unshared(positions)
         for piece in reversed(self._policy.pieces(positions)):
-            self._dealer.waiting.put_first(Piece(piece, job.tries + 1, is_alone=is_alone))
+            self._dealer.waiting.put_first(Piece(piece, job.tries + 1, is_alone=is_alone, race=job.silent_race))
 
     def _trouble_of(self, job: Job, position: int) -> Trouble:
         """The record of an item, with its try in this job counted."""

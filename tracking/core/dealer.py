@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from tracking.core.agenda import Agenda
-from tracking.core.commands import CancelJob, Command, RecallJob, SendJob, StopSlave
+from tracking.core.commands import CancelJob, Command, RecallJob, RetireSlave, SendJob, StopSlave
+from tracking.core.everywhere import Everywhere
 from tracking.core.items import Items
 from tracking.core.jobs import Job, JobState
 from tracking.core.ledger import Ledger
@@ -43,6 +45,7 @@ class Dealer:
         self._items = items
         self._policy = policy
         self._spares = Spares(policy, self.slaves, self.ledger.pace)
+        self._everywhere = Everywhere(items) if policy.redistribute == "always" else None
         self._item_timeout_s = policy.item_timeout_s
         self._deadlines = Agenda()
 
@@ -54,20 +57,22 @@ class Dealer:
         if slave.is_usable and not slave.is_closed:
             pace = slave.pace
             depth = self._policy.depth(pace.item_s, pace.job_s, pace.job_bytes)
-            while len(slave.jobs) < depth and (size := self._size(slave, depth)):
+            while len(slave.jobs) < depth and slave.jobs_left != 0 and (size := self._size(slave, depth)):
                 job = self._next_job(slave, size, now)
                 if job is None:
                     break
                 self._send(slave, job, now)
                 has_got = True
         if not slave.jobs:
-            self.slaves.sort(slave)
+            self._rest(slave)
         return has_got
 
     def use_idle_slaves(self, now: float) -> None:
         """Give idle slaves what has become free; if that is nothing, let them help the busy ones."""
         while self._supply_idle(now):
             pass
+        if self._everywhere is not None:
+            self._use_everybody(self._everywhere, now)
         if not self.slaves.idle or not self.jobs:
             return
         self._spares.start(now)
@@ -77,6 +82,32 @@ class Dealer:
             else:
                 self._copy(job, now)
             self._spares.follow(job.slave, now)
+
+    def _rest(self, slave: Slave) -> None:
+        """The slave holds nothing: it waits, or ends if that was its last job."""
+        if slave.jobs_left == 0 and not slave.is_ending:
+            slave.is_ending = True
+            self.slaves.update(slave)
+            self.commands.append(RetireSlave(slave.number, "it was given as many jobs as it may have"))
+        else:
+            self.slaves.sort(slave)
+
+    def _use_everybody(self, everywhere: Everywhere, now: float) -> None:
+        """If nothing is left to start, give each idle slave what was given out least often."""
+        if self._items.has_queued or not self.jobs:
+            return
+        everywhere.start(self.jobs.values())
+        for slave in (*self.slaves.idle.values(), *self.slaves.resting.values()):
+            pace, host = slave.pace, slave.host
+            item_s = host.pace.item_s if pace.item_s is None else pace.item_s
+            active, usable = self._items.count_active, self.slaves.usable
+            size = self._policy.size(item_s, host.pace.largest_job, active, usable, host.slowness)
+            found = everywhere.least_given(size)
+            if found is None:
+                return
+            job, positions = found
+            self._items.take_again(positions)
+            self._send_copy(slave, job, positions, now)
 
     def _size(self, slave: Slave, depth: int) -> int:
         """How many items the next job of the slave is to have; 0: it gets none now."""
@@ -128,14 +159,60 @@ class Dealer:
         helpers = list(islice(self.slaves.idle.values(), min(len(rest), MOST_COPIES)))
         self._items.take_again(rest)
         for helper, positions in zip(helpers, self._policy.pieces(rest, most=len(helpers)), strict=False):
-            copy = self._new_job(helper, positions, now, Piece((), job.tries, job.is_alone))
-            copy.join(job)
-            self._send(helper, copy, now)
+            self._send_copy(helper, job, positions, now)
+
+    def _send_copy(self, helper: Slave, job: Job, positions: Sequence[int], now: float) -> None:
+        copy = self._new_job(helper, positions, now, Piece((), job.tries, job.is_alone))
+        copy.join(job)
+        self._send(helper, copy, now)
+
+    # ---- slaves fall silent
+
+    def set_aside(self, slave: Slave, now: float) -> None:
+        """The slave is silent: others do what it holds, too, and the first answer of each item will count."""
+        slave.is_silent = True
+        self.slaves.update(slave)
+        self._spares.forget(slave)
+        if slave.jobs and not self._policy.redistribute:
+            self._stop(slave, "it does not answer, and no item is to be on two slaves")
+            return
+        for job in reversed(slave.jobs):
+            rest = job.unshared(self._items.unfinished(job.positions))
+            if job.state is JobState.CANCELLED or not rest:
+                continue
+            # What has silenced two slaves may well silence a third: then it is found alone.
+            pieces = [rest] if job.silent_race is None else self._policy.pieces(rest)
+            race, tries = job.open_race(), job.tries + (job is slave.jobs[0])
+            for piece in reversed(pieces):
+                self.waiting.put_first(Piece(piece, tries, is_alone=job.is_alone, race=race))
+
+    def take_up(self, slave: Slave, now: float) -> None:
+        """The slave was silent and is heard: what nobody else has begun is left to it."""
+        for job in slave.jobs:
+            self.reclaim(job)
+        slave.is_silent = False
+        for job in slave.jobs:
+            job.close_race()
+        self.slaves.update(slave)
+        if slave.jobs:
+            self.begin(slave.jobs[0], now)
+
+    def reclaim(self, job: Job) -> None:
+        """Those items of a job on a silent slave that still wait are the job's alone again."""
+        if job.race is None or not job.slave.is_silent:
+            return
+        for piece in self.waiting.withdraw(job.race):
+            own = tuple(position for position in piece.positions if position in job.positions)
+            self._items.take_these(own)
+            if len(own) < len(piece.positions):
+                others = tuple(position for position in piece.positions if position not in job.positions)
+                self.waiting.put_first(replace(piece, positions=others))
 
     # ---- jobs come and go
 
     def remove(self, job: Job, state: JobState, now: float) -> None:
         """The slave does not hold this job any more; the next one begins."""
+        self.reclaim(job)
         self.change(job, state)
         del self.jobs[job.number]
         slave = job.slave
@@ -153,6 +230,8 @@ class Dealer:
     def remove_all(self, slave: Slave, now: float) -> tuple[Job, ...]:
         """The slave is gone: returns the jobs that it held and whose answer is missing, the running one first."""
         jobs = tuple(slave.jobs)
+        for job in jobs:
+            self.reclaim(job)
         self.slaves.leave(slave)
         self._forget(slave)
         slave.jobs.clear()
@@ -163,15 +242,27 @@ class Dealer:
             self.change(job, JobState.LOST)
         return wanted
 
-    def begin(self, job: Job, now: float) -> None:
-        """The slave works on this job (or on the rest of it) from now on."""
-        job.began_at = now
+    def begin(self, job: Job, began_at: float) -> None:
+        """The slave works on this job, or on the rest of it, since then."""
+        job.began_at = began_at
         if job.state is JobState.QUEUED:
             job.state = JobState.RUNNING
         if self._spares.is_following:
-            self._foresee(job.slave, now)
+            self._foresee(job.slave, began_at)
         if self._item_timeout_s is not None:
-            self._deadlines.put(job.slave.number, now + job.left * self._item_timeout_s)
+            self._deadlines.put(job.slave.number, began_at + self._policy.time_limit_s(job.left))
+
+    def progress(self, job: Job, reported: int, running_s: float | None, now: float) -> None:
+        """The job is through with so many of its items; the next one is said to run for so long."""
+        job.slave.load -= job.left
+        job.left = len(job.positions) - reported
+        job.slave.load += job.left
+        began_at, job.announced = now, None
+        if running_s is not None and job.left:
+            job.announced = job.positions[reported]
+            # It cannot have begun before the job did, whatever the slave says.
+            began_at = max(now - running_s, job.given_at if job.began_at is None else job.began_at)
+        self.begin(job, began_at)
 
     def recall(self, job: Job, now: float) -> None:
         """Ask for a queued job."""
@@ -190,11 +281,15 @@ class Dealer:
 
     def put_back(self, job: Job) -> None:
         """Nothing has happened to the items of this job: they are to be given out again, first."""
-        rest = job.unshared(self._items.unfinished(job.positions))
+        self.put_back_these(job, self._items.unfinished(job.positions))
+
+    def put_back_these(self, job: Job, positions: Sequence[int]) -> None:
+        """The same for some unfinished items of the job."""
+        rest, race = job.unshared(positions), job.silent_race
         if not rest:
             return
-        if job.tries or job.is_alone:
-            self.waiting.put_first(Piece(rest, job.tries, is_alone=job.is_alone))
+        if job.tries or job.is_alone or race:
+            self.waiting.put_first(Piece(rest, job.tries, is_alone=job.is_alone, race=race))
         else:
             self._items.release(rest)
 
@@ -207,13 +302,19 @@ class Dealer:
         self.last_job += 1
         if piece is None:
             return Job(self.last_job, slave, positions, now)
-        return Job(self.last_job, slave, positions, now, piece.tries, piece.is_alone)
+        job = Job(self.last_job, slave, positions, now, piece.tries, piece.is_alone)
+        job.enter(piece.race)
+        return job
 
     def _send(self, slave: Slave, job: Job, now: float) -> None:
         self.jobs[job.number] = job
         slave.jobs.append(job)
         slave.load += job.left
         slave.is_closed = job.is_alone
+        if slave.jobs_left is not None:
+            slave.jobs_left -= 1
+        if self._everywhere is not None:
+            self._everywhere.add(job)
         self.ledger.given(slave.account, now)
         self.commands.append(SendJob(slave.number, job.number, job.positions))
         if len(slave.jobs) == 1:
@@ -243,10 +344,19 @@ class Dealer:
             if slave is None or not slave.jobs or slave.is_ending:
                 continue
             job = slave.jobs[0]
-            job.is_timed_out = slave.is_ending = True
-            self.slaves.update(slave)
-            limit_s = job.left * (self._item_timeout_s or 0.0)
-            self.commands.append(StopSlave(slave.number, f"job {job.number} took longer than {limit_s:g} s"))
+            job.is_timed_out = True
+            self._stop(slave, self._overrun(job))
+
+    def _overrun(self, job: Job) -> str:
+        limit_s = self._item_timeout_s or 0.0
+        if self._policy.items_report:
+            return f"an item of job {job.number} took longer than {limit_s:g} s"
+        return f"job {job.number} took longer than {max(1, job.left) * limit_s:g} s"
+
+    def _stop(self, slave: Slave, reason: str) -> None:
+        slave.is_ending = True
+        self.slaves.update(slave)
+        self.commands.append(StopSlave(slave.number, reason))
 
     def _foresee(self, slave: Slave, now: float) -> None:
         slave.busy_until = now + slave.load * (self._spares.item_s(slave) or 0.0)

@@ -14,10 +14,10 @@ from tracking.core.slaves import Slave
 
 def broken_invariants(items: Items, policy: Policy, dealer: Dealer, given_up: Collection[int]) -> list[str]:
     """All that does not fit together, as sentences; nothing if all is well."""
-    return [*_of_items(items, dealer, given_up), *_of_jobs(items, policy, dealer), *_of_slaves(items, dealer)]
+    return [*_of_items(items, policy, dealer, given_up), *_of_jobs(items, policy, dealer), *_of_slaves(items, dealer)]
 
 
-def _of_items(items: Items, dealer: Dealer, given_up: Collection[int]) -> Iterator[str]:
+def _of_items(items: Items, policy: Policy, dealer: Dealer, given_up: Collection[int]) -> Iterator[str]:
     states = Counter(_kind(items.count(position)) for position in range(len(items)))
     counted = {
         "not started": items.count_not_started,
@@ -30,7 +30,9 @@ def _of_items(items: Items, dealer: Dealer, given_up: Collection[int]) -> Iterat
     for position in given_up:
         if items.count(position) != 0:
             yield f"item {position} is given up, but not finished"
-    held = {position for job in _wanted_jobs(dealer) for position in job.positions}
+    # What silent slaves hold is set aside for others, or they are ended first.
+    counting = [job for job in _wanted_jobs(dealer) if not (job.slave.is_silent and policy.redistribute)]
+    held = {position for job in counting for position in job.positions}
     for position in items.active():
         if position not in held:
             yield f"item {position} is active, but no job holds it"
@@ -51,8 +53,10 @@ def _of_jobs(items: Items, policy: Policy, dealer: Dealer) -> Iterator[str]:
     for job in dealer.jobs.values():
         if job not in job.slave.jobs:
             yield f"job {job.number} is not among those of its slave"
-        if job.race is not None and (job not in job.race or len(job.race) < 2):
+        if job.race is not None and job not in job.race:
             yield f"job {job.number} is not in its own race"
+        if job.race is not None and len(job.race) < 2 and not job.slave.is_silent:
+            yield f"job {job.number} is alone in its race"
     recalled = sum(job.state is JobState.RECALLED for job in dealer.jobs.values())
     if recalled != dealer.recalled:
         yield f"{recalled} jobs are recalled, but {dealer.recalled} are counted"
@@ -82,6 +86,13 @@ def _of_slave(slave: Slave, dealer: Dealer) -> Iterator[str]:
         yield f"a suspect on slave {slave.number} is not alone"
     if slave.jobs and slave.jobs[0].began_at is None:
         yield f"the first job of slave {slave.number} has not begun"
+    if slave.is_usable and (slave.is_silent or (slave.jobs_left == 0 and not slave.jobs)):
+        yield f"slave {slave.number} is usable, but does not answer or may get nothing more"
+    if slave.jobs_left is not None and slave.jobs_left < 0:
+        yield f"slave {slave.number} was given more jobs than it may have"
+    wanted = [job for job in slave.jobs if job.state is not JobState.CANCELLED]
+    if len({position for job in wanted for position in job.positions}) < sum(len(job.positions) for job in wanted):
+        yield f"slave {slave.number} holds an item twice"
 
 
 def _wanted_jobs(dealer: Dealer) -> Iterator[Job]:

@@ -63,6 +63,7 @@ class Job:
     """One giving-out of some items to one slave; its number never comes again."""
 
     __slots__ = (
+        "announced",  # the item (its position) that the slave said it works on now; None: that is not known
         "began_at",  # when the job before it on its slave ended, or its last progress; None: still queued
         "generation",  # 0, or one more than that of the job it is a spare copy of
         "given_at",
@@ -72,7 +73,7 @@ class Job:
         "left",  # how many of its items the slave has not reported yet
         "number",
         "positions",
-        "race",  # the live jobs that share items with it, itself included; None: nobody does
+        "race",  # the live jobs that share items with it, itself included; None: nobody does, nor ever will
         "recalled_at",
         "slave",
         "state",
@@ -97,6 +98,7 @@ class Job:
         self.state = JobState.QUEUED
         self.left = len(positions)
         self.generation = 0
+        self.announced: int | None = None
         self.began_at: float | None = None
         self.recalled_at = 0.0
         self.race: list[Job] | None = None
@@ -112,12 +114,38 @@ class Job:
         self.race = original.race
         self.generation = original.generation + 1
 
+    def enter(self, race: list[Job] | None) -> None:
+        """Take over items from those in this race, which are still expected to answer; if there are any."""
+        if race:
+            race.append(self)
+            self.race = race
+            self.generation = race[0].generation
+
+    def open_race(self) -> list[Job]:
+        """Let others take over items of this job."""
+        if self.race is None:
+            self.race = [self]
+        self.is_copied = True
+        return self.race
+
+    def close_race(self) -> None:
+        """End its race if nobody is left in it but this job."""
+        if self.race is not None and len(self.race) == 1:
+            self.race = None
+            self.is_copied = False
+
+    @property
+    def silent_race(self) -> list[Job] | None:
+        """Its race, if there are others in it whose slaves are silent."""
+        others = self.race or ()
+        return self.race if any(other.slave.is_silent for other in others if other is not self) else None
+
     def unshared(self, positions: Sequence[int]) -> Sequence[int]:
-        """Those of these positions that no other job of its race holds."""
+        """Those of these positions that no other job of its race holds, silent slaves not counted."""
         if self.race is None:
             return positions
-        others = [other.positions for other in self.race if other is not self]
-        return tuple(p for p in positions if not any(p in held for held in others))
+        others = [other.positions for other in self.race if other is not self and not other.slave.is_silent]
+        return tuple(p for p in positions if not any(p in held for held in others)) if others else positions
 
     def leave_race(self) -> list[Job]:
         """Run on its own; returns the others."""
@@ -126,9 +154,8 @@ class Job:
             return []
         self.race = None
         race.remove(self)
-        if len(race) == 1:
-            last = race[0]
-            last.race = None
-            last.is_copied = False
-            return [last]
-        return race
+        rest = list(race)
+        if len(rest) == 1 and not rest[0].slave.is_silent:  # those who take over from a silent one may still come
+            rest[0].close_race()
+            race.clear()
+        return rest

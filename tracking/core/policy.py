@@ -16,6 +16,8 @@ _QUEUED_S = 0.002  # of jobs shorter than that, so much work is queued
 _MOST_JOBS = 64
 _LARGE_JOB_BYTES = 1_000_000
 _PIECES = 16
+_LONGEST_PART_S = 0.25
+_PARTS_IN_LIMIT = 4
 _COPY_COST_S = 0.002  # sending and receiving a spare copy takes about so long
 _COPY_GAIN = 1.3  # a copy is made where the job would take so many times longer than it
 _FIRST_BLIND_COPY_S = 1.0  # with nothing measured, copies are made of jobs that have run so long
@@ -37,7 +39,9 @@ class Policy:
             finish them sooner, or 'always': each idle slave gets the items that were given out least often.
         retries: how often an item that raised is tried again.
         max_deaths: an item that was alone on a slave that died so often is given up; None: never.
-        item_timeout_s: seconds that an item may take; a job of k items has k times that. None: no limit.
+        item_timeout_s: seconds that an item may take. None: no limit.
+        items_report: slaves tell of each item when it is done, or runs for long. If not (a job goes through ``go``
+            as a whole), a job of k items has k times the limit.
     """
 
     chunk_size: ChunkSize = "auto"
@@ -45,6 +49,27 @@ class Policy:
     retries: int = 0
     max_deaths: int | None = 2
     item_timeout_s: float | None = None
+    items_report: bool = True
+
+    @property
+    def part_interval_s(self) -> float:
+        """So often, at least, slaves tell how far they are (they compute it alike).
+
+        >>> Policy().part_interval_s, Policy(item_timeout_s=0.1).part_interval_s
+        (0.25, 0.025)
+        """
+        limit_s = math.inf if self.item_timeout_s is None else self.item_timeout_s
+        return min(_LONGEST_PART_S, limit_s / _PARTS_IN_LIMIT)
+
+    def time_limit_s(self, items: int) -> float:
+        """Seconds until a job of which so many items are left has to say something, or its slave is ended.
+
+        >>> policy = Policy(item_timeout_s=2.0)
+        >>> policy.time_limit_s(10), Policy(item_timeout_s=2.0, items_report=False).time_limit_s(10)
+        (2.25, 20.0)
+        """
+        limit_s = math.inf if self.item_timeout_s is None else self.item_timeout_s
+        return limit_s + self.part_interval_s if self.items_report else max(1, items) * limit_s
 
     def size(
         self,

@@ -168,13 +168,19 @@ class Scheduler:
     def _on_slave_ready(self, event: e.SlaveReady, now: float) -> None:
         if self._slaves.get(event.slave) is not None:
             raise InvalidTransition(f"slave {event.slave}", "up", event)
-        self._dealer.supply(self._slaves.enter(event.slave, event.host, event.nickname), now)
+        slave = self._slaves.enter(event.slave, event.host, event.nickname, event.jobs_left)
+        self._dealer.supply(slave, now)
 
     def _on_slave_silent(self, event: e.SlaveSilent, now: float) -> None:
-        pass
+        slave = self._slaves.get(event.slave)
+        if slave is not None and not slave.is_silent:
+            self._dealer.set_aside(slave, now)
 
     def _on_slave_heard(self, event: e.SlaveHeard, now: float) -> None:
-        pass
+        slave = self._slaves.get(event.slave)
+        if slave is not None and slave.is_silent:
+            self._dealer.take_up(slave, now)
+            self._dealer.supply(slave, now)
 
     def _on_slave_lost(self, event: e.SlaveLost, now: float) -> None:
         slave = self._slaves.get(event.slave)
@@ -183,9 +189,9 @@ class Scheduler:
         held = len(slave.jobs)
         running = slave.jobs[0].number if held == 1 and event.running is None else event.running
         for job in reversed(self._dealer.remove_all(slave, now)):
-            if job.is_timed_out:
-                self._blame.took_too_long(job)
-            elif job.number == running and not event.on_purpose:
+            if job.is_timed_out and not slave.is_silent:
+                self._blame.took_too_long(job, now)
+            elif job.is_timed_out or (job.number == running and not event.on_purpose):
                 self._blame.slave_died(job, was_alone=held == 1)
             else:
                 self._dealer.put_back(job)
@@ -233,18 +239,24 @@ class Scheduler:
 
     def _on_job_progressed(self, event: e.JobProgressed, now: float) -> None:
         job = self._live_job(event.job, event)
-        if job is None or not event.finished:
+        if job is None:
             return
-        self._demand_own(job, event.finished, event)
+        finished, before = event.finished, len(job.positions) - job.left
+        if finished:
+            self._demand_own(job, finished, event)
+        reported = before + len(finished) if event.reported is None else event.reported
+        if not before <= reported <= len(job.positions):
+            self._refuse(job.number, f"through with {before} of {len(job.positions)} items", event)
+        if reported == before and event.running_s is None:
+            return  # says nothing
         self._dealer.change(job, TRANSITIONS[job.state, e.JobProgressed])
         if job.state is JobState.CANCELLED:
             return
-        count = len(event.finished)
-        job.left -= count
-        job.slave.load -= count
-        self._learn_item_s(job.slave, event.seconds / count)
-        self.items.finish(event.finished)
-        self._dealer.begin(job, now)
+        if reported > before:
+            self._learn_item_s(job.slave, event.seconds / (reported - before))
+        if finished:
+            self.items.finish(finished)
+        self._dealer.progress(job, reported, event.running_s, now)
         # What has reported all its items is about to come back by itself.
         self._dealer.cancel_losers(one for one in job.race or (job,) if one is not job or job.left > 0)
 
@@ -285,12 +297,17 @@ class Scheduler:
             return
         is_wanted = job.state is not JobState.CANCELLED
         self._dealer.remove(job, TRANSITIONS[job.state, e.JobReturned], now)
-        self.ledger.returned(job.slave.account)
+        self._was_not_begun(job.slave)
         if is_wanted:
             self._dealer.put_back(job)
             job.leave_race()
         if not job.slave.jobs:
             self._dealer.supply(job.slave, now)
+
+    def _was_not_begun(self, slave: Slave) -> None:
+        self.ledger.returned(slave.account)
+        if slave.jobs_left is not None:
+            slave.jobs_left += 1
 
     def _live_job(self, number: int, event: e.JobProgressed | e.JobDone | e.JobFailed | e.JobReturned) -> Job | None:
         """The job that an answer belongs to; None if it is gone, which is normal."""

@@ -32,24 +32,28 @@ class Slave:
         "is_closed",  # gets no further job before all it has are gone
         "is_ending",  # was told to end
         "is_retired",
-        "is_usable",  # may get jobs: neither ending nor retired, its host not disabled
+        "is_silent",  # does not answer: what it holds is given to others, too
+        "is_usable",  # may get jobs: neither ending, retired nor silent, its host not disabled
         "jobs",
+        "jobs_left",  # so many more it may be given; None: any number
         "load",  # items in its jobs that it has not reported yet
         "number",
         "pace",
     )
 
-    def __init__(self, number: int, host: Host, account: Account) -> None:
+    def __init__(self, number: int, host: Host, account: Account, jobs_left: int | None = None) -> None:
         self.number = number
         self.host = host
         self.account = account
         self.pace = Pace()
         self.jobs: deque[Job] = deque()
+        self.jobs_left = jobs_left
         self.load = 0
         self.busy_until = 0.0
         self.is_closed = False
         self.is_ending = False
         self.is_retired = False
+        self.is_silent = False
         self.is_usable = False
 
 
@@ -87,10 +91,10 @@ class Slaves:
             host = self._hosts[name] = Host(name, self.ledger.host_pace(name))
         return host
 
-    def enter(self, number: int, host_name: str, nickname: str) -> Slave:
+    def enter(self, number: int, host_name: str, nickname: str, jobs_left: int | None = None) -> Slave:
         """A slave is up."""
         host = self.host(host_name)
-        slave = Slave(number, host, self.ledger.account(nickname, host_name))
+        slave = Slave(number, host, self.ledger.account(nickname, host_name), jobs_left)
         self._slaves[number] = host.slaves[number] = slave
         self.update(slave)
         return slave
@@ -103,7 +107,7 @@ class Slaves:
 
     def update(self, slave: Slave) -> None:
         """Find out whether the slave may get jobs, after something about it has changed."""
-        is_usable = not (slave.is_ending or slave.is_retired or slave.host.is_disabled)
+        is_usable = not (slave.is_ending or slave.is_retired or slave.is_silent or slave.host.is_disabled)
         change = is_usable - slave.is_usable
         slave.is_usable = is_usable
         self.usable += change

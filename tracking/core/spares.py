@@ -64,14 +64,14 @@ class Spares:
 
     def follow(self, slave: Slave, now: float) -> None:
         """Something about the jobs of this slave has changed."""
-        if not slave.jobs:
+        if not slave.jobs or slave.is_silent:
             self.forget(slave)
             return
         self._longest.put(slave.number, -slave.busy_until)
         self._late.put(slave.number, self._look_again_at(slave, now))
 
     def forget(self, slave: Slave) -> None:
-        """The slave is idle or gone."""
+        """The slave is idle, silent or gone."""
         self._longest.drop(slave.number)
         self._late.drop(slave.number)
 

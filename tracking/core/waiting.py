@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tracking.core.items import Items
+
+if TYPE_CHECKING:
+    from tracking.core.jobs import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class Piece:
         avoided: the slave that they had better not be given to, None: any will do.
         avoided_until: then any will do.
         turn: their turn comes when all items before this position have had theirs.
+        race: jobs on silent slaves that hold these items too, and may still answer; None: there are none.
     """
 
     positions: Sequence[int]
@@ -28,6 +33,7 @@ class Piece:
     avoided: int | None = None
     avoided_until: float = 0.0
     turn: int = 0
+    race: list[Job] | None = None
 
 
 class Waiting:
@@ -63,6 +69,17 @@ class Waiting:
         """Give it out after all that is not started now."""
         self._items.release(piece.positions, set_aside=True)
         self._retries.append(piece)
+
+    def withdraw(self, race: list[Job]) -> list[Piece]:
+        """Take out all pieces that jobs of this race hold, too; their items stay set aside."""
+        found = [piece for piece in self if piece.race is race]
+        if found:
+            for queue in (self.suspects, self._pieces, self._retries):
+                rest = [piece for piece in queue if piece.race is not race]
+                if len(rest) < len(queue):
+                    queue.clear()
+                    queue.extend(rest)
+        return found
 
     def next_suspect(self) -> Piece | None:
         """The next piece for a slave that holds nothing."""

@@ -89,4 +89,5 @@ class Options:
             retries=self.retries,
             max_deaths=self.max_deaths,
             item_timeout_s=self.item_timeout,
+            items_report=self.function is not None,
         )
