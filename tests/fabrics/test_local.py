@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import pytest
 
 from tests.fabrics.contract import FabricContract, Slaves
 from tests.slave import jobs
-from tests.slave.puppet import wait_for_end, wait_for_news
+from tests.slave.puppet import TIMEOUT_S, wait_for_end, wait_for_news
 from tracking.fabrics import local
-from tracking.fabrics.base import SlaveEnded, SlaveSpec
+from tracking.fabrics.base import Condition, SlaveEnded, SlaveSpec
 from tracking.fabrics.local import LocalFabric, how_it_ended
 from tracking.wire import messages as m
 
@@ -150,6 +151,43 @@ def test_128_slaves_start_and_work(slaves: Slaves) -> None:
         assert puppet.expect(m.HELLO)[2] == m.PROTOCOL_VERSION
     puppets[-1].set_up(jobs.square)
     assert puppets[-1].do([5]) == ([25], {})
+
+
+def look_until(fabric: LocalFabric, tid: int, condition: Condition) -> None:
+    end = time.monotonic() + TIMEOUT_S
+    while fabric.look_at(tid) is not condition:
+        assert time.monotonic() < end, f"{fabric.look_at(tid)}, never {condition}"
+        time.sleep(0.01)
+
+
+def test_a_slave_is_seen_to_work_to_be_stopped_or_to_do_neither(fabric: LocalFabric, slaves: Slaves) -> None:
+    assert fabric.look_at(2) is Condition.UNKNOWN
+    puppet = slaves.start(2)
+    pid = puppet.expect(m.HELLO)[3]
+    puppet.set_up(jobs.obey)
+    fabric.poll()
+    os.kill(pid, signal.SIGSTOP)
+    look_until(fabric, 2, Condition.STOPPED)
+    assert fabric.look_at(2) is Condition.STOPPED
+    os.kill(pid, signal.SIGCONT)
+    look_until(fabric, 2, Condition.UNKNOWN)
+    puppet.give(1, ["hold_interpreter"])
+    look_until(fabric, 2, Condition.WORKING)
+    fabric.stop(2)
+    wait_for_news(fabric)
+    assert fabric.look_at(2) is Condition.UNKNOWN
+
+
+def test_a_starter_that_was_stopped_obeys_all_the_same(fabric: LocalFabric, slaves: Slaves) -> None:
+    slaves.start(2).expect(m.HELLO)
+    (starter,) = children()
+    os.kill(starter, signal.SIGSTOP)
+    slaves.start(3).expect(m.HELLO)
+    os.kill(starter, signal.SIGSTOP)
+    fabric.stop(2)
+    assert wait_for_news(fabric) == [SlaveEnded(2, "killed by SIGKILL")]
+    os.kill(starter, signal.SIGSTOP)
+    fabric.close()
 
 
 MASTER = """

@@ -23,7 +23,7 @@ class Noting:
     """A client that notes what it is told."""
 
     can_drive = False
-    is_busy = True
+    is_busy: bool = True
 
     def __init__(self, calculation: int) -> None:
         self.calculation = calculation

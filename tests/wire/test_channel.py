@@ -344,3 +344,26 @@ def test_frames_are_those_of_multiprocessing_connection() -> None:
         frame = reader.recv_bytes()
     assert frame[0] == 0
     assert pickle.loads(frame[1:]) == [(1, 2, "plain")]
+
+
+# ---- the limit
+
+
+def test_a_channel_takes_no_frame_beyond_its_limit_and_allocates_nothing_for_it() -> None:
+    near, far = socket.socketpair()
+    with closing(Channel(near, limit_bytes=1000)) as channel, closing(Channel(far)) as other:
+        other.send((1, 2, "short"))
+        assert channel.receive() == [(1, 2, "short")]
+        other.send((1, 2, bytes(100_000)))
+        with pytest.raises(ProtocolError, match=r"a frame of \d+ bytes was announced; 1000 are allowed"):
+            channel.receive()
+
+
+def test_the_limit_can_be_set_later() -> None:
+    near, far = socket.socketpair()
+    with closing(Channel(near)) as channel, closing(Channel(far)) as other:
+        assert channel.limit_bytes >= 1 << 40
+        channel.limit_bytes = 50
+        other.send((1, 2, bytes(100)))
+        with pytest.raises(ProtocolError, match="50 are allowed"):
+            channel.receive()

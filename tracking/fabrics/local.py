@@ -28,6 +28,7 @@ from tracking.wire.channel import Channel
 _ORDER_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 5.0
 _DRAIN_BYTES = 64 * 1024
+_STOPPED_STATES = frozenset("Tt")  # by a signal, by a debugger
 
 
 class Starter:
@@ -58,12 +59,18 @@ class Starter:
         """Give an order; OSError: the starter is gone."""
         sent = socket.send_fds(self._line, [order], descriptors) if descriptors else 0
         self._line.sendall(order[sent:])
+        self._wake()
+
+    def _wake(self) -> None:
+        """Whoever has stopped it has stopped all starting and ending of slaves: it goes on, if it can."""
+        self._process.send_signal(signal.SIGCONT)
 
     def end(self) -> None:
         """End it, and wait until it and its slaves are gone; the line stays open."""
         try:
             self._line.settimeout(_END_TIMEOUT_S)
             self._line.shutdown(socket.SHUT_WR)
+            self._wake()
             while self._line.recv(_DRAIN_BYTES):  # it closes its end by ending
                 pass
         except OSError:
@@ -92,6 +99,7 @@ class LocalFabric:
         self._old_starter: Starter | None = None  # it is gone, but its line is open yet
         self._living: dict[int, int] = {}  # tid -> pid, 0 until we have heard of it
         self._lost: list[SlaveEnded] = []
+        self._cpu_ticks: dict[int, int] = {}  # tid -> what it had used when it was last looked at
 
     def prepare(self) -> None:
         """Start the starter now: it boots while the caller goes on."""
@@ -139,7 +147,9 @@ class LocalFabric:
         for kind, tid, value in news:
             if kind == orders.FORKED:
                 self._living[tid] = value
-            elif self._living.pop(tid, None) is not None:
+                continue
+            self._cpu_ticks.pop(tid, None)
+            if self._living.pop(tid, None) is not None:
                 ended.append(SlaveEnded(tid, value if kind == orders.NOT_FORKED else how_it_ended(value)))
         return ended
 
@@ -160,6 +170,7 @@ class LocalFabric:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
         self._living.clear()
+        self._cpu_ticks.clear()
 
     def _forget_old_starter(self) -> None:
         if self._old_starter is not None:
@@ -167,7 +178,16 @@ class LocalFabric:
             self._old_starter = None
 
     def look_at(self, tid: int) -> Condition:
-        return Condition.UNKNOWN
+        pid = self._living.get(tid)
+        seen = look_at_process(pid) if pid else None
+        if seen is None:
+            return Condition.UNKNOWN
+        state, ticks = seen
+        before = self._cpu_ticks.get(tid, ticks)
+        self._cpu_ticks[tid] = ticks
+        if state in _STOPPED_STATES:
+            return Condition.STOPPED
+        return Condition.WORKING if ticks > before else Condition.UNKNOWN
 
     def stop(self, tid: int) -> None:
         if tid in self._living and self._starter is not None:
@@ -181,6 +201,19 @@ class LocalFabric:
         if starter is not None:
             starter.end()
             starter.close()
+
+
+def look_at_process(pid: int) -> tuple[str, int] | None:
+    """State of a process (one letter, as in ps) and processor time of it and of children that it has waited for.
+
+    The time is in ticks of the system. None: it is gone, or this system does not tell.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            words = file.read().rpartition(b")")[2].split()  # the program's name may have blanks and brackets
+        return words[0].decode(), sum(map(int, words[11:15]))
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _socket_pair(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:

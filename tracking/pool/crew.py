@@ -18,32 +18,29 @@ waits for them (bounded), then closes lines, fabrics and the loop.
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import threading
 import time
 from collections.abc import Callable
 from threading import RLock
 
-from tracking.errors import ProtocolError
 from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.output import SlaveOutput, choose_show
 from tracking.pool.client import MASTER_NUMBERS, Client, JobKey, SlaveInfo
 from tracking.pool.driving import Driving
 from tracking.pool.endings import Endings
 from tracking.pool.filling import Vacancies
+from tracking.pool.hearing import Hearing
 from tracking.pool.loop import READ, WRITE, Loop
 from tracking.pool.post import Post
+from tracking.pool.recalls import Recalls
 from tracking.pool.slaves import Place, Slave, close_lines, names_for
+from tracking.pool.vitals import Vitals
 from tracking.pool.watching import Watched
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
 __all__ = ["MASTER_NUMBERS", "Client", "Crew", "JobKey", "Place", "SlaveInfo", "names_for"]
-
-logger = logging.getLogger("tracking")
-
-_RECALL_TIMEOUT_S = 0.25  # an unwanted job that has become the first is handed back within this time, or has begun
 
 _slave_numbers = itertools.count(2)  # for the whole program: a tid is never given out twice
 
@@ -71,20 +68,36 @@ class Crew:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lock = RLock()
-        self._heartbeat_s = heartbeat_s
-        self._silence_timeout_s = silence_timeout_s
         self._memory_limit = memory_limit
         self._max_jobs = max_jobs
         self._loop = Loop(self.lock, clock)
         self.driving = Driving(self.lock, self._turn, self._loop.wake)
         self._slaves: dict[int, Slave] = {}
         self._clients: dict[int, Client] = {}
-        self._post = Post(self._loop, self._line_ready, lambda slave: self._endings.cut(slave))
+        self._post = Post(self._loop, self._line_ready, lambda slave, why: self._endings.cut(slave, why))
         self._vacancies = Vacancies(
             self._loop, self.start_slave, lambda: self._endings.tell_all_if_lost(), host_failures
         )
         self._endings = Endings(
-            self._loop, self._post, self._vacancies, self._slaves, self._clients, self._receive
+            self._loop,
+            self._post,
+            self._vacancies,
+            self._slaves,
+            self._clients,
+            lambda slave: self._hearing.receive(slave),
+        )
+        self._vitals = Vitals(
+            self._loop,
+            self._post,
+            self._endings,
+            self._slaves,
+            self._clients,
+            heartbeat_s,
+            silence_timeout_s,
+        )
+        self._recalls = Recalls(self._loop, self._post, self._endings)
+        self._hearing = Hearing(
+            self._clients, self._vacancies, self._endings, self._recalls, self._vitals, max_jobs
         )
         self._fabrics = Watched(self._loop, self._poll)
         self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
@@ -119,7 +132,7 @@ class Crew:
                 raise
             self._fabrics.follow(fabric)
             output = SlaveOutput(place.nickname, choose_show(place.show_output, os.environ))
-            slave = self._slaves[info.tid] = Slave(info, place, None, output)
+            slave = self._slaves[info.tid] = Slave(info, place, None, output, self._vitals.begin(place.fabric))
             if lines is not None:
                 self._connect(slave, lines)
             return info.tid
@@ -187,24 +200,8 @@ class Crew:
         """The answer of this job is not wanted any more: take it back, or end the slave that works on it."""
         with self.lock:
             slave = self._slaves.get(tid)
-            if slave is None or job not in slave.jobs:
-                return  # it has just been answered
-            if slave.running == job:
-                self.end_slave(tid)
-            else:
-                slave.unwanted.add(job)
-                self.tell(tid, (m.RECALL, *job))
-
-    def _chase_unwanted(self, slave: Slave, answered: JobKey) -> None:
-        """An unwanted job that becomes the first is either on its way back, or was begun before it was recalled."""
-        slave.unwanted.discard(answered)
-        running = slave.running
-        if running in slave.unwanted:
-            self._loop.after(_RECALL_TIMEOUT_S, lambda: self._end_if_running(slave, running))
-
-    def _end_if_running(self, slave: Slave, job: JobKey | None) -> None:
-        if slave.running == job:
-            self.end_slave(slave.info.tid)
+            if slave is not None:
+                self._recalls.cancel(slave, job)
 
     # ---- clients
 
@@ -247,6 +244,8 @@ class Crew:
         with self.lock:
             busy = [client for client in self._clients.values() if client.is_busy]
             self.driving.choose(busy)
+            if busy:
+                self._vitals.tick()
             if self._refusal and not busy:
                 self.driving.stop()
 
@@ -333,70 +332,10 @@ class Crew:
 
     def _line_ready(self, slave: Slave, mask: int) -> None:
         if mask & WRITE:
+            self._vitals.heard(slave)  # it has made room for more
             self._post.flush(slave)
         if mask & READ and not slave.line_is_cut:
-            self._receive(slave)
-
-    def _receive(self, slave: Slave) -> bool:
-        """Take in what is there; False at the end of the line."""
-        assert slave.lines is not None
-        try:
-            for message in slave.lines.line.receive():
-                self._take(slave, message)
-        except ProtocolError as error:
-            self._endings.cut(slave, str(error))
-            return False
-        except (EOFError, OSError):
-            self._endings.cut(slave)
-            return False
-        except Exception as error:  # what makes no sense costs the slave that said it and nobody else
-            logger.exception("slave %s said what cannot be understood, and is ended", slave.info.nickname)
-            self._endings.cut(slave, f"ended by us: it said what cannot be understood ({error!r:.200})")
-            return False
-        return True
-
-    def _take(self, slave: Slave, message: Message) -> None:
-        kind, calculation = message[0], message[1]
-        if kind == m.DONE or kind in m.ENDS_JOB:
-            self._job_is_answered(slave, message)
-        elif not calculation:
-            self._take_own(slave, message)
-            return
-        client = self._clients.get(calculation)
-        if client is not None:
-            client.deliver(slave.info.tid, message)
-
-    def _job_is_answered(self, slave: Slave, message: Message) -> None:
-        kind, calculation, job = message[:3]
-        was_there = slave.jobs.pop((calculation, job), 0) is None
-        if slave.unwanted:
-            self._chase_unwanted(slave, (calculation, job))
-        if kind == m.DONE:
-            slave.did_jobs = True
-            self._vacancies.record(slave.info.host).job_was_done()
-        if was_there and kind != m.RETURNED:
-            slave.jobs_done += 1
-            if slave.jobs_done == self._max_jobs:
-                slave.is_leaving = True
-        if slave.is_leaving:
-            self._endings.end_if_done(slave)
-
-    def _take_own(self, slave: Slave, message: Message) -> None:
-        """What is said to us, not to a calculation."""
-        if message[0] == m.HELLO:
-            self._is_up(slave, message)
-        elif message[0] == m.FULL:
-            logger.debug("slave %s holds %d bytes, and is replaced", slave.info.nickname, message[2])
-            self._endings.leave(slave)
-
-    def _is_up(self, slave: Slave, message: Message) -> None:
-        slave.pid = m.read_hello(message, f"slave {slave.info.nickname}")
-        if slave.is_up or slave.is_ending:
-            return
-        slave.is_up = True
-        self._vacancies.record(slave.info.host).slave_is_up()
-        for client in list(self._clients.values()):
-            client.slave_is_up(slave.info)
+            self._hearing.receive(slave)
 
     def _output_ready(self, slave: Slave) -> None:
         assert slave.lines is not None

@@ -152,7 +152,7 @@ class Endings:
             client.slave_is_lost(slave.info, how, jobs, slave.is_ending, last_lines)
         if slave.is_ending:
             self.replace(slave)
-        else:
+        elif not slave.is_replaced:
             self._vacancies.slave_died(slave, how, last_lines, verdicts)
         self.tell_all_if_lost()
 
@@ -193,7 +193,7 @@ class Endings:
             self.lose(tid, "killed", {})
 
     def _let_end(self, slave: Slave) -> None:
-        is_idle = slave.is_up and not slave.jobs and slave.lines is not None
+        is_idle = slave.is_up and not slave.jobs and slave.lines is not None and not slave.pulse.is_silent
         slave.is_ending = True
         if is_idle:
             self._post.put(slave, (m.STOP, 0))

@@ -51,6 +51,10 @@ class Vacancies:
             found = self._records[host] = HostRecord(host, self._host_failures)
         return found
 
+    def job_was_done(self, host: str) -> None:
+        """A slave on this host has done a job."""
+        self.record(host).job_was_done()
+
     def slave_died(self, slave: Slave, how: str, last_lines: str, verdicts: Verdicts) -> None:
         """A slave has ended without being asked to: another takes its place, if that makes sense."""
         if not slave.is_up:

@@ -13,6 +13,8 @@ from tracking.pool.slaves import Slave
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
+_MOST_UNHEARD_BYTES = 256 * 1024 * 1024  # on a control line; users' messages to a slave that does not read
+
 
 class Post:
     """Sends. Everything is called under the crew's lock.
@@ -20,11 +22,11 @@ class Post:
     Args:
         loop: tells when a line can be written again.
         line_ready: called when a job line can be read, or written again.
-        cut: called when a job line is gone.
+        cut: called when a job line is gone, or is of no more use; with the reason, if it is ours.
     """
 
     def __init__(
-        self, loop: Loop, line_ready: Callable[[Slave, int], None], cut: Callable[[Slave], None]
+        self, loop: Loop, line_ready: Callable[[Slave, int], None], cut: Callable[[Slave, str], None]
     ) -> None:
         self._loop = loop
         self._line_ready = line_ready
@@ -64,7 +66,7 @@ class Post:
         try:
             is_all_written = slave.lines.line.flush()
         except OSError:
-            self._cut(slave)
+            self._cut(slave, "")
             return
         if slave.waits_to_write is is_all_written:
             slave.waits_to_write = not is_all_written
@@ -78,12 +80,15 @@ class Post:
 
     def tell(self, slave: Slave, message: Message) -> bool:
         """Send a message on the control line at once. False: the slave is gone, or not there yet."""
-        if slave.lines is None:
+        if slave.lines is None or slave.line_is_cut:
             return False
         try:
             if not slave.lines.control.send(message):
                 self._loop.watch(slave.lines.control, WRITE, lambda mask: self._control_ready(slave))
         except OSError:
+            return False
+        if slave.lines.control.unwritten_bytes > _MOST_UNHEARD_BYTES:
+            self._cut(slave, f"ended by us: it does not read its messages, {_MOST_UNHEARD_BYTES >> 20} MiB by now")
             return False
         return True
 

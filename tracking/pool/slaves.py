@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tracking.core.pulse import Pulse
 from tracking.fabrics.base import Fabric, SlaveLines
 from tracking.output import SlaveOutput
 from tracking.pool.client import JobKey, SlaveInfo
@@ -36,6 +38,7 @@ class Slave:
     place: Place
     lines: SlaveLines | None  # None: it has not dialled yet
     output: SlaveOutput
+    pulse: Pulse
     jobs: OrderedDict[JobKey, None] = field(default_factory=OrderedDict)  # not answered, in the order given
     unwanted: set[JobKey] = field(default_factory=set)  # of these, those that are to be taken back
     is_up: bool = False
@@ -45,6 +48,8 @@ class Slave:
     is_ending: bool = False  # told to end, or killed on purpose
     is_replaced: bool = False  # another has its place, or will have it
     line_is_cut: bool = False
+    heard_at: float | None = None  # when it has said or taken something since it was looked at last
+    beat_at: float = -math.inf  # when it was last asked for a sign of life
     fault: str = ""  # what it did that cannot be: then this is why it ended, whatever it looks like
     waits_to_write: bool = False
     pid: int = 0

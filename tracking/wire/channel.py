@@ -89,7 +89,7 @@ class BatchReader:
     """
 
     def __init__(self, limit_bytes: int = _LONGEST_FRAME_BYTES) -> None:
-        self._limit = limit_bytes
+        self.limit_bytes = limit_bytes
         self._scratch = memoryview(b"")  # made when the first bytes are to come
         self._start = self._end = 0
         self._long: memoryview | None = None
@@ -162,8 +162,8 @@ class BatchReader:
             if available < header:
                 return None
             length = _LONG_HEADER.unpack_from(self._scratch, self._start)[1]
-        if not 0 <= length <= self._limit:
-            raise ProtocolError(f"a frame of {length} bytes was announced; {self._limit} are allowed")
+        if not 0 <= length <= self.limit_bytes:
+            raise ProtocolError(f"a frame of {length} bytes was announced; {self.limit_bytes} are allowed")
         return header, length
 
     def _receive_apart(self, header: int, length: int) -> None:
@@ -218,13 +218,14 @@ class Channel:
         line: an open connection or socket; the channel owns it from now on.
         blocking: on a slave, ``receive`` waits for a message and ``send`` until all is written;
             otherwise neither ever waits.
+        limit_bytes: longest frame accepted from the other end; None: as long as any object can be.
     """
 
-    def __init__(self, line: Line, *, blocking: bool = False) -> None:
+    def __init__(self, line: Line, *, blocking: bool = False, limit_bytes: int | None = None) -> None:
         self._line = line
         self._fd = line.fileno()
         self._blocking = blocking
-        self._reader = BatchReader()
+        self._reader = BatchReader(_LONGEST_FRAME_BYTES if limit_bytes is None else limit_bytes)
         self._batch: list[Message] = []
         self._unwritten: deque[Piece] = deque()
         self._unwritten_bytes = 0
@@ -234,6 +235,15 @@ class Channel:
     def fileno(self) -> int:
         """The descriptor; -1 when closed."""
         return self._fd
+
+    @property
+    def limit_bytes(self) -> int:
+        """Longest frame accepted from the other end; may be set, for frames that are announced from now on."""
+        return self._reader.limit_bytes
+
+    @limit_bytes.setter
+    def limit_bytes(self, limit_bytes: int) -> None:
+        self._reader.limit_bytes = limit_bytes
 
     @property
     def unwritten_bytes(self) -> int:

@@ -1,0 +1,48 @@
+"""Jobs that nobody wants any more: taken back, or ended with the slave that works on them."""
+
+from __future__ import annotations
+
+from tracking.pool.client import JobKey
+from tracking.pool.endings import Endings
+from tracking.pool.loop import Loop
+from tracking.pool.post import Post
+from tracking.pool.slaves import Slave
+from tracking.wire import messages as m
+
+_RECALL_TIMEOUT_S = 0.25  # an unwanted job that has become the first is handed back within this time, or has begun
+
+
+class Recalls:
+    """Takes jobs back. Everything is called under the crew's lock.
+
+    Args:
+        loop: has the timers.
+        post: lines of slaves.
+        endings: ends slaves.
+    """
+
+    def __init__(self, loop: Loop, post: Post, endings: Endings) -> None:
+        self._loop = loop
+        self._post = post
+        self._endings = endings
+
+    def cancel(self, slave: Slave, job: JobKey) -> None:
+        """The answer of this job is not wanted any more: take it back, or end the slave if it works on it."""
+        if job not in slave.jobs:
+            return  # it has just been answered
+        if slave.running == job:
+            self._endings.kill(slave)
+        else:
+            slave.unwanted.add(job)
+            self._post.tell(slave, (m.RECALL, *job))
+
+    def job_is_answered(self, slave: Slave, answered: JobKey) -> None:
+        """An unwanted job that becomes the first is either on its way back, or was begun before it was recalled."""
+        slave.unwanted.discard(answered)
+        running = slave.running
+        if running in slave.unwanted:
+            self._loop.after(_RECALL_TIMEOUT_S, lambda: self._end_if_running(slave, running))
+
+    def _end_if_running(self, slave: Slave, job: JobKey | None) -> None:
+        if slave.running == job:
+            self._endings.kill(slave)
