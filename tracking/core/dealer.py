@@ -83,6 +83,10 @@ class Dealer:
                 self._copy(job, now)
             self._spares.follow(job.slave, now)
 
+    def expected_item_s(self, slave: Slave) -> float | None:
+        """Expected seconds per item on this slave; None: nothing was measured."""
+        return self._spares.item_s(slave)
+
     def _rest(self, slave: Slave) -> None:
         """The slave holds nothing: it waits, or ends if that was its last job."""
         if slave.jobs_left == 0 and not slave.is_ending:

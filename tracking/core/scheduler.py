@@ -26,6 +26,7 @@ from tracking.core import commands as c
 from tracking.core import events as e
 from tracking.core.blame import Blame
 from tracking.core.dealer import Dealer
+from tracking.core.facts import ItemFact, WaitingFor, given_fact, waiting_for
 from tracking.core.invariants import broken_invariants
 from tracking.core.items import Items
 from tracking.core.jobs import TRANSITIONS, Job, JobState, JobView
@@ -152,6 +153,19 @@ class Scheduler:
     def story(self, job: int) -> tuple[str, ...]:
         """What happened to this job lately, oldest first."""
         return self._story.of_job(job)
+
+    def story_of_item(self, position: int) -> tuple[ItemFact, ...]:
+        """What happened to this item, oldest first, as far as the latest events are remembered."""
+        known = self._story.of_item(position, self._slaves.nicknames)
+        told = {fact.job for fact in known}
+        untold = [job for job in self._jobs.values() if position in job.positions and job.number not in told]
+        return (*map(given_fact, untold), *known)
+
+    def waiting_for(self, now: float) -> WaitingFor:
+        """Why nothing is happening, if that is so, at this time on the clock of ``handle``."""
+        return waiting_for(
+            self.items, self._dealer, len(self.given_up), now, is_open_ended=self._is_open_ended
+        )
 
     def check(self) -> None:
         """Look whether everything fits together; takes time in proportion to the number of items.

@@ -66,6 +66,7 @@ class Slaves:
         resting: the same on hosts that the user called slow: they come second.
         usable: how many may get jobs.
         brisk: how many of these are on hosts that nobody called slow.
+        nicknames: of all that were ever up, by number.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -74,6 +75,7 @@ class Slaves:
         self.resting: OrderedDict[int, Slave] = OrderedDict()
         self.usable = 0
         self.brisk = 0
+        self.nicknames: dict[int, str] = {}
         self._slaves: dict[int, Slave] = {}
         self._hosts: dict[str, Host] = {}
 
@@ -91,11 +93,16 @@ class Slaves:
             host = self._hosts[name] = Host(name, self.ledger.host_pace(name))
         return host
 
+    def disabled_hosts(self) -> tuple[str, ...]:
+        """The names of those that get no jobs."""
+        return tuple(host.name for host in self._hosts.values() if host.is_disabled)
+
     def enter(self, number: int, host_name: str, nickname: str, jobs_left: int | None = None) -> Slave:
         """A slave is up."""
         host = self.host(host_name)
         slave = Slave(number, host, self.ledger.account(nickname, host_name), jobs_left)
         self._slaves[number] = host.slaves[number] = slave
+        self.nicknames[number] = nickname
         self.update(slave)
         return slave
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 
+from tracking.core import commands as c
+from tracking.core import events as e
 from tracking.core.commands import Command, SendJob
 from tracking.core.events import Event
+from tracking.core.facts import FactKind, ItemFact
 
 _LENGTH = 2000
 
@@ -32,6 +36,95 @@ class Story:
                     lines.append(f"{now:.6f} -> {_short(command)}")
                     slave = command.slave if isinstance(command, SendJob) else slave
         return tuple(lines)
+
+    def of_item(self, position: int, nicknames: Mapping[int, str]) -> tuple[ItemFact, ...]:
+        """What happened to this item, oldest first, as far as it is remembered.
+
+        Args:
+            position: the item.
+            nicknames: of slaves, by number.
+        """
+        story = _ItemStory(position, nicknames)
+        for now, event, commands in self._entries:
+            story.take_event(now, event)
+            for command in commands:
+                story.take_command(now, command)
+        return tuple(story.facts)
+
+
+class _ItemStory:
+    """Picks out what concerns one item."""
+
+    def __init__(self, position: int, nicknames: Mapping[int, str]) -> None:
+        self.facts: list[ItemFact] = []
+        self._position = position
+        self._nicknames = nicknames
+        self._jobs: dict[int, SendJob] = {}  # that hold the item
+        self._is_finished = False
+
+    def take_event(self, now: float, event: Event) -> None:
+        if isinstance(event, e.JobProgressed):
+            self._progressed(now, event)
+        elif isinstance(event, e.JobDone | e.JobFailed | e.JobReturned):
+            sent = self._jobs.pop(event.job, None)
+            if sent is not None:
+                self._note(now, self._end(event), sent)
+        elif isinstance(event, e.SlaveSilent | e.SlaveHeard):
+            for sent in self._on(event.slave):
+                self._note(now, "silent" if isinstance(event, e.SlaveSilent) else "heard", sent)
+        elif isinstance(event, e.SlaveLost):
+            for sent in self._on(event.slave):
+                del self._jobs[sent.job]
+                self._note(now, "lost", sent, event.reason)
+
+    def take_command(self, now: float, command: Command) -> None:
+        if isinstance(command, SendJob):
+            if self._position in command.positions:
+                self._jobs[command.job] = command
+                self._note(now, "given", command)
+        elif isinstance(command, c.RecallJob | c.CancelJob):
+            sent = self._jobs.get(command.job)
+            if sent is not None:
+                self._note(now, "recalled" if isinstance(command, c.RecallJob) else "cancelled", sent)
+        elif isinstance(command, c.StopSlave):
+            for sent in self._on(command.slave):
+                self._note(now, "stopped", sent, command.reason)
+        elif isinstance(command, c.GiveUp) and command.position == self._position:
+            self._is_finished = True
+            self.facts.append(ItemFact(now, "given up", words=command.cause.value))
+
+    def _progressed(self, now: float, event: e.JobProgressed) -> None:
+        sent = self._jobs.get(event.job)
+        if sent is None:
+            return
+        if self._position in event.finished:
+            self._is_finished = True
+            self._note(now, "finished", self._jobs.pop(event.job))
+        elif event.running_s is not None and _is_at(sent.positions, event.reported, self._position):
+            self._note(now, "running", sent)
+
+    def _end(self, event: e.JobDone | e.JobFailed | e.JobReturned) -> FactKind:
+        if isinstance(event, e.JobReturned):
+            return "returned"
+        if self._is_finished:
+            return "late"
+        if isinstance(event, e.JobFailed):
+            return "failed"
+        if self._position in event.failed:
+            return "raised"
+        self._is_finished = True
+        return "finished"
+
+    def _on(self, slave: int) -> Iterator[SendJob]:
+        return iter([sent for sent in self._jobs.values() if sent.slave == slave])
+
+    def _note(self, now: float, kind: FactKind, sent: SendJob, words: str = "") -> None:
+        nickname = self._nicknames.get(sent.slave, "")
+        self.facts.append(ItemFact(now, kind, sent.slave, nickname, sent.job, len(sent.positions), words))
+
+
+def _is_at(positions: Sequence[int], index: int | None, position: int) -> bool:
+    return index is not None and index < len(positions) and positions[index] == position
 
 
 def _short(command: Command) -> str:
