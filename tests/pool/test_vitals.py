@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pool.helpers import WAIT_S, Noting, Stage, stage
+from tests.pool import jobs
+from tests.pool.helpers import WAIT_S, Gates, Noting, Stage, stage
 from tests.pool.test_crew import VALUES, finish_all, send_job
 from tracking import SlavePool, TrackingJobMaster
 from tracking.fabrics.base import Condition
@@ -429,3 +430,26 @@ def test_a_pool_with_stopped_idle_slaves_and_a_stopped_starter_ends_soon() -> No
     pool.shutdown()
     assert time.monotonic() - begin < 10
     assert not any(os.path.exists(f"/proc/{pid}") for pid in [*pids, starter])
+def test_the_only_slave_is_stopped_and_a_stand_in_finishes(tmp_path: Path) -> None:
+    with SlavePool(1, heartbeat=0.1) as pool:
+        (first,) = wait_for_slaves(pool, 1)
+        mark, gate = str(tmp_path / "mark"), Gates(tmp_path).new()
+        future = pool.submit(jobs.wait_first, mark, gate)
+        while not os.path.exists(mark):
+            time.sleep(0.01)
+        os.kill(first, signal.SIGSTOP)
+        assert future.result(WAIT_S) != first
+
+
+def test_kills_and_starts_are_obeyed_though_the_starter_was_stopped(tmp_path: Path) -> None:
+    with SlavePool(1, heartbeat=0.1) as pool:
+        (first,) = wait_for_slaves(pool, 1)
+        mark, gate = str(tmp_path / "mark"), Gates(tmp_path).new()
+        future = pool.submit(jobs.wait_first, mark, gate)
+        while not os.path.exists(mark):
+            time.sleep(0.01)
+        os.kill(starter_of(first), signal.SIGSTOP)
+        os.kill(first, signal.SIGSTOP)
+        assert future.result(WAIT_S) != first
+
+

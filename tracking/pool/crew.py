@@ -29,7 +29,7 @@ from tracking.output import SlaveOutput, choose_show
 from tracking.pool.client import MASTER_NUMBERS, Client, JobKey, SlaveInfo
 from tracking.pool.driving import Driving
 from tracking.pool.endings import Endings
-from tracking.pool.filling import Vacancies
+from tracking.pool.filling import HostTrouble, Vacancies
 from tracking.pool.hearing import Hearing
 from tracking.pool.loop import READ, WRITE, Loop
 from tracking.pool.post import Post
@@ -40,7 +40,7 @@ from tracking.pool.watching import Watched
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
-__all__ = ["MASTER_NUMBERS", "Client", "Crew", "JobKey", "Place", "SlaveInfo", "names_for"]
+__all__ = ["MASTER_NUMBERS", "Client", "Crew", "HostTrouble", "JobKey", "Place", "SlaveInfo", "names_for"]
 
 _slave_numbers = itertools.count(2)  # for the whole program: a tid is never given out twice
 
@@ -154,6 +154,11 @@ class Crew:
         with self.lock:
             slaves = self._slaves.values()
             return not self._vacancies.are_none or any(slave.is_to_be_replaced for slave in slaves)
+
+    def trouble(self) -> tuple[HostTrouble, ...]:
+        """The hosts that have fewer slaves than they should, and why."""
+        with self.lock:
+            return self._vacancies.trouble()
 
     def info(self, tid: int) -> SlaveInfo | None:
         """Who this is; None if there is no such slave (any more)."""

@@ -172,7 +172,8 @@ class Endings:
     def tell_if_lost(self, client: Client) -> None:
         """If no slave is left, and none will come: tell this client."""
         if not self._slaves and self._vacancies.are_none:
-            client.crew_is_lost("; ".join(self._vacancies.left_out.values()) or "it has no slaves")
+            reasons = [f"{host}: {reason}" for host, reason in self._vacancies.left_out.items()]
+            client.crew_is_lost("; ".join(reasons) or "it has no slaves")
 
     # ---- the end of all
 

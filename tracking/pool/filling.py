@@ -1,9 +1,22 @@
-"""Which places get a new slave, and when; which hosts get none any more."""
+"""Which places get a new slave, and when; which hosts get one at a time only, or none any more.
+
+::
+
+    fill(place) ----------------------------+--> start --> (could not, or it never came up) --+
+    slave_died --> HostRecord: when? -------+                    a while later, as long as    |
+                      |         on probation^  trial over        there is hope <--------------+
+                      |              held places, one of them on trial
+                      +--> left out: no slave any more
+
+Attributes: a host's places that wait, for a timer or behind the one on trial, are counted in _waiting; those that
+wait behind it are also in _held. A host is on probation as long as it is in _held.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tracking.core.places import HostRecord, LeaveOut, Replace
 from tracking.pool.loop import Loop
@@ -11,6 +24,28 @@ from tracking.pool.slaves import Place, Slave
 
 Verdicts = dict[str, Replace | LeaveOut]
 """{host: what was decided} for slaves that ended together: as likely as not for one reason, which counts once."""
+
+LEFT_OUT = "left out"
+ON_PROBATION = "on probation"
+WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class HostTrouble:
+    """Why a host has fewer slaves than it should.
+
+    Attributes:
+        host: its name.
+        state: 'left out': it gets no slave any more; 'on probation': one at a time, until one has done a job;
+            'waiting': a slave did not come up, another is tried in a while.
+        reason: what happened there, in words.
+        next_try: when the next slave is started, on the crew's clock; None: that depends on others, or never.
+    """
+
+    host: str
+    state: str
+    reason: str
+    next_try: float | None
 
 
 class Vacancies:
@@ -37,6 +72,9 @@ class Vacancies:
         self._records: dict[str, HostRecord] = {}
         self._waiting: Counter[str] = Counter()  # host -> places there that wait for a slave
         self._next_try: dict[str, float] = {}  # host -> when, after the last slave that did not come up there
+        self._held: dict[str, deque[Place]] = {}  # host on probation -> places that wait until it is over
+        self._on_trial: dict[str, Place] = {}  # host on probation -> the place that has a slave, or is to have one
+        self._reasons: dict[str, str] = {}  # host -> what happened there last
         self.left_out: dict[str, str] = {}  # host -> why
 
     @property
@@ -51,9 +89,28 @@ class Vacancies:
             found = self._records[host] = HostRecord(host, self._host_failures)
         return found
 
+    def trouble(self) -> tuple[HostTrouble, ...]:
+        """The hosts that have fewer slaves than they should."""
+        found = [HostTrouble(host, LEFT_OUT, reason, None) for host, reason in self.left_out.items()]
+        now = self._loop.clock()
+        for host, count in self._waiting.items():
+            if count:
+                state = ON_PROBATION if host in self._held else WAITING
+                next_try = self._next_try.get(host)
+                found.append(
+                    HostTrouble(
+                        host, state, self._reasons.get(host, ""), next_try if next_try and next_try > now else None
+                    )
+                )
+        return tuple(found)
+
+    # ---- what happens
+
     def job_was_done(self, host: str) -> None:
         """A slave on this host has done a job."""
         self.record(host).job_was_done()
+        if self._held:
+            self._end_probation(host)
 
     def slave_died(self, slave: Slave, how: str, last_lines: str, verdicts: Verdicts) -> None:
         """A slave has ended without being asked to: another takes its place, if that makes sense."""
@@ -72,11 +129,16 @@ class Vacancies:
         """Start a slave at this place; if that fails, later. False: there is no hope for its host."""
         if place.host in self.left_out:
             return False
+        if self._must_wait_for_trial(place):
+            self._hold(place)
+            return True
         try:
             self._start(place)
         except OSError as error:
             self._start_failed(place, f"could not be started: {error}", "")
         return place.host not in self.left_out
+
+    # ---- what is decided
 
     def _start_failed(self, place: Place, how: str, last_lines: str) -> None:
         """It did not come up. Until the next try on its host, others that do not either tell nothing new."""
@@ -88,11 +150,14 @@ class Vacancies:
         verdict = self.record(place.host).slave_died(now, how, was_up=False, did_jobs=False)
         if isinstance(verdict, Replace):
             self._next_try[place.host] = now + verdict.delay_s
+            self._reasons[place.host] = f"the last slave {how}"
         self._act_on(verdict, place, last_lines)
 
     def _act_on(self, verdict: Replace | LeaveOut, place: Place, last_lines: str) -> None:
         if isinstance(verdict, LeaveOut):
             self._leave_out(verdict, last_lines)
+        elif verdict.is_on_probation:
+            self._try_another(verdict, place)
         elif verdict.delay_s:
             self._fill_later(place, verdict.delay_s)
         else:
@@ -113,6 +178,37 @@ class Vacancies:
 
     def _leave_out(self, verdict: LeaveOut, last_lines: str) -> None:
         words = f" Its last lines: {last_lines.strip()}" if last_lines.strip() else ""
-        self.left_out.setdefault(verdict.host, f"{verdict.host}: {verdict.reason}.{words}")
+        self.left_out.setdefault(verdict.host, f"{verdict.reason}.{words}")
         self._waiting.pop(verdict.host, None)
+        self._held.pop(verdict.host, None)
+        self._on_trial.pop(verdict.host, None)
         self._tell()
+
+    # ---- probation
+
+    def _must_wait_for_trial(self, place: Place) -> bool:
+        return place.host in self._held and self._on_trial.get(place.host, place) is not place
+
+    def _hold(self, place: Place) -> None:
+        self._held[place.host].append(place)
+        self._waiting[place.host] += 1
+
+    def _try_another(self, verdict: Replace, place: Place) -> None:
+        """A slave has died on a host in doubt: the next place there is tried, unless one is on trial already."""
+        host = place.host
+        self._reasons[host] = verdict.reason
+        self._held.setdefault(host, deque())
+        self._hold(place)
+        if self._on_trial.get(host, place) is place:
+            following = self._held[host].popleft()
+            self._waiting[host] -= 1
+            self._on_trial[host] = following
+            self._next_try[host] = self._loop.clock() + verdict.delay_s
+            self._fill_later(following, verdict.delay_s)
+
+    def _end_probation(self, host: str) -> None:
+        """The host works: all its places are filled."""
+        self._on_trial.pop(host, None)
+        for place in self._held.pop(host, ()):
+            self._waiting[host] -= 1
+            self.fill(place)
