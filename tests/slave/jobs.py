@@ -99,6 +99,50 @@ def do_count_children() -> int:
     return 1
 
 
+def do_hold(size: int) -> int:
+    """Need so many bytes, for a moment."""
+    return len(bytearray(size))
+
+
+def do_make_text(size: int) -> str:
+    """A result that is copied when it is sent."""
+    return "x" * size
+
+
+_kept: list[bytes] = []
+
+
+def do_keep(size: int) -> int:
+    """Need so many bytes for ever."""
+    _kept.append(b"x" * size)
+    return size
+
+
+def do_memory() -> str:
+    """What the system says that this process has."""
+    with open("/proc/self/status") as file:
+        return file.read()
+
+
+def do_fork(path: str, how: str) -> int:
+    """Fork a copy, which writes to the file and leaves the item as said; its wait status."""
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    with open(path, "a") as file:
+        file.write("copy\n")
+    if how == "raise":
+        raise ValueError("in the copy")
+    if how == "exit":
+        sys.exit(7)
+    return 0
+
+
+def do_write(path: str) -> None:
+    with open(path, "a") as file:
+        file.write(f"{os.getpid()}\n")
+
+
 def do_describe() -> dict[str, Any]:
     """What a slave has."""
     descriptors = {}

@@ -86,8 +86,10 @@ class Gate:
 class Puppet:
     """A slave, started for real, whose master is the test."""
 
-    def __init__(self, fabric: Fabric, tid: int = 2, *, niceness: int = 0) -> None:
-        self.lines = started(fabric, SlaveSpec(tid, f"node_{tid}", "node", niceness))
+    def __init__(
+        self, fabric: Fabric, tid: int = 2, *, niceness: int = 0, memory_limit: int | None = None
+    ) -> None:
+        self.lines = started(fabric, SlaveSpec(tid, f"node_{tid}", "node", niceness, memory_limit))
         self.printed = ""
         self._came: list[Message] = []
 
@@ -117,14 +119,16 @@ class Puppet:
             self._came += self.lines.line.receive()
         return self._came
 
-    def set_up(self, work: Any, params: object = None, kind: str = "") -> Message:
+    def set_up(
+        self, work: Any, params: object = None, kind: str = "", *, item_timeout_s: float | None = None
+    ) -> Message:
         """READY, or SETUP_FAILED."""
         code: Any = work
         if not isinstance(work, str):
             code = mainmodule.encode_function(work, "work")
             kind = kind or (m.SLAVE_CLASS if isinstance(work, type) else m.FUNCTION)
         encoded = None if params is None else Params(codec.encode(params, "params"), None)
-        context = Context(MASTER, list(sys.path), os.getcwd())
+        context = Context(MASTER, list(sys.path), os.getcwd(), item_timeout_s)
         self.send((m.SETUP, CALCULATION, kind or m.SCRIPT, code, encoded, context))
         return self.expect(m.READY, m.SETUP_FAILED)
 
@@ -169,11 +173,11 @@ class Puppet:
 
 
 @contextmanager
-def slave(*, niceness: int = 0) -> Iterator[Puppet]:
+def slave(*, niceness: int = 0, memory_limit: int | None = None) -> Iterator[Puppet]:
     """A slave of its own starter."""
     fabric = LocalFabric()
     try:
-        puppet = Puppet(fabric, niceness=niceness)
+        puppet = Puppet(fabric, niceness=niceness, memory_limit=memory_limit)
         try:
             yield puppet
         finally:

@@ -112,7 +112,7 @@ class LocalFabric:
         return self._starter
 
     def start(self, spec: SlaveSpec) -> SlaveLines:
-        order = orders.fork(spec.tid, spec.nickname, spec.host, spec.niceness)
+        order = orders.fork(spec.tid, spec.nickname, spec.host, spec.niceness, spec.memory_limit)
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             line, far_line = _socket_pair(ours, theirs)
             control, far_control = _socket_pair(ours, theirs)

@@ -25,7 +25,7 @@ from time import perf_counter
 from typing import Any
 
 from tracking.errors import EncodeError
-from tracking.slave import copies, reports
+from tracking.slave import copies, memory, reports
 from tracking.wire import codec
 from tracking.wire.messages import Report
 
@@ -116,8 +116,18 @@ class FinishedItems:
     def fail(self, error: BaseException) -> None:
         """The running item has raised."""
         copies.end_if_copy(error)
+        if isinstance(error, MemoryError):
+            self._leave_if_others_spent_it(error)
         self._failures[len(self.results)] = reports.raised(error)
         self.results.append(None)
+
+    def _leave_if_others_spent_it(self, error: MemoryError) -> None:
+        reports.let_go_of_values(error)
+        if memory.OWN.was_spent_before(is_first=not self.results):
+            self._is_between = True
+            with self._lock:
+                self._send_rest(is_last=False)
+            memory.OWN.leave()
 
     def look(self) -> None:
         """Between two items: send what is finished, if it is time; it is noted that the next one begins."""

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen, and not lost with a killed slave
     sys.argv = [""]
-    SlaveProcess(identity, Channel(job, blocking=True), Channel(control, blocking=True)).serve()
+    SlaveProcess(identity, Channel(job, blocking=True), Channel(control)).serve()
     return 0
 
 

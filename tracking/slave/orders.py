@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-FORK: Final = "fork"  # tid, nickname, host, niceness
+FORK: Final = "fork"  # tid, nickname, host, niceness, memory limit in bytes or nothing
 KILL: Final = "kill"  # tid
 
 FORKED: Final = 1  # tid, pid
@@ -19,9 +19,9 @@ HEAD_BYTES: Final = 4
 N_DESCRIPTORS: Final = 3
 
 
-def fork(tid: int, nickname: str, host: str, niceness: int) -> bytes:
+def fork(tid: int, nickname: str, host: str, niceness: int, memory_limit: int | None = None) -> bytes:
     """The order to fork a slave."""
-    return _order(FORK, str(tid), nickname, host, str(niceness))
+    return _order(FORK, str(tid), nickname, host, str(niceness), "" if memory_limit is None else str(memory_limit))
 
 
 def kill(tid: int) -> bytes:

@@ -44,7 +44,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from tracking.errors import ProtocolError
-from tracking.slave import copies, loading, reports
+from tracking.slave import copies, loading, memory, reports
 from tracking.slave.work import Failures, Work, WrongReturn
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
@@ -57,12 +57,19 @@ _CUT = getattr(select, "POLLRDHUP", 0)  # hang-ups and errors are told unasked; 
 
 
 class Identity(NamedTuple):
-    """Who this slave is. ``niceness``: the nice value that it shall have when it works."""
+    """Who this slave is.
+
+    Attributes:
+        tid, nickname, host: its number, what people call it, and where it is.
+        niceness: the nice value that it shall have when it works.
+        memory_limit: bytes that it may hold; None: as many as there are.
+    """
 
     tid: int
     nickname: str
     host: str
     niceness: int = 0
+    memory_limit: int | None = None
 
 
 class Calculation:
@@ -127,6 +134,8 @@ class SlaveProcess:
 
     def serve(self) -> None:
         """Work until told to stop; returns then. A lost line ends the process."""
+        if self.identity.memory_limit is not None:
+            memory.limit_own(self.identity.memory_limit)
         try:
             self._line.send((m.HELLO, 0, m.PROTOCOL_VERSION, os.getpid()))
             threading.Thread(target=self._listen, name="tracking-control", daemon=True).start()
@@ -148,6 +157,8 @@ class SlaveProcess:
         kind = message[0]
         if kind == m.JOB:
             self._do_job(*message[1:])
+            if held := memory.OWN.full_bytes():
+                self.say((m.FULL, 0, held))
         elif kind == m.SETUP:
             self._set_up(*message[1:])
         elif kind == m.CODE:
@@ -174,6 +185,7 @@ class SlaveProcess:
             reports.print_last_words(error)
             self.say((m.SETUP_FAILED, number, reports.raised(error)))
             return
+        memory.OWN.is_set_up()
         self.say((m.READY, number))
 
     def register(self, number: int, work: Work) -> Calculation:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from tracking.errors import EncodeError
+from tracking.slave import memory
 from tracking.wire import codec
 from tracking.wire.messages import REPORT_RAISED, REPORT_RESULT, Report
 
@@ -13,6 +15,8 @@ _OUR_CODE = __name__.partition(".")[0] + "."  # "tracking."
 
 def raised(error: BaseException) -> Report:
     """The report of an exception: its text, its traceback without our own frames, itself where it can travel."""
+    if isinstance(error, MemoryError):
+        let_go_of_values(error)
     return REPORT_RAISED, _text(error), _traceback_text(error), _encoded(error)
 
 
@@ -24,7 +28,22 @@ def no_result(text: str) -> Report:
 def _text(error: BaseException) -> str:
     import traceback  # only where something went wrong: it takes 3 ms to load
 
-    return "".join(traceback.format_exception_only(error)).strip()
+    text = "".join(traceback.format_exception_only(error)).strip()
+    if isinstance(error, MemoryError) and memory.OWN.limit is not None:
+        text += f": needs more than the memory limit of {memory.in_words(memory.OWN.limit)}"
+    return text
+
+
+def let_go_of_values(error: BaseException) -> None:
+    """Free what the frames of the traceback hold: there must be memory left to speak of the error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        step = cause.__traceback__
+        while step is not None:
+            with contextlib.suppress(RuntimeError):  # it still runs
+                step.tb_frame.clear()
+            step = step.tb_next
+        cause = cause.__context__
 
 
 def _traceback_text(error: BaseException) -> str:

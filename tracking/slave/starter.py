@@ -100,8 +100,9 @@ class Starter:
 
     def _obey(self, order: list[str], descriptors: list[int]) -> None:
         if order[0] == orders.FORK:
-            _, tid, nickname, host, niceness = order
-            self._fork(process.Identity(int(tid), nickname, host, int(niceness)), descriptors)
+            _, tid, nickname, host, niceness, limit = order
+            identity = process.Identity(int(tid), nickname, host, int(niceness), int(limit) if limit else None)
+            self._fork(identity, descriptors)
         else:
             self._kill(int(order[1]))
 

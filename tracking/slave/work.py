@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from time import perf_counter
 from typing import Any, Protocol
 
-from tracking.slave import copies, reports
+from tracking.slave import copies, memory, reports
 from tracking.slave.ahead import WATCH, Failures, FinishedItems, SendResults, encode_results, part_interval_s
 
 __all__ = ["Failures", "FunctionWork", "GoWork", "Work", "WrongReturn"]
@@ -53,6 +53,8 @@ class FunctionWork:
         except BaseException as error:  # noqa: BLE001  (SystemExit in an item must not end the slave)
             copies.end_if_copy(error)
             failures[0] = reports.raised(error)
+            if isinstance(error, MemoryError) and memory.OWN.was_spent_before(is_first=True):
+                memory.OWN.leave()
             results = [None]
         copies.end_if_copy()
         seconds = perf_counter() - since
