@@ -310,7 +310,7 @@ def test_what_cannot_be_written_is_saved_as_pickle_under_a_free_name(
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -324,3 +324,26 @@ def test_what_is_written_as_json_lines_is_read_back_the_same(
     output(place).write(results, {})
     items = read_items(place)
     assert {id: value["result"] for id, value in items.items()} == results
+
+
+@pytest.mark.parametrize(
+    ("ending", "expected"),
+    [
+        (".jsonl", '{"id": "a", "result": null}\n{"id": "b", "result": {"x": [1.5, null, "NaN"]}}\n'),
+        (".json", '{\n"a": null,\n"b": {"x": [1.5, null, "NaN"]}\n}\n'),
+        (".csv", 'id,result\na,nan\nb,"{""x"": [1.5, null, ""NaN""]}"\n'),
+    ],
+)
+def test_numbers_that_json_does_not_know_are_written_so_that_every_reader_takes_them(
+    tmp_path: Path, ending: str, expected: str
+) -> None:
+    path = tmp_path / f"out{ending}"
+    results = {"a": float("nan"), "b": {"x": [1.5, float("-inf"), "NaN"]}}
+    Output(str(path), stdout=io.StringIO()).write(results, {})
+    assert path.read_text() == expected
+
+
+def test_an_id_that_json_does_not_know_is_named(tmp_path: Path) -> None:
+    output = Output(str(tmp_path / "out.jsonl"), stdout=io.StringIO())
+    with pytest.raises(InputError, match="the id nan cannot be written"):
+        output.check_ids([float("nan")])

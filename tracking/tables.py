@@ -254,6 +254,8 @@ class Output:
     def _cell(self, id: Hashable, value: object) -> str:
         if value is None:
             return ""
+        if isinstance(value, float):
+            return float.__repr__(value)  # nan and inf, which a table may hold
         return value if isinstance(value, str) else self._json(id, value)
 
     def _id_text(self, id: Hashable) -> str:
@@ -266,18 +268,29 @@ class Output:
                 f"write to a .jsonl or .pkl file instead of {self.target}"
             )
         try:
-            return json.dumps(id)
-        except TypeError as exc:
+            return json.dumps(id, allow_nan=False)
+        except (TypeError, ValueError) as exc:
             raise InputError(
                 f"the id {id!r} cannot be written to {self.target}: {exc}; write to a .pkl file instead"
             ) from exc
 
     def _json(self, id: Hashable, value: object) -> str:
         try:
-            return json.dumps(value, default=_as_lists)
+            return _strict_json(value)
         except (TypeError, ValueError, RecursionError) as exc:
             what = f"the result of item {id!r} is a {_type_name(value)}"
             raise EncodeError(f"{what} that cannot be written to {self.target}: {exc}") from exc
+
+
+def _strict_json(value: object) -> str:
+    """JSON as the standard has it, with null for the numbers that it does not know: NaN and the infinities."""
+    text = json.dumps(value, default=_as_lists)
+    if "N" not in text and "I" not in text:
+        return text
+    try:
+        return json.dumps(value, default=_as_lists, allow_nan=False)
+    except ValueError:  # it holds such a number, or itself, which has raised above
+        return json.dumps(json.loads(text, parse_constant=lambda name: None))
 
 
 _ALWAYS_JSON = frozenset({int, float, bool, str, type(None)})

@@ -18,6 +18,7 @@ from tracking.cli import COULD_NOT_RUN, main
 from tracking.cli.commands import tracking
 from tracking.store.records import JobRecord
 from tracking.store.run_file import RunFile
+from tracking.why.facts import HostFact, Now
 
 COMMANDS = sorted(tracking.commands)
 
@@ -74,6 +75,8 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         ["resume"],
         ["status"],
         ["results", "some.run"],
+        ["why"],
+        ["resume", "some.run", "--on-change", "panic"],
         ["restart", "some.rst"],
     ],
     ids=" ".join,
@@ -102,6 +105,7 @@ def test_wrong_use_is_explained_and_ends_with_255(
         (["resume", "gone.run"], "there is no run file gone.run"),
         (["status", "old.json"], "old.json"),
         (["results", "gone.run", "-o", "-"], "gone.run"),
+        (["why", "gone.run"], "gone.run"),
         (["restart", "old.json", "-o", "-"], "old.json is no restart file"),
     ],
 )
@@ -138,7 +142,7 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
 
     monkeypatch.setattr("tracking.cli.commands.run_order", keep)
     words = "run work:f d.json -o out.json --hosts a,b*2 --hosts c --niceness 5 --niceness a=9 --chunk-size 3"
-    more = "--retries 1 --item-timeout 2.5 --max-deaths never --no-redistribute --show-output -q"
+    more = "--on-change refuse --retries 1 --item-timeout 2.5 --max-deaths never --no-redistribute --show-output -q"
     assert main([*words.split(), *more.split()]) == 7
     assert main(["run", "work:f", "d.json", "-o", "out.json", "-v"]) == 7
     first, second = orders
@@ -154,6 +158,7 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
         "redistribute": 0,
         "show_output": 1,
         "verbose": 0,
+        "on_change": "refuse",
     }
     assert second.options == {
         "hosts": [],
@@ -165,6 +170,7 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
         "redistribute": 1,
         "show_output": 0,
         "verbose": 2,
+        "on_change": "keep",
     }
 
 
@@ -291,3 +297,38 @@ def test_help_loads_neither_rich_nor_sqlite_nor_the_master() -> None:
         f"sys.exit(any(name in sys.modules for name in {heavy}))"
     )
     subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+
+
+def test_why_tells_the_story_of_an_item_and_why_nothing_happens(
+    run_file: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["why", run_file, "a"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("item 'a' (1 of 4) is finished: its result came from n1_0 in 3.00 s for 2 items\n")
+    assert "queued: begun by process" in told
+    assert main(["why", run_file, "c"]) == 0
+    assert capsys.readouterr().out.startswith("item 'c' (3 of 4) failed after 2 tries: ValueError: no\n")
+    assert main(["why", run_file]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("screen.run: nothing happens: the calculation was interrupted at ")
+    assert told.endswith("go on with: tracking resume screen.run -o OUT.json\n2 of 4 items done, 1 failed\n")
+    assert main(["why", run_file, "A"]) == COULD_NOT_RUN
+    assert capsys.readouterr().err == "tracking: there is no item A; did you mean 'a'?\n"
+
+
+def test_status_and_why_tell_the_troubles_of_a_calculation_that_runs(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = RunFile.open("busy.run", [1, 2])
+    host = HostFact("far", "left out", "10 slaves died there, the last one killed by SIGSEGV")
+    file.note_now(Now(time.time(), 2, 0, 0, hosts=(host,)).to_json())
+    assert file.commit()
+    trouble = "host far is left out: 10 slaves died there, the last one killed by SIGSEGV"
+    for command in (["status"], ["why"]):
+        assert main([*command, "busy.run"]) == 0
+        assert trouble in capsys.readouterr().out.splitlines()
+    assert main(["status", "busy.run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["troubles"] == [trouble]
+    file.close("interrupted")
+    assert main(["status", "busy.run"]) == 0
+    assert trouble not in capsys.readouterr().out

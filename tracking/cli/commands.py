@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
-import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -25,9 +21,6 @@ from tracking.cli.working import (
     run_order,
 )
 from tracking.errors import InputError
-
-if TYPE_CHECKING:
-    from tracking.store.records import RunSummary
 
 LOUDNESS_QUIET, LOUDNESS_NORMAL, LOUDNESS_DEBUG = 0, 1, 2
 
@@ -85,6 +78,11 @@ def _verbosity(command: Callable[..., Any]) -> Callable[..., Any]:
 _output = click.option("-o", "--output", metavar="OUT", required=True, help="File for the results, - for stdout.")
 _force = click.option("--force", is_flag=True, help="Replace OUT, whoever wrote it.")
 _trust = click.option("--trust", is_flag=True, help="Accept a file that another user owns or may write.")
+_on_change = click.option(
+    "--on-change",
+    type=click.Choice(["keep", "recompute", "refuse"]),
+    help="What to do with recorded results that were made with other code or other values. [default: keep]",
+)
 _EPILOG_DATA = """
 DATA: .json (an object {id: value}, or a list), .jsonl (on each line a value, or an object with an "id" and
 perhaps a "value"), .csv (a header; perhaps a first column "id"), or MODULE:CALLABLE that returns a dict.
@@ -104,6 +102,7 @@ def tracking() -> None:
     Examples:
       tracking run work:square numbers.json -o squares.json --run-file squares.run
       tracking status squares.run
+      tracking why squares.run
       tracking results squares.run -o squares.csv
     """
 
@@ -146,6 +145,7 @@ def tracking() -> None:
 @click.option("--niceness", multiple=True, callback=_niceness, metavar="[HOST=]N", help="Nice value. [default: 0]")
 @click.option("--redistribute/--no-redistribute", default=True, help="At the end, start spare copies of slow jobs.")
 @click.option("--show-output", is_flag=True, help="Show what the slaves print.")
+@_on_change
 @_verbosity
 @_force
 @_trust
@@ -160,6 +160,7 @@ def run(function: str, data: str, output: str, run_file: str | None, force: bool
       tracking run ./work.py:square work:numbers -o - --hosts 'localhost*2' --chunk-size 10
       tracking run work:area table.csv -o areas.csv --run-file areas.run --retries 1 --item-timeout 60
     """
+    options["on_change"] = options["on_change"] or "keep"
     options["redistribute"] = int(options["redistribute"])
     options["show_output"] = int(options["show_output"])
     is_own = has_written(run_file, absolute(output), trust=trust)
@@ -171,18 +172,23 @@ def run(function: str, data: str, output: str, run_file: str | None, force: bool
 @tracking.command()
 @click.argument("run_file", metavar="RUNFILE")
 @click.option("-o", "--output", metavar="OUT", help="File for the results, - for stdout. [default: as before]")
+@_on_change
 @_verbosity
 @_force
 @_trust
-def resume(run_file: str, output: str | None, verbose: int, force: bool, trust: bool) -> int:
+def resume(
+    run_file: str, output: str | None, on_change: str | None, verbose: int, force: bool, trust: bool
+) -> int:
     """Go on with an interrupted calculation.
 
-    Only what RUNFILE does not hold is computed.
+    Only what RUNFILE does not hold is computed; with --on-change recompute also what was made with other code or
+    other values.
 
     \b
     Examples:
       tracking resume areas.run
       tracking resume areas.run -o areas.jsonl
+      tracking resume areas.run --on-change recompute
     """
     from tracking.store.run_reader import RunFileReader
 
@@ -194,20 +200,23 @@ def resume(run_file: str, output: str | None, verbose: int, force: bool, trust: 
         is_own = has_written(path, target, trust=trust)
         enter_directory_of(order, run_file)
         order.options["verbose"] = verbose
+        if on_change is not None:
+            order.options["on_change"] = on_change
         order = replace(order, output=target, is_own_output=is_own)
         with results_to(target, force=force or is_own) as place:
             return run_order(order, place, path, trust=trust)
     if output is None:
         raise InputError(f"{run_file} was begun by a program, not here: say with -o where its results shall go")
-    return _resume_program(path, output, verbose, force=force, trust=trust)
+    options = {} if on_change is None else {"on_change": on_change}
+    return _resume_program(path, output, verbose, force=force, trust=trust, **options)
 
 
-def _resume_program(path: str, output: str, verbose: int, *, force: bool, trust: bool) -> int:
+def _resume_program(path: str, output: str, verbose: int, *, force: bool, trust: bool, **options: str) -> int:
     put_on_path(os.getcwd())
     with results_to(output, force=force) as place:
         from tracking.master import resume as resume_master
 
-        master = resume_master(path, verbose=verbose, trust=trust)
+        master = resume_master(path, verbose=verbose, trust=trust, **options)
         place.check_ids(master.data)
         return carry_out(master, place, path)
 
@@ -250,53 +259,35 @@ def status(run_file: str, as_json: bool, trust: bool) -> None:
       tracking status areas.run
       tracking status areas.run --json
     """
+    from tracking.cli import looking
     from tracking.store.run_reader import RunFileReader
 
     with RunFileReader(run_file, trust=trust) as reader:
-        summary, errors, recipe = reader.summary(), reader.errors(), reader.recipe()
-    if as_json:
-        click.echo(json.dumps(asdict(summary) | {"path": str(summary.path)}, indent=2))
-        return
-    from tracking.report import error_summary
-
-    click.echo(_status_text(run_file, summary, time.time()))
-    if summary.state != "running" and summary.n_finished < summary.n_items:
-        click.echo(_what_next(summary, _way_to_go_on(run_file, recipe)))
-    if errors:
-        click.echo(error_summary(errors))
+        click.echo(looking.status_as_json(reader) if as_json else looking.status(reader, run_file))
 
 
-def _what_next(summary: RunSummary, way: str) -> str:
-    if summary.n_finished + summary.n_failed < summary.n_items:
-        return f"go on with: {way}"
-    return f"only failed items are left; they would be tried again with: {way}"
+@tracking.command()
+@click.argument("run_file", metavar="RUNFILE")
+@click.argument("item", metavar="[ID]", required=False)
+@_trust
+def why(run_file: str, item: str | None, trust: bool) -> None:
+    """Say why nothing happens, or what does; with ID, the story of that item.
 
+    ID is an id as it is written in Python, or its text: 17, 'a', a, "('x', 3)". The story: when it was queued, to whom
+    it was given, who died with it, who made its result, in what time and from what.
 
-def _way_to_go_on(run_file: str, recipe: bytes | None) -> str:
-    command = f"tracking resume {shlex.quote(run_file)}"
-    if Order.from_bytes(recipe) is not None:
-        return command
-    # What a program's own file defines can only be found by that program.
-    return "the program that began it" if recipe is None or b"__main__" in recipe else f"{command} -o OUT.json"
+    \b
+    Examples:
+      tracking why areas.run
+      tracking why areas.run x
+      tracking why areas.run "'x'"
+    """
+    put_on_path(os.getcwd())  # ids may be of classes that are defined here
+    from tracking.cli import looking
+    from tracking.store.run_reader import RunFileReader
 
-
-def _status_text(run_file: str, summary: RunSummary, now: float) -> str:
-    from tracking.report import HostLine, items_table, whole_seconds
-
-    began = datetime.fromtimestamp(summary.started_at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    written = whole_seconds(now - summary.updated_at)
-    host, _, process = summary.owner.rpartition(":")
-    failed = f", {summary.n_failed} failed" if summary.n_failed else ""
-    percent = 100 * summary.n_finished // summary.n_items if summary.n_items else 100
-    text = [
-        f"{run_file}: {summary.state}; begun {began}, last written {written} ago by process {process} on {host}",
-        f"{summary.n_finished} of {summary.n_items} items done, {percent}%{failed}",
-    ]
-    if summary.hosts:
-        text.append(
-            items_table([HostLine(h.nickname, h.host, h.jobs, h.jobs, h.items, h.seconds) for h in summary.hosts])
-        )
-    return "\n".join(text)
+    with RunFileReader(run_file, trust=trust) as reader:
+        click.echo(looking.story(reader, item) if item is not None else looking.present(reader, run_file))
 
 
 @tracking.command()
@@ -306,6 +297,8 @@ def _status_text(run_file: str, summary: RunSummary, now: float) -> str:
 @_trust
 def results(run_file: str, output: str, force: bool, trust: bool) -> None:
     """Write the results that RUNFILE holds, also while it runs.
+
+    JSON knows neither NaN nor infinities: in .json and .jsonl they become null, in .csv they are nan and inf.
 
     \b
     Examples:

@@ -129,7 +129,7 @@ class ItemResult(NamedTuple):
         given_at, seconds: when its job was given out, and how long that was worked on.
         n_items: how many items the job had.
         run: the number of the run that recorded it.
-        outdated: why it does not count any more, '' if it counts.
+        outdated, outdated_at: why it does not count any more, and since when; '' and None if it counts.
         digest: of the value that it was made with, as hex, '' if unknown.
         code: of the code, likewise.
     """
@@ -142,6 +142,7 @@ class ItemResult(NamedTuple):
     n_items: int
     run: int = 1
     outdated: str = ""
+    outdated_at: float | None = None
     digest: str = ""
     code: str = ""
 
@@ -199,6 +200,27 @@ class ItemFacts(NamedTuple):
     error: ItemError | None = None
     lacks_events: bool = False
     holders: tuple[SlaveFact, ...] = ()
+
+
+class Present(NamedTuple):
+    """How a calculation stands, and what goes on in it.
+
+    Attributes:
+        at: when it was asked.
+        state: 'running', 'interrupted', 'finished' or 'failed'.
+        run: the last master that worked on it; None: it has not begun.
+        now: what goes on, None if nobody said so.
+        go_on: how to go on with it, such as a command; '' if unknown.
+    """
+
+    at: float
+    n_items: int
+    n_finished: int
+    n_failed: int
+    state: str
+    run: Run | None = None
+    now: Now | None = None
+    go_on: str = ""
 
 
 def shown_ids(ids: Sequence[Hashable], most: int = 3) -> str:
