@@ -1,0 +1,68 @@
+"""A storm over slaves: they are killed, stopped and continued at random.
+
+The seed of every storm is printed; ``CHAOS_SEED=number`` plays one again (the choices, not the moments).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
+STRIKES_PER_S = 20
+_STRIKES = (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT)
+
+
+def seed() -> int:
+    """A fresh one, or the one that is to be played again."""
+    number = int(os.environ.get("CHAOS_SEED") or random.randrange(10**6))
+    print(f"CHAOS_SEED={number}", flush=True)
+    return number
+
+
+class Storm:
+    """Strikes one of the processes at random, 20 times a second, until the block ends.
+
+    Args:
+        pids: who may be struck, asked anew for each strike.
+        seconds: how long the storm lasts.
+        is_merciful: whether those that it has stopped are continued when it is over.
+    """
+
+    def __init__(self, pids: Callable[[], Iterable[int]], seconds: float, *, is_merciful: bool = False) -> None:
+        self._is_merciful = is_merciful
+        self._pids = pids
+        self._end_at = time.monotonic() + seconds
+        self._random = random.Random(seed())
+        self._is_stopped = threading.Event()
+        self._thread = threading.Thread(target=self._rage)
+        self.strikes: Counter[str] = Counter()
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() > self._end_at
+
+    def __enter__(self) -> Storm:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_stopped.set()
+        self._thread.join()
+        print(f"strikes: {dict(self.strikes)}", flush=True)
+
+    def _rage(self) -> None:
+        while not self.is_over and not self._is_stopped.wait(1 / STRIKES_PER_S):
+            if pids := sorted(self._pids()):
+                strike = self._random.choice(_STRIKES)
+                with suppress(ProcessLookupError):
+                    os.kill(self._random.choice(pids), strike)
+                self.strikes[strike.name] += 1
+        for pid in self._pids() if self._is_merciful else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
