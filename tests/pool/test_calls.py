@@ -456,3 +456,41 @@ def test_a_slave_that_dies_of_a_call_is_no_fault_of_the_master_s_items_on_it() -
         slave.die()
         assert isinstance(call.exception(WAIT_S), ItemKilledSlave)
         assert master.calculateResult() == {1: 1}
+
+
+def test_slaves_that_all_die_of_being_made_ready_are_one_clear_error_soon() -> None:
+    class DiesOfSetup(ScriptedSlave):
+        def on_setup(self, calculation: int) -> None:
+            self.print("no such library\n")
+            self.die("ended with exit status 1")
+
+    with SlavePool(2, fabric=ScriptedFabric(slave=DiesOfSetup)) as pool:
+        error = pool.submit(jobs.add, 1).exception(WAIT_S)
+        assert isinstance(error, NoSlavesError)
+        assert "3 slaves in a row ended while they were made ready" in str(error)
+        assert "ended with exit status 1" in str(error)
+        assert "no such library" in str(error)
+
+
+def test_deaths_before_a_slave_is_ready_count_only_in_a_row() -> None:
+    class Unlucky(ScriptedSlave):
+        def on_setup(self, calculation: int) -> None:
+            if len(self._fabric.slaves) % 3:
+                self.die()
+            else:
+                super().on_setup(calculation)
+
+    with SlavePool(1, fabric=ScriptedFabric(dies, dies, slave=Unlucky), max_deaths=5) as pool:
+        assert pool.submit(jobs.add, 1).result(WAIT_S) == 1
+
+
+def test_a_pool_forgets_calls_that_are_over_when_it_has_made_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracking.pool.calls._MOST_CALLS", 10)
+    fabric = ScriptedFabric()
+    with SlavePool(2, fabric=fabric) as pool:
+        for number in range(35):
+            assert pool.submit(jobs.add, number).result(WAIT_S) == number
+        assert len(list(pool.map(jobs.add, range(25)))) == 25
+        assert pool._calls is not None
+        assert len(pool._calls._items) <= 30
+    assert len(fabric.slaves) == 2

@@ -656,3 +656,20 @@ def test_the_lines_of_a_slave_are_its_own() -> None:
         with selectors.DefaultSelector() as selector:
             for descriptor in descriptors:
                 selector.register(descriptor, selectors.EVENT_READ)
+
+
+def test_places_that_wait_for_a_slave_are_not_filled_at_the_end() -> None:
+    class Slow(DiesUnborn):
+        def on_start(self) -> None:
+            if self.nickname == "here_0":
+                ScriptedSlave.on_start(self)
+            else:
+                super().on_start()
+
+        def on_stop(self) -> None:
+            it.clock.step(100.0)  # long enough for every timer
+
+    with stage(ScriptedFabric(slave=Slow), ("here", "there")) as it:
+        it.turn_until(lambda: len(it.fabric.slaves) == 2)
+        it.settle()
+    assert len(it.fabric.slaves) == 2

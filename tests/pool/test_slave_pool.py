@@ -6,7 +6,7 @@ import concurrent.futures
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tracking import (
     SlavePool,
     TrackingJobMaster,
 )
+from tracking.testing import ScriptedFabric
 
 
 @pytest.fixture
@@ -294,3 +295,64 @@ def test_nothing_is_left_when_a_pool_that_did_nothing_ends() -> None:
     SlavePool(2).shutdown()
     with SlavePool(2):
         pass
+
+
+# ---- other processes, other directories
+
+
+def in_child(action: Callable[[], object]) -> str:
+    """What a forked child of this process says of the error that it gets; it must not hang."""
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)
+        try:
+            action()
+            text = "no error"
+        except BaseException as error:
+            text = f"{type(error).__name__}: {error}"
+        os.write(write_end, text.encode())
+        os._exit(0)
+    os.close(write_end)
+    with open(read_end) as file:
+        text = file.read()
+    os.waitpid(pid, 0)
+    return text
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_is_told_that_the_pool_is_not_its_own() -> None:
+    with SlavePool(1, fabric=ScriptedFabric()) as pool:
+        assert pool.submit(jobs.add, 1).result(WAIT_S) == 1
+        actions: list[Callable[[], object]] = [
+            lambda: pool.submit(jobs.add, 1),
+            lambda: list(pool.map(jobs.add, [1, 2])),
+            pool.shutdown,
+            lambda: pool.pids,
+            lambda: pool.slaves,
+            lambda: TrackingJobMaster({1: 1}, function=jobs.add, pool=pool, verbose=0).calculateResult(),
+        ]
+        pool._crew.lock.acquire()  # as another thread may, at the moment of the fork
+        try:
+            for action in actions:
+                text = in_child(action)
+                assert text.startswith("InputError: this pool was made in another process"), text
+                assert str(os.getpid()) in text
+                assert "after the fork" in text
+            assert in_child(lambda: repr(pool)) == "no error"
+            assert in_child(lambda: pool.__exit__(None, None, None)) == "no error"
+        finally:
+            pool._crew.lock.release()
+        assert pool.submit(jobs.add, 1).result(WAIT_S) == 1
+
+
+def test_a_working_directory_that_was_deleted_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with SlavePool(1, fabric=ScriptedFabric()) as pool:
+        with pytest.raises(InputError, match=r"working directory .*gone.* was deleted"):
+            pool.submit(jobs.add, 1)
+        monkeypatch.chdir(tmp_path)
+        assert pool.submit(jobs.add, 1).result(WAIT_S) == 1

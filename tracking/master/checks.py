@@ -66,6 +66,7 @@ def check_pool(pool: object, hosts: Any, niceness: Any) -> None:
         return
     if not isinstance(pool, SlavePool):
         raise InputError(f"pool must be a SlavePool, not of type {type(pool).__name__}")
+    pool._crew.check_own_process()
     if pool._is_shut:
         raise InputError("the pool is shut down: make a new one")
     if hosts or (niceness and niceness is not DEFAULT_NICENESS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -106,6 +107,38 @@ def checked_bytes(name: str, value: Any) -> int | None:
     if match is None or not float(match[1]):
         raise InputError(f"{name} must be a number of bytes such as 2000000000, '2GB' or '512 MiB'; not {value!r}")
     return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def working_directory() -> str:
+    """The directory in which slaves are to work: that of this program.
+
+    Raises:
+        InputError: it was deleted; names it.
+    """
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        try:
+            name = os.readlink("/proc/self/cwd").removesuffix(" (deleted)")
+        except OSError:
+            name = os.environ.get("PWD", "whose name is not known any more")
+        raise InputError(
+            f"the working directory of this program ({name}) was deleted, and slaves would work there: "
+            "change to one that exists, with os.chdir, before calculating"
+        ) from error
+
+
+def check_own_process(pid: int) -> None:
+    """Refuse to use, in a forked child, slaves whose lines and threads belong to its parent.
+
+    Args:
+        pid: of the process that has made the pool.
+    """
+    if os.getpid() != pid:
+        raise InputError(
+            f"this pool was made in another process ({pid}), from which this one ({os.getpid()}) was forked: "
+            "make a new one after the fork"
+        )
 
 
 def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> Any:

@@ -34,6 +34,9 @@ from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
+_MOST_CALLS = 1_000_000  # a scheduler keeps a byte of each for ever: after so many another one begins
+_MOST_SETUP_DEATHS = 3  # in a row: then all slaves would die of it
+
 _UNKNOWN = SlaveInfo(0, "", "")
 _KINDS = {m.REPORT_DIED: ItemKilledSlave, m.REPORT_RESULT: ItemResultError}
 
@@ -78,18 +81,25 @@ class Calls:
     can_drive = False
 
     def __init__(self, crew: Crew, context: Context, max_deaths: int | None) -> None:
-        self.calculation = next(MASTER_NUMBERS)
         self._crew = crew
         self._context = context
-        self._items = Items(0)
         # A call may do something beside giving a result: it is made again only where a slave has died.
-        policy = Policy(chunk_size=1, redistribute=False, max_deaths=max_deaths)
-        self._scheduler = Scheduler(self._items, policy, open_ended=True)
+        self._policy = Policy(chunk_size=1, redistribute=False, max_deaths=max_deaths)
         self._code = mainmodule.encode_function(call, "call")
+        self._setup_deaths = 0  # in a row
+        self._newest = 0  # of the slaves that there were when the last of these died
+        self._begin()
+
+    def _begin(self) -> None:
+        """What there is of a calculation of its own."""
+        self.calculation = next(MASTER_NUMBERS)
+        self._items = Items(0)
+        self._scheduler = Scheduler(self._items, self._policy, open_ended=True)
         self._calls: dict[int, Call] = {}  # by position: those without an outcome
         self._payloads: dict[int, codec.Payload] = {}
         self._positions: dict[int, int] = {}  # job -> position
         self._trouble: dict[int, tuple[SlaveInfo, m.Report, str]] = {}
+        self._setting_up: set[int] = set()  # slaves that are not ready yet
         self._setup_failures: set[int] = set()  # slaves that cannot make calls
         self._events: deque[e.Event] = deque()
         self._is_deciding = False
@@ -118,6 +128,8 @@ class Calls:
         with self._crew.lock:
             if self._lost:
                 raise NoSlavesError(self._lost)
+            if len(self._items) >= _MOST_CALLS and not self._calls:
+                self._begin_anew()
             position = len(self._items)
             self._calls[position] = future
             self._payloads[position] = payload
@@ -127,6 +139,12 @@ class Calls:
             self._crew.flush()
         self._crew.driving.hurry_later()
         return future
+
+    def _begin_anew(self) -> None:
+        """Nobody waits for anything: a good moment to forget all that is over."""
+        self._crew.detach(self)
+        self._begin()
+        self._crew.attach(self)
 
     def cancel_waiting(self) -> None:
         """Cancel the calls that no slave was given yet."""
@@ -157,6 +175,7 @@ class Calls:
 
     def slave_is_up(self, slave: SlaveInfo) -> None:
         self._lost = ""
+        self._setting_up.add(slave.tid)
         self._crew.send(slave.tid, (m.SETUP, self.calculation, m.FUNCTION, self._code, None, self._context))
 
     def slave_is_silent(self, slave: SlaveInfo) -> None:
@@ -181,6 +200,9 @@ class Calls:
             running = own[0] if is_ours else None
             # That it died of another calculation's job, or idle, is no fault of our calls.
             self._decide(e.SlaveLost(slave.tid, how, running, on_purpose or not is_ours))
+        elif slave.tid in self._setting_up and not jobs and not on_purpose:
+            self._died_of_setup(slave, how, last_lines)
+        self._setting_up.discard(slave.tid)
 
     def crew_is_lost(self, why: str) -> None:
         self._lost = f"no slave is left to make a call: {why}"
@@ -197,16 +219,32 @@ class Calls:
     # ---- slaves
 
     def _slave_is_ready(self, tid: int) -> None:
+        self._setting_up.discard(tid)
+        self._setup_deaths = 0
         slave = self._crew.info(tid)
         if slave is not None and not self._scheduler.has_slave(tid):
             self._decide(e.SlaveReady(tid, slave.host, slave.nickname, self._crew.jobs_left(tid)))
 
     def _setup_failed(self, tid: int, report: m.Report) -> None:
         """It lacks something, as our working directory; if all do, nobody can make calls."""
+        self._setting_up.discard(tid)
         self._setup_failures.add(tid)
         if all(slave.tid in self._setup_failures for slave in self._crew.slaves()):
             _, text, traceback, _ = report
             self.crew_is_lost(f"none could be initialized: {text}\n{traceback}".rstrip())
+
+    def _died_of_setup(self, slave: SlaveInfo, how: str, last_lines: str) -> None:
+        """That slaves which were there together end together, maybe with their starter, counts once."""
+        if slave.tid <= self._newest:
+            return
+        self._newest = max([slave.tid, *(other.tid for other in self._crew.slaves())])
+        self._setup_deaths += 1
+        if self._setup_deaths >= _MOST_SETUP_DEATHS:
+            lines = f" Its last lines:\n{last_lines.strip()}" if last_lines.strip() else ""
+            self.crew_is_lost(
+                f"{self._setup_deaths} slaves in a row ended while they were made ready for calls; "
+                f"the last, {slave.nickname}: {how}.{lines}"
+            )
 
     # ---- results
 

@@ -26,6 +26,7 @@ from threading import RLock
 
 from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.output import SlaveOutput, choose_show
+from tracking.pool.arguments import check_own_process
 from tracking.pool.client import MASTER_NUMBERS, Client, JobKey, SlaveInfo
 from tracking.pool.driving import Driving
 from tracking.pool.endings import Endings
@@ -101,6 +102,7 @@ class Crew:
         )
         self._fabrics = Watched(self._loop, self._poll)
         self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
+        self._pid = os.getpid()
         self._refusal = ""  # why nobody is let in any more
         self._is_closed = False
 
@@ -210,8 +212,26 @@ class Crew:
 
     # ---- clients
 
+    @property
+    def is_own(self) -> bool:
+        """Whether this process has made it; else it is the useless copy of a forked child."""
+        return os.getpid() == self._pid
+
+    def check_own_process(self) -> None:
+        """Refuse to be used in a forked child, where no other thread lives and the lock may be held for ever.
+
+        Raises:
+            InputError: says so.
+        """
+        check_own_process(self._pid)
+
     def attach(self, client: Client) -> None:
-        """Let a calculation use the slaves: it is told of those that are up, and of all changes from now on."""
+        """Let a calculation use the slaves: it is told of those that are up, and of all changes from now on.
+
+        Raises:
+            InputError: they are those of another process, of which this one is a forked child.
+        """
+        self.check_own_process()
         with self.lock:
             if self._refusal:
                 client.crew_is_lost(self._refusal)
@@ -256,6 +276,8 @@ class Crew:
 
     def end_when_idle(self, why: str) -> None:
         """Let nobody in any more, and stop the driving as soon as nobody waits for anything."""
+        if not self.is_own:
+            return  # a forked child has forgotten its copy
         with self.lock:
             self._refusal = self._refusal or why
             self.look_who_is_busy()
@@ -379,6 +401,7 @@ class Crew:
             self._client_threads.clear()
             for client in clients:
                 client.crew_is_lost(self._refusal)
+            self._vacancies.close()
             self._endings.end_all()
             self._fabrics.close_all()
             self._loop.close()

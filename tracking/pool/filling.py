@@ -76,6 +76,11 @@ class Vacancies:
         self._on_trial: dict[str, Place] = {}  # host on probation -> the place that has a slave, or is to have one
         self._reasons: dict[str, str] = {}  # host -> what happened there last
         self.left_out: dict[str, str] = {}  # host -> why
+        self._is_closed = False
+
+    def close(self) -> None:
+        """No place is filled any more."""
+        self._is_closed = True
 
     @property
     def are_none(self) -> bool:
@@ -127,7 +132,7 @@ class Vacancies:
 
     def fill(self, place: Place) -> bool:
         """Start a slave at this place; if that fails, later. False: there is no hope for its host."""
-        if place.host in self.left_out:
+        if self._is_closed or place.host in self.left_out:
             return False
         if self._must_wait_for_trial(place):
             self._hold(place)

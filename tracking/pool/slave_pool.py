@@ -13,7 +13,6 @@ Stop order: ``end_when_idle`` (or ``end_now``) -> the thread leaves the loop -> 
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 import threading
 import weakref
@@ -111,17 +110,21 @@ class SlavePool(Executor):
         weakref.finalize(self, self._crew.end_when_idle, _SHUT_DOWN).atexit = False
 
     def __repr__(self) -> str:
+        if not self._crew.is_own:
+            return "SlavePool of another process"
         state = ", shut down" if self._is_shut else ""
         return f"SlavePool: {len(self._crew.slaves())} slaves{state}"
 
     @property
     def slaves(self) -> dict[int, dict[str, str]]:
         """{tid: {'host', 'nickname'}} of the slaves there are now."""
+        self._crew.check_own_process()
         return {slave.tid: {"host": slave.host, "nickname": slave.nickname} for slave in self._crew.slaves()}
 
     @property
     def pids(self) -> dict[str, int]:
         """{nickname: process id} of the slaves that are up."""
+        self._crew.check_own_process()
         return self._crew.pids()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -137,14 +140,16 @@ class SlavePool(Executor):
         Raises:
             RuntimeError: the pool is shut down.
             NoSlavesError: no slave is left.
+            InputError: the pool was made in another process, or the working directory was deleted.
         """
+        self._crew.check_own_process()
         with self._crew.lock:
             if self._is_shut:
                 raise RuntimeError("cannot submit a call to a pool that is shut down")
             if self._calls is None:
                 from tracking.pool.calls import Calls  # a pool that serves masters only does not need it
 
-                context = Context(next(MASTER_NUMBERS), list(sys.path), os.getcwd())
+                context = Context(next(MASTER_NUMBERS), list(sys.path), arguments.working_directory())
                 self._calls = Calls(self._crew, context, self._max_deaths)
                 self._crew.attach(self._calls)
             calls = self._calls
@@ -172,6 +177,7 @@ class SlavePool(Executor):
                 returns at once: it would wait for itself.
             cancel_futures: calls that no slave was given yet are cancelled.
         """
+        self._crew.check_own_process()
         with self._crew.lock:
             self._is_shut = True
             calls = self._calls
@@ -188,7 +194,9 @@ class SlavePool(Executor):
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        """Shut down; if the block was interrupted (Ctrl-C, SystemExit), at once."""
+        """Shut down; if the block was interrupted (Ctrl-C, SystemExit), at once. In a forked child: nothing."""
+        if not self._crew.is_own:
+            return
         if exc_type is not None and not issubclass(exc_type, Exception):
             self._thread.end_now()
         self.shutdown()
