@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +65,22 @@ def do_hold_interpreter() -> int:
     """Minutes in C code without ever letting another thread run."""
     print("holding")
     return len(str(7 ** (1 << 26)))
+
+
+def do_hold_by_sleep() -> int:
+    """Hours in a C function that keeps the interpreter lock, and the processor free."""
+    print("holding")
+    return ctypes.PyDLL(None).sleep(3600)
+
+
+def do_hold_by_match() -> object:
+    """Ages in the regular expression engine, which never lets another thread run."""
+    print("holding")
+    return re.fullmatch(r"(a|aa)+", "a" * 300 + "b")
+
+
+def do_sleep(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 def do_start_child() -> int:
@@ -216,6 +234,9 @@ class Picky(JobSlave):
 
     def go_exit(self, jobs: dict[Any, Any]) -> Any:
         sys.exit(3)
+
+    def go_fork(self, jobs: dict[Any, Any], path: str, how: str) -> Any:
+        return dict.fromkeys(jobs, do_fork(path, how))
 
     def go_read(self, jobs: dict[Any, Any], fifo: str) -> Any:
         return dict.fromkeys(jobs, do_read(fifo))

@@ -141,12 +141,20 @@ class Puppet:
         return self.answer(job)
 
     def answer(self, job: int) -> tuple[Any, dict[int, m.Report]]:
-        message = self.expect(m.DONE)
-        assert message[1:3] == (CALCULATION, job)
-        _, _, _, seconds, first, payload, failures = message
-        assert seconds >= 0
-        assert first == 0
-        return codec.decode(payload), failures
+        """All results of a job, in however many parts they come."""
+        results: list[Any] = []
+        failures: dict[int, m.Report] = {}
+        while True:
+            message = self.expect(m.PART, m.DONE)
+            kind, calculation, number, seconds, first, payload, failed = message[:7]
+            assert (calculation, number) == (CALCULATION, job)
+            assert seconds >= 0
+            assert first == len(results)
+            part: Any = codec.decode(payload)
+            results += part
+            failures |= failed
+            if kind == m.DONE:
+                return results, failures
 
     def failure(self, items: Any, job: int = 1) -> m.Report:
         """Why a job failed as a whole."""

@@ -229,6 +229,14 @@ def test_a_slave_that_cannot_understand_its_master_says_so_and_ends(worker: Pupp
     wait_for_end(pid)
 
 
+@pytest.mark.parametrize("message", [(m.JOB, 1234, 1, codec.Payload(b"")), (m.JOB, CALCULATION), (m.SETUP, 1)])
+def test_what_makes_no_sense_on_the_job_line_ends_the_slave_which_says_so(worker: Puppet, message: Any) -> None:
+    pid = pid_of(worker)
+    worker.send(message)
+    worker.read_output(lambda text: "ProtocolError: the master said what makes no sense" in text)
+    wait_for_end(pid)
+
+
 # ---- surroundings
 
 

@@ -369,7 +369,8 @@ class SlaveProcess:
         calculation = self._calculations.get(number)
         if kind == m.BEAT:
             self._heard_by = None if message[2] is None else time.monotonic() + message[2]
-            self._say_alive()
+            if not self._late:  # those say as much
+                self._answer((m.ALIVE, 0))
         elif kind == m.PING:
             self._answer((m.PONG, number, message[3]))
         elif calculation is None:
@@ -381,11 +382,6 @@ class SlaveProcess:
                 _tell(calculation.listener, message)
             except Exception as error:  # noqa: BLE001  (values that cannot be made here: told, and the slave lives on)
                 reports.print_last_words(error)
-
-    def _say_alive(self) -> None:
-        """Unless bytes are on their way that say so themselves."""
-        if not self._late:
-            self._try_to_say((m.ALIVE, 0))
 
     def _answer(self, message: Message) -> None:
         """Send a message without waiting: where it cannot go at once, the flush thread sees to it."""
