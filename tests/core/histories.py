@@ -98,7 +98,8 @@ def _answered_again(world: World, whom: int, how: int) -> None:
 
 
 def _waited(world: World, whom: int, how: int) -> None:
-    world.tick((0.0, 0.01, 0.3, 3.0)[how % 4])
+    tick = (world.tick, world.tick_late)[whom % 2]
+    tick((0.0, 0.01, 0.3, 3.0)[how % 4])
 
 
 def _retired(world: World, whom: int, how: int) -> None:

@@ -17,6 +17,7 @@ from tracking.core.slaves import Slave, Slaves
 from tracking.core.spares import MOST_COPIES, Spares
 from tracking.core.waiting import Piece, Waiting
 
+_LATE_S = 0.02  # after a time limit; until then, nobody was held up
 _ASKED_AT_ONCE = 3  # so many idle slaves are asked whether they can take what has become free
 
 
@@ -249,12 +250,14 @@ class Dealer:
     def begin(self, job: Job, began_at: float) -> None:
         """The slave works on this job, or on the rest of it, since then."""
         job.began_at = began_at
+        job.is_overdue = False
         if job.state is JobState.QUEUED:
             job.state = JobState.RUNNING
         if self._spares.is_following:
             self._foresee(job.slave, began_at)
         if self._item_timeout_s is not None:
-            self._deadlines.put(job.slave.number, began_at + self._policy.time_limit_s(job.left))
+            limit_s = self._policy.time_limit_s(job.left, is_known=job.announced is not None)
+            self._deadlines.put(job.slave.number, began_at + limit_s)
 
     def progress(self, job: Job, reported: int, running_s: float | None, now: float) -> None:
         """The job is through with so many of its items; the next one is said to run for so long."""
@@ -341,13 +344,20 @@ class Dealer:
         return min(times, default=None)
 
     def end_overdue_slaves(self, now: float) -> None:
-        """Stop the slaves whose job has run over its time limit."""
+        """Stop the slaves whose job has run over its time limit.
+
+        If we come late (somebody was held up), their answer may wait for us: those get another look.
+        """
         while (first := self._deadlines.first()) is not None and first[0] <= now:
             self._deadlines.drop(first[1])
             slave = self.slaves.get(first[1])
             if slave is None or not slave.jobs or slave.is_ending:
                 continue
             job = slave.jobs[0]
+            if now - first[0] > _LATE_S and not job.is_overdue:
+                job.is_overdue = True
+                self._deadlines.put(slave.number, now + _LATE_S)
+                continue
             job.is_timed_out = True
             self._stop(slave, self._overrun(job))
 

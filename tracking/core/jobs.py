@@ -69,6 +69,7 @@ class Job:
         "given_at",
         "is_alone",  # its items are suspected of killing slaves: nothing else is queued on its slave
         "is_copied",  # spare copies of it are out
+        "is_overdue",  # was over its time limit when somebody looked, but that was late
         "is_timed_out",
         "left",  # how many of its items the slave has not reported yet
         "number",
@@ -103,6 +104,7 @@ class Job:
         self.recalled_at = 0.0
         self.race: list[Job] | None = None
         self.is_copied = False
+        self.is_overdue = False
         self.is_timed_out = False
 
     def join(self, original: Job) -> None:

@@ -18,6 +18,7 @@ _LARGE_JOB_BYTES = 1_000_000
 _PIECES = 16
 _LONGEST_PART_S = 0.25
 _PARTS_IN_LIMIT = 4
+_ANSWER_S = 0.05  # the end of an item that is known to run is told within this time
 _COPY_COST_S = 0.002  # sending and receiving a spare copy takes about so long
 _COPY_GAIN = 1.3  # a copy is made where the job would take so many times longer than it
 _FIRST_BLIND_COPY_S = 1.0  # with nothing measured, copies are made of jobs that have run so long
@@ -61,15 +62,24 @@ class Policy:
         limit_s = math.inf if self.item_timeout_s is None else self.item_timeout_s
         return min(_LONGEST_PART_S, limit_s / _PARTS_IN_LIMIT)
 
-    def time_limit_s(self, items: int) -> float:
-        """Seconds until a job of which so many items are left has to say something, or its slave is ended.
+    def time_limit_s(self, left: int, *, is_known: bool = False) -> float:
+        """Seconds until a job has to say something, or its slave is ended.
+
+        Args:
+            left: items of the job that are not reported.
+            is_known: which of them is running, and since when (else: since one report of the slave or after it).
 
         >>> policy = Policy(item_timeout_s=2.0)
-        >>> policy.time_limit_s(10), Policy(item_timeout_s=2.0, items_report=False).time_limit_s(10)
-        (2.25, 20.0)
+        >>> policy.time_limit_s(10), policy.time_limit_s(10, is_known=True)
+        (2.25, 2.05)
+        >>> Policy(item_timeout_s=2.0, items_report=False).time_limit_s(10)
+        20.0
         """
         limit_s = math.inf if self.item_timeout_s is None else self.item_timeout_s
-        return limit_s + self.part_interval_s if self.items_report else max(1, items) * limit_s
+        if not self.items_report:
+            return max(1, left) * limit_s
+        slack_s = self.part_interval_s
+        return limit_s + (min(_ANSWER_S, slack_s) if is_known or left <= 1 else slack_s)
 
     def size(
         self,

@@ -101,8 +101,6 @@ class Scheduler:
         self._handlers[type(event)](event, now)
         dealer = self._dealer
         self._now = now
-        if self.policy.item_timeout_s is not None:
-            dealer.end_overdue_slaves(now)
         if self._slaves.idle or self._slaves.resting:
             dealer.use_idle_slaves(now)
         if self.is_finished and not self._has_told_finish:
@@ -247,7 +245,9 @@ class Scheduler:
         self._is_open_ended = False
 
     def _on_ticked(self, event: e.Ticked, now: float) -> None:
-        """What depends on time alone is looked at after every event."""
+        """Only now, when all that came has been taken in, can it be said who is late."""
+        if self.policy.item_timeout_s is not None:
+            self._dealer.end_overdue_slaves(now)
 
     # ---- answers
 
