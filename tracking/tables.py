@@ -347,8 +347,10 @@ def _temporary(path: Path) -> Path:
 def _replaced(path: Path) -> Iterator[BinaryIO]:
     """A file that takes the place of ``path`` when the block ends without an error."""
     temporary = _temporary(path)
+    with suppress(OSError):
+        temporary.unlink()  # of a process of this number that was killed
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:  # never through a link that somebody else has put there
             yield file
             file.flush()
             os.fsync(file.fileno())

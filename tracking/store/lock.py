@@ -15,8 +15,10 @@ of a lock file happens under ``_guard``.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import struct
 import sys
 import threading
@@ -113,6 +115,7 @@ def _lock_file(name: str) -> int:
     while True:
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
+            _refuse_foreign(descriptor)
             _lock(descriptor)
             if _is_still(descriptor, name):
                 _sign(descriptor, name)
@@ -121,6 +124,13 @@ def _lock_file(name: str) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)  # the owner before us removed it just after we had opened it
+
+
+def _refuse_foreign(descriptor: int) -> None:
+    """Signing it must not destroy some other file, to which somebody has made a link of this name."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink > 1:
+        raise PermissionError(errno.EPERM, "its lock file was made by somebody else")
 
 
 def _lock(descriptor: int) -> None:

@@ -156,6 +156,7 @@ def _begin(path: Path, start: Start) -> Opened:
     connection = connect(path, "rw")
     try:
         connection.execute("BEGIN IMMEDIATE")
+        check_files(path, trust=start.trust)  # again: somebody may have been quick, and nothing is unpickled yet
         is_new = is_blank(connection)
         if is_new:
             _fill(connection, start)

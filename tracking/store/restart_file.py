@@ -61,7 +61,7 @@ def load(path: str | os.PathLike[str], *, trust: bool = False) -> dict[str, Any]
     """
     real = Path(os.path.realpath(path))
     try:
-        with real.open("rb") as file:
+        with open(real, "rb", opener=_without_waiting) as file:
             refuse_foreign(KIND, real, os.fstat(file.fileno()), trust=trust)
             data = _read(file, real)
     except StoreError:
@@ -72,6 +72,11 @@ def load(path: str | os.PathLike[str], *, trust: bool = False) -> dict[str, Any]
     if not isinstance(rst, dict):
         raise StoreError(f"{KIND} {real} holds no restart data but a {type(rst).__name__}")
     return rst
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    # A named pipe, put there instead of a file, would hold us up for ever.
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
 
 
 def _replace(path: Path, *parts: bytes) -> None:

@@ -116,6 +116,7 @@ class RunFileReader:
         try:
             connection = _connect(self.path)
             try:
+                check_files(self.path, trust=self._trust)  # again: somebody may have been quick
                 check_kind(connection, self.path)
                 yield connection
             finally:

@@ -97,7 +97,7 @@ def check_files(path: Path, *, trust: bool) -> None:
     for ending in COMPANIONS:
         companion = path.with_name(path.name + ending)
         with suppress(FileNotFoundError):  # a writer makes and removes them at any moment
-            refuse_foreign(KIND, companion, os.stat(companion), trust=trust)
+            refuse_foreign(KIND, companion, os.lstat(companion), trust=trust)
 
 
 def is_blank(connection: sqlite3.Connection) -> bool:
