@@ -20,7 +20,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Literal, Protocol, TextIO
+from typing import Literal, Protocol
 
 __all__ = ["Show", "SlaveOutput", "WindowProcess", "can_open_windows", "choose_show", "xterm_argv"]
 
@@ -31,6 +31,13 @@ TAIL_LINE_BYTES = 4096  # kept of each of them
 LINE_BYTES = 65536  # shown of a line in the console; bounds the memory for a slave that never ends a line
 WINDOW_BUFFER_BYTES = 1 << 20  # may be printed before the window shows it; as much as a pipe may usually have
 CUT = " [...]"  # ends a line of which not all is shown
+
+
+class Console(Protocol):
+    """What is used of a text stream; its ``encoding``, where it has one."""
+
+    def write(self, text: str, /) -> object: ...
+    def flush(self) -> object: ...
 
 
 class WindowProcess(Protocol):
@@ -87,7 +94,7 @@ class SlaveOutput:
         self,
         nickname: str,
         show: Show,
-        console: TextIO | None = None,
+        console: Console | None = None,
         run: Callable[..., WindowProcess] = subprocess.Popen,
         environ: Mapping[str, str] | None = None,
     ) -> None:
@@ -212,7 +219,7 @@ def _text(line: bytes, limit_bytes: int) -> str:
     return begin.rstrip("\N{REPLACEMENT CHARACTER}") + CUT  # the cut may go through a character
 
 
-def _encodable(text: str, console: TextIO) -> str:
+def _encodable(text: str, console: Console) -> str:
     """The text with what the console's encoding does not know written as escapes."""
     encoding = getattr(console, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -10,7 +10,7 @@
              ``post``: lines of slaves
 
 Every attribute is read and written under ``lock``; the loop and the driving see to themselves. No user's code is
-called here, but for the console that slaves' output is shown on; what calls it goes through ``driving.later``.
+called here; what calls it goes through ``driving.later``, and what slaves print through ``console``.
 Stop order: ``close`` makes everybody leave the loop, tells clients, tells idle slaves to end and kills busy ones,
 waits for them (bounded), then closes lines, fabrics and the loop.
 """
@@ -28,6 +28,7 @@ from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded, SlaveLines
 from tracking.output import SlaveOutput, choose_show
 from tracking.pool.arguments import check_own_process
 from tracking.pool.client import MASTER_NUMBERS, Client, JobKey, SlaveInfo
+from tracking.pool.console import ConsoleWriter
 from tracking.pool.driving import Driving
 from tracking.pool.endings import Endings
 from tracking.pool.filling import HostTrouble, Vacancies
@@ -102,6 +103,7 @@ class Crew:
         )
         self._fabrics = Watched(self._loop, self._poll)
         self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
+        self._console = ConsoleWriter()
         self._pid = os.getpid()
         self._refusal = ""  # why nobody is let in any more
         self._is_closed = False
@@ -133,7 +135,7 @@ class Crew:
                 self._loop.after(0.0, lambda: self._poll(fabric))  # others may have ended with what failed
                 raise
             self._fabrics.follow(fabric)
-            output = SlaveOutput(place.nickname, choose_show(place.show_output, os.environ))
+            output = SlaveOutput(place.nickname, choose_show(place.show_output, os.environ), self._console)
             slave = self._slaves[info.tid] = Slave(info, place, None, output, self._vitals.begin(place.fabric))
             if lines is not None:
                 self._connect(slave, lines)
@@ -405,3 +407,4 @@ class Crew:
             self._endings.end_all()
             self._fabrics.close_all()
             self._loop.close()
+        self._console.close()
