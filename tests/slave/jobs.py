@@ -156,6 +156,10 @@ def do_fork(path: str, how: str) -> int:
     return 0
 
 
+def do_loaded(module: str) -> bool:
+    return module in sys.modules
+
+
 def do_write(path: str) -> None:
     with open(path, "a") as file:
         file.write(f"{os.getpid()}\n")

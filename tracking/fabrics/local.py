@@ -97,6 +97,7 @@ class LocalFabric:
     def __init__(self) -> None:
         self._starter: Starter | None = None
         self._old_starter: Starter | None = None  # it is gone, but its line is open yet
+        self._preloads: list[bytes] = []  # orders for this starter and the next
         self._living: dict[int, int] = {}  # tid -> pid, 0 until we have heard of it
         self._lost: list[SlaveEnded] = []
         self._cpu_ticks: dict[int, int] = {}  # tid -> what it had used when it was last looked at
@@ -109,7 +110,23 @@ class LocalFabric:
         if self._starter is None:
             self._starter = Starter()
             self._forget_old_starter()
+            for order in self._preloads:
+                self._starter.order(order)
         return self._starter
+
+    def preload(self, modules: Iterable[str]) -> None:
+        """Have large modules that the work of the slaves needs loaded once, for all slaves to come.
+
+        Only those named in ``orders.PRELOADABLE``, and only if they are loaded here.
+        """
+        for module in modules:
+            path = getattr(sys.modules.get(module), "__file__", None)
+            order = orders.preload(module, path) if path and module in orders.PRELOADABLE else b""
+            if order and order not in self._preloads:
+                self._preloads.append(order)
+                if self._starter is not None:
+                    with contextlib.suppress(OSError):  # it is gone: the next one gets the order, too
+                        self._starter.order(order)
 
     def start(self, spec: SlaveSpec) -> SlaveLines:
         order = orders.fork(spec.tid, spec.nickname, spec.host, spec.niceness, spec.memory_limit)

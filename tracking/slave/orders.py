@@ -10,6 +10,7 @@ from typing import Final
 
 FORK: Final = "fork"  # tid, nickname, host, niceness, memory limit in bytes or nothing
 KILL: Final = "kill"  # tid
+PRELOAD: Final = "preload"  # module, path of its file on the master: load it before any other slave is forked
 
 FORKED: Final = 1  # tid, pid
 ENDED: Final = 2  # tid, wait status
@@ -27,6 +28,15 @@ def fork(tid: int, nickname: str, host: str, niceness: int, memory_limit: int | 
 def kill(tid: int) -> bytes:
     """The order to kill a slave and its process group."""
     return _order(KILL, str(tid))
+
+
+PRELOADABLE: Final = ("cloudpickle", "dill")
+"""Large modules that many slaves may need and that keep nothing of the process which loads them."""
+
+
+def preload(module: str, path: str) -> bytes:
+    """The order to load one of the ``PRELOADABLE`` modules, if it is the one at this path, for all slaves to come."""
+    return _order(PRELOAD, module, path)
 
 
 def _order(*words: str) -> bytes:

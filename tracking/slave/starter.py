@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import importlib
 import os
 import select
 import signal
@@ -103,6 +104,8 @@ class Starter:
             _, tid, nickname, host, niceness, limit = order
             identity = process.Identity(int(tid), nickname, host, int(niceness), int(limit) if limit else None)
             self._fork(identity, descriptors)
+        elif order[0] == orders.PRELOAD:
+            _preload(order[1], order[2])
         else:
             self._kill(int(order[1]))
 
@@ -181,6 +184,21 @@ class Starter:
         os.close(output)
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen, and not lost with a killed slave
+
+
+def _preload(module: str, path: str) -> None:
+    """Load what all slaves will need; only what the master has: a slave may yet find another one on its own path."""
+    if module not in orders.PRELOADABLE or module in sys.modules:
+        return
+    with contextlib.suppress(Exception):  # slaves that need it will say what is wrong with it
+        from importlib.util import find_spec
+
+        spec = find_spec(module)
+        if spec is not None and spec.origin == path:
+            gc.disable()
+            importlib.import_module(module)
+            gc.freeze()
+    gc.enable()
 
 
 def _open_parent() -> int | None:

@@ -72,6 +72,14 @@ def encode_function(function: object, what: str) -> Payload:
     return codec.encode_with(_CODE_PICKLERS, function, what, {})
 
 
+def modules_needed(payload: Payload) -> tuple[str, ...]:
+    """The large modules that must be loaded where this code is decoded: worth doing once for many slaves."""
+    data = bytes(memoryview(payload.data)) if not isinstance(payload.data, bytes) else payload.data
+    if b"tracking.wire.by_value" not in data and b"cloudpickle" not in data:
+        return ()
+    return ("cloudpickle", "dill") if b"load_with_dill" in data else ("cloudpickle",)
+
+
 def decode_function(payload: Payload) -> Callable[..., Any]:
     """The function or class, with what it uses of the master's ``__main__`` installed in ours."""
     function: Any = codec.decode(payload)
