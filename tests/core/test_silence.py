@@ -145,6 +145,22 @@ def test_what_silences_a_second_slave_is_cut_so_that_it_is_found_alone() -> None
     made.finish()
 
 
+def test_an_item_that_silences_every_slave_does_not_take_them_from_the_others() -> None:
+    made = world(30, slaves=2, redistribute=True)
+    for _ in range(200):
+        busy = [slave for slave in made.slaves.values() if slave.jobs and not slave.is_silent]
+        if len(made.results) == 29 or not busy:
+            break
+        if 7 in made.positions[busy[0].jobs[0]]:
+            made.fall_silent(busy[0])
+        else:
+            made.done(busy[0])
+        if sum(slave.is_silent for slave in made.slaves.values()) == 1 and len(made.slaves) == 2:
+            made.add_slave()
+    assert len(made.results) == 29
+    made.finish()
+
+
 def test_with_all_slaves_silent_there_is_nothing_to_do_but_wait() -> None:
     made = world(4, slaves=2, redistribute=True, chunk_size=1)
     for slave in list(made.slaves.values()):

@@ -102,7 +102,7 @@ class Dealer:
         if self._items.has_queued or not self.jobs:
             return
         everywhere.start(self.jobs.values())
-        for slave in (*self.slaves.idle.values(), *self.slaves.resting.values()):
+        while (slave := self.slaves.first_idle()) is not None:
             pace, host = slave.pace, slave.host
             item_s = host.pace.item_s if pace.item_s is None else pace.item_s
             active, usable = self._items.count_active, self.slaves.usable
@@ -185,11 +185,15 @@ class Dealer:
             rest = job.unshared(self._items.unfinished(job.positions))
             if job.state is JobState.CANCELLED or not rest:
                 continue
-            # What has silenced two slaves may well silence a third: then it is found alone.
-            pieces = [rest] if job.silent_race is None else self._policy.pieces(rest)
-            race, tries = job.open_race(), job.tries + (job is slave.jobs[0])
-            for piece in reversed(pieces):
-                self.waiting.put_first(Piece(piece, tries, is_alone=job.is_alone, race=race))
+            is_repeated = job.silent_race is not None
+            whole = Piece(rest, job.tries + (job is slave.jobs[0]), is_alone=job.is_alone, race=job.open_race())
+            if not is_repeated:
+                self.waiting.put_first(whole)
+            elif len(rest) > 1:  # something in it may silence any slave: that is to be found alone
+                for positions in reversed(self._policy.pieces(rest)):
+                    self.waiting.put_first(replace(whole, positions=positions))
+            else:  # and then it comes last, so that no other item lacks a slave for it
+                self.waiting.put_last(replace(whole, is_alone=False, turn=len(self._items)))
 
     def take_up(self, slave: Slave, now: float) -> None:
         """The slave was silent and is heard: what nobody else has begun is left to it."""

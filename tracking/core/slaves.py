@@ -82,6 +82,10 @@ class Slaves:
     def __iter__(self) -> Iterator[Slave]:
         return iter(self._slaves.values())
 
+    def first_idle(self) -> Slave | None:
+        """The first of those that hold nothing, also on slow hosts."""
+        return next(iter(self.idle.values()), None) or next(iter(self.resting.values()), None)
+
     def get(self, number: int) -> Slave | None:
         """The slave of this number, None if it is not up."""
         return self._slaves.get(number)
