@@ -226,6 +226,17 @@ def test_the_report_on_a_terminal_has_the_same_cells(monkeypatch: pytest.MonkeyP
     assert rows[-1] == ["[red]n1[/red]", "2", "2", "2", "5.00", "s", "2.50", "s"]
 
 
+def test_troubles_are_told_while_it_runs_and_in_the_report() -> None:
+    troubles = ("host far is left out: 10 slaves died there", "host near is on probation")
+    troubled = snapshot(lines=tuple(cluster(2, 1)), troubles=troubles[:1], note="so it is")
+    assert progress_text(troubled, 0.0).endswith(", so it is; host far is left out: 10 slaves died there")
+    assert snapshot(troubles=troubles).remark == "2 troubles, the last: host near is on probation"
+    assert snapshot().remark == ""
+    stream = io.StringIO()
+    print_report(snapshot(lines=tuple(cluster(2, 1)), troubles=troubles), stream)
+    assert stream.getvalue().splitlines()[-2:] == list(troubles)
+
+
 def test_a_report_to_a_closed_stream_is_no_error() -> None:
     closed = io.StringIO()
     closed.close()

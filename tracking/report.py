@@ -47,7 +47,8 @@ class Snapshot:
     """A calculation at one moment.
 
     ``n_finished`` includes the ``n_restored`` items whose results were there before it began;
-    ``elapsed_s`` is the time since it began; ``note`` is a remark shown as it is.
+    ``elapsed_s`` is the time since it began; ``note`` is a remark shown as it is; ``troubles`` says, a sentence each,
+    which hosts are left out or on probation, and why.
     """
 
     n_items: int
@@ -58,6 +59,14 @@ class Snapshot:
     elapsed_s: float
     lines: tuple[HostLine, ...]
     note: str = ""
+    troubles: tuple[str, ...] = ()
+
+    @property
+    def remark(self) -> str:
+        """The note and the troubles, all in one line."""
+        n = len(self.troubles)
+        trouble = f"{n} troubles, the last: {self.troubles[-1]}" if n > 1 else "".join(self.troubles)
+        return "; ".join(filter(None, [self.note, trouble]))
 
     @property
     def n_over(self) -> int:
@@ -77,7 +86,7 @@ class Snapshot:
 
 def progress_text(snapshot: Snapshot, rate: float) -> str:
     """How far it is, in one line; ``rate`` in items per second, 0.0 if unknown."""
-    parts = [counts_text(snapshot), f"{snapshot.percent}%", speed_text(snapshot, rate), snapshot.note]
+    parts = [counts_text(snapshot), f"{snapshot.percent}%", speed_text(snapshot, rate), snapshot.remark]
     return ", ".join(filter(None, parts))
 
 
@@ -258,17 +267,19 @@ def _row(line: HostLine) -> tuple[str, ...]:
 
 
 def print_report(snapshot: Snapshot, stream: TextIO | None) -> None:
-    """Print who did what; a stream that cannot be written, or is not there, is left in peace."""
+    """Print who did what, and the troubles that there were; a stream that cannot be written, or is not there, is left in peace."""
     if stream is None:
         return
     quiet = QuietStream(stream)
     if not quiet.isatty():
         quiet.write(f"{table(snapshot.lines)}\n")
-        quiet.flush()
-        return
-    from rich.console import Console
+    else:
+        from rich.console import Console
 
-    Console(file=cast(TextIO, quiet), force_jupyter=False).print(rich_table(snapshot.lines))
+        Console(file=cast(TextIO, quiet), force_jupyter=False).print(rich_table(snapshot.lines))
+    for trouble in snapshot.troubles:
+        quiet.write(f"{trouble}\n")
+    quiet.flush()
 
 
 class Failure(Protocol):

@@ -18,7 +18,7 @@ def running_picture(snapshot: Snapshot, rate: float, lines: Sequence[HostLine]) 
     from rich.console import Group
     from rich.text import Text
 
-    note = [Text(snapshot.note, "yellow")] if snapshot.note else []
+    note = [Text(snapshot.remark, "yellow", no_wrap=True, overflow="ellipsis")] if snapshot.remark else []
     bar = _bar(snapshot, speed_text(snapshot, rate))
     return Group(_line(counts_text(snapshot)), bar, *note, live_table(lines))
 
