@@ -267,7 +267,10 @@ def _row(line: HostLine) -> tuple[str, ...]:
 
 
 def print_report(snapshot: Snapshot, stream: TextIO | None) -> None:
-    """Print who did what, and the troubles that there were; a stream that cannot be written, or is not there, is left in peace."""
+    """Print who did what, and what troubles there were.
+
+    A stream that cannot be written, or is not there, is left in peace.
+    """
     if stream is None:
         return
     quiet = QuietStream(stream)

@@ -112,6 +112,8 @@ def check_kind(connection: sqlite3.Connection, path: Path) -> None:
     Raises:
         StoreError: says which.
     """
+    if is_blank(connection):
+        raise StoreError(f"{KIND} {path} holds nothing yet; it may be given to a calculation")
     if number(connection, "PRAGMA application_id") != APPLICATION_ID:
         raise StoreError(f"{path} is no run file but another program's SQLite file; give another name")
     version = version_of(connection)
