@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.fabrics.contract import FabricContract, Slaves
 from tests.slave import jobs
 from tests.slave.puppet import wait_for_end, wait_for_news, wait_readable
 from tracking import InputError, SlavePool
-from tracking.fabrics.base import SlaveEnded, SlaveSpec
+from tracking.fabrics.base import Condition, SlaveEnded, SlaveSpec
 from tracking.fabrics.dialled import DialledFabric, slave_argv
 from tracking.fabrics.registry import make_fabric
 from tracking.wire import keys
@@ -78,8 +79,48 @@ def test_it_has_a_name() -> None:
     fabric.close()
 
 
-def test_its_slaves_end_when_the_master_is_silent() -> None:
-    assert DialledFabric.master_silence_s
+def test_only_slaves_elsewhere_must_hear_of_the_master() -> None:
+    assert DialledFabric().master_silence_s is None
+    assert DialledFabric(address="0.0.0.0").master_silence_s == 60.0  # noqa: S104  (nothing listens)
+    assert DialledFabric(master_silence_s=5.0).master_silence_s == 5.0
+
+
+def test_a_slave_that_was_promised_to_hear_of_its_master_ends_when_it_does_not(
+    fabric: DialledFabric, slaves: Slaves
+) -> None:
+    puppet = slaves.start(2)
+    puppet.tell((m.BEAT, 0, 0.3))
+    puppet.expect(m.ALIVE)
+    (ended,) = wait_for_news(fabric)
+    assert ended.how == "killed by SIGKILL"
+
+
+def test_slaves_of_a_pool_that_does_nothing_still_hear_of_it() -> None:
+    with SlavePool(1, fabric=DialledFabric(master_silence_s=1.0)) as pool:
+        pid = pool.submit(os.getpid).result()
+        poller = select.poll()
+        descriptor = os.pidfd_open(pid)
+        try:
+            poller.register(descriptor, select.POLLIN)
+            assert not poller.poll(2500), "it has ended"
+        finally:
+            os.close(descriptor)
+        assert pool.submit(os.getpid).result() == pid
+
+
+def test_what_a_slave_does_can_be_seen(fabric: DialledFabric, slaves: Slaves) -> None:
+    puppet = slaves.start(2)
+    pid = puppet.expect(m.HELLO)[3]
+    puppet.set_up(jobs.obey)
+    puppet.give(1, ["hold_interpreter"])
+    puppet.read_output(lambda text: "holding" in text)
+    end = time.monotonic() + 30
+    while fabric.look_at(2) is not Condition.WORKING:
+        assert time.monotonic() < end
+    os.kill(pid, signal.SIGSTOP)
+    while fabric.look_at(2) is not Condition.STOPPED:
+        assert time.monotonic() < end
+    assert fabric.look_at(99) is Condition.UNKNOWN
 
 
 def test_a_port_is_open_only_while_slaves_are_awaited(fabric: DialledFabric, slaves: Slaves) -> None:

@@ -21,11 +21,13 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import tracking
 from tracking.errors import InputError
 from tracking.fabrics.base import Condition, News, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
-from tracking.fabrics.local import exit_in_words
+from tracking.fabrics.local import Looks, exit_in_words
+from tracking.fabrics.machine import is_local
 from tracking.slave import dialling
 from tracking.slave.process import Identity
 from tracking.wire import keys
@@ -34,6 +36,7 @@ from tracking.wire.handshake import Line
 from tracking.wire.keys import Key
 from tracking.wire.listener import Listener
 
+_MASTER_SILENCE_S = 60.0
 _END_TIMEOUT_S = 5.0
 _LOOK_S = 0.2  # how often ends are looked for where the system has no descriptors of processes
 _OUTPUT_BYTES = 64 * 1024
@@ -75,13 +78,14 @@ class DialledFabric:
         reachable_as: names or addresses under which slaves find this machine; none: ``address``, or the
             machine's name if it listens everywhere.
         key_by: 'pipe', or 'environment' where descriptors do not reach the slave.
+        master_silence_s: slaves end when they hear nothing of the master for so many seconds; None: they need not,
+            as on this machine, where the kernel tells them of its end. 'auto': a minute, unless they are here.
 
     Raises:
         InputError: there is no such way for the key.
     """
 
     name = "dialled"
-    master_silence_s: float | None = 60.0
 
     def __init__(
         self,
@@ -91,6 +95,7 @@ class DialledFabric:
         port: int = 0,
         reachable_as: Sequence[str] = (),
         key_by: str = "pipe",
+        master_silence_s: float | Literal["auto"] | None = "auto",
     ) -> None:
         if key_by not in ("pipe", "environment"):
             raise InputError(f"key_by must be 'pipe' or 'environment', not {key_by!r}")
@@ -99,10 +104,14 @@ class DialledFabric:
         self._port = port
         self._reachable_as = list(reachable_as) or [socket.gethostname() if address in _ANY else address]
         self._key_by = key_by
+        if master_silence_s == "auto":
+            master_silence_s = None if is_local(address) else _MASTER_SILENCE_S
+        self.master_silence_s = master_silence_s
         self._key = Key()
         self._listener: Listener | None = None
         self._selector: selectors.DefaultSelector | None = None
         self._started: dict[int, _Started] = {}
+        self._looks = Looks()
 
     # ---- starting
 
@@ -206,6 +215,7 @@ class DialledFabric:
             with contextlib.suppress(BlockingIOError):
                 printed = os.read(started.output, _OUTPUT_BYTES)
         self._let_go(started)
+        self._looks.forget(tid)
         if self._listener is not None:
             self._listener.forget(tid)
         return SlaveEnded(tid, exit_in_words(status), printed)
@@ -216,7 +226,8 @@ class DialledFabric:
         started.close()
 
     def look_at(self, tid: int) -> Condition:
-        return Condition.UNKNOWN
+        started = self._started.get(tid)
+        return Condition.UNKNOWN if started is None else self._looks.look(tid, started.process.pid)
 
     # ---- ending
 

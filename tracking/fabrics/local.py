@@ -100,7 +100,7 @@ class LocalFabric:
         self._preloads: list[bytes] = []  # orders for this starter and the next
         self._living: dict[int, int] = {}  # tid -> pid, 0 until we have heard of it
         self._lost: list[SlaveEnded] = []
-        self._cpu_ticks: dict[int, int] = {}  # tid -> what it had used when it was last looked at
+        self._looks = Looks()
 
     def prepare(self) -> None:
         """Start the starter now: it boots while the caller goes on."""
@@ -165,7 +165,7 @@ class LocalFabric:
             if kind == orders.FORKED:
                 self._living[tid] = value
                 continue
-            self._cpu_ticks.pop(tid, None)
+            self._looks.forget(tid)
             if self._living.pop(tid, None) is not None:
                 ended.append(SlaveEnded(tid, value if kind == orders.NOT_FORKED else how_it_ended(value)))
         return ended
@@ -187,7 +187,7 @@ class LocalFabric:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
         self._living.clear()
-        self._cpu_ticks.clear()
+        self._looks = Looks()
 
     def _forget_old_starter(self) -> None:
         if self._old_starter is not None:
@@ -196,15 +196,7 @@ class LocalFabric:
 
     def look_at(self, tid: int) -> Condition:
         pid = self._living.get(tid)
-        seen = look_at_process(pid) if pid else None
-        if seen is None:
-            return Condition.UNKNOWN
-        state, ticks = seen
-        before = self._cpu_ticks.get(tid, ticks)
-        self._cpu_ticks[tid] = ticks
-        if state in _STOPPED_STATES:
-            return Condition.STOPPED
-        return Condition.WORKING if ticks > before else Condition.UNKNOWN
+        return self._looks.look(tid, pid) if pid else Condition.UNKNOWN
 
     def stop(self, tid: int) -> None:
         if tid in self._living and self._starter is not None:
@@ -218,6 +210,29 @@ class LocalFabric:
         if starter is not None:
             starter.end()
             starter.close()
+
+
+class Looks:
+    """Looks at processes of this machine again and again: which of them work, and which are stopped."""
+
+    def __init__(self) -> None:
+        self._ticks: dict[int, int] = {}  # tid -> what it had used when it was last looked at
+
+    def look(self, tid: int, pid: int) -> Condition:
+        """What can be seen of this slave."""
+        seen = look_at_process(pid)
+        if seen is None:
+            return Condition.UNKNOWN
+        state, ticks = seen
+        before = self._ticks.get(tid, ticks)
+        self._ticks[tid] = ticks
+        if state in _STOPPED_STATES:
+            return Condition.STOPPED
+        return Condition.WORKING if ticks > before else Condition.UNKNOWN
+
+    def forget(self, tid: int) -> None:
+        """It has ended."""
+        self._ticks.pop(tid, None)
 
 
 def look_at_process(pid: int) -> tuple[str, int] | None:
