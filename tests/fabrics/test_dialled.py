@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -188,6 +189,16 @@ def test_a_command_that_cannot_be_started_is_an_os_error_and_leaves_nothing() ->
         fabric.start(SlaveSpec(2, "node", "node"))
     assert ports_open_here() == set()
     fabric.close()
+
+
+def test_one_that_cannot_be_watched_is_not_left_behind(fabric: DialledFabric, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    with pytest.raises(OSError, match="Too many open files"):
+        fabric.start(SlaveSpec(2, "node", "node"))
+    assert ports_open_here() == set()
 
 
 def test_what_a_command_that_never_dials_has_printed_is_told_with_its_end() -> None:

@@ -22,10 +22,15 @@ class DialledLater(ScriptedFabric):
         self.tids: list[int] = []
         self.polls = 0
         self.within_s: float | None = None
+        self.stopped: list[int] = []
 
     def start(self, spec: SlaveSpec) -> SlaveLines | None:  # type: ignore[override]
         self.tids.append(spec.tid)
         return None
+
+    def stop(self, tid: int) -> None:
+        self.stopped.append(tid)
+        super().stop(tid)
 
     def dial(self, tid: int) -> None:
         """A slave has dialled."""
@@ -91,6 +96,14 @@ def test_the_last_words_of_one_that_ends_before_it_dials_say_why(
         fabric.tids.clear()
         it.pass_time(30.0)
     assert "no module numpy" in client.end
+
+
+def test_one_that_never_dials_is_stopped_and_tried_again(it: Stage, fabric: DialledLater) -> None:
+    it.client()
+    for _ in range(70):
+        it.pass_time(1.0)
+    assert fabric.stopped == fabric.tids[:1]
+    assert len(fabric.tids) == 2
 
 
 def test_one_that_dials_after_it_was_given_up_gets_no_word(it: Stage, fabric: DialledLater) -> None:

@@ -117,22 +117,31 @@ class DialledFabric:
 
     def start(self, spec: SlaveSpec) -> None:
         listener = self._listen()
-        output, far_output = os.pipe()
-        os.set_blocking(output, False)
+        listener.expect(spec.tid)
         try:
-            listener.expect(spec.tid)
-            process = self._run(spec, listener.port, far_output)
+            self._started[spec.tid] = started = self._start(spec, listener.port)
         except BaseException:
-            os.close(output)
             listener.forget(spec.tid)
             self._listen_no_more_than_needed()
             raise
+        if started.ended is not None:
+            self._watch().register(started.ended, selectors.EVENT_READ)
+
+    def _start(self, spec: SlaveSpec, port: int) -> _Started:
+        output, far_output = os.pipe()
+        process = None
+        try:
+            os.set_blocking(output, False)
+            process = self._run(spec, port, far_output)
+            return _Started(process, os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None, output)
+        except BaseException:
+            os.close(output)
+            if process is not None:
+                process.kill()
+                process.wait()
+            raise
         finally:
             os.close(far_output)
-        ended = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
-        self._started[spec.tid] = _Started(process, ended, output)
-        if ended is not None:
-            self._watch().register(ended, selectors.EVENT_READ)
 
     def _run(self, spec: SlaveSpec, port: int, output: int) -> subprocess.Popen[bytes]:
         environment = keys.without_key(os.environ) | {dialling.WHO: dialling.identity_text(_identity(spec))}
