@@ -106,6 +106,16 @@ def test_one_that_never_dials_is_stopped_and_tried_again(it: Stage, fabric: Dial
     assert len(fabric.tids) == 2
 
 
+def test_one_that_dials_in_the_moment_in_which_it_is_given_up_gets_no_word(it: Stage, fabric: DialledLater) -> None:
+    it.client()
+    (tid,) = fabric.tids
+    while not fabric.stopped:
+        it.pass_time(0.5)
+    fabric.dial(tid)
+    it.pass_time(1.0)
+    assert not fabric.slaves[0].is_alive
+
+
 def test_one_that_dials_after_it_was_given_up_gets_no_word(it: Stage, fabric: DialledLater) -> None:
     (tid,) = fabric.tids
     fabric.to_tell.append(SlaveEnded(tid, "lost"))

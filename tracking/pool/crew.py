@@ -383,7 +383,7 @@ class Crew:
 
     def _has_dialled(self, news: SlaveConnected) -> None:
         slave = self._slaves.get(news.tid)
-        if slave is None or slave.lines is not None:
+        if slave is None or slave.lines is not None or slave.line_is_cut:
             close_lines(news.lines)  # it was given up meanwhile
         else:
             self._connect(slave, news.lines)
