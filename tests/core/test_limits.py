@@ -130,6 +130,28 @@ def test_an_announced_item_that_another_has_finished_costs_nobody() -> None:
     assert len(made.results) == 4
 
 
+@pytest.mark.parametrize("running_s", [0.3, None])
+def test_an_item_that_was_given_up_meanwhile_leaves_no_blame_to_its_neighbour(running_s: float | None) -> None:
+    """Two slaves hang in the same item; the second is ended when the item is given up already."""
+    made = world(2, slaves=2, chunk_size=2, redistribute=True, item_timeout_s=2.0)
+    made.report(made.slaves[1], 0, running_s=0.01)
+    made.tick(1.0)
+    assert list(made.positions[made.slaves[2].jobs[0]]) == [0, 1]
+    if running_s is not None:
+        made.report(made.slaves[2], 0, running_s=running_s)
+    made.tick(1.1)
+    made.deliver_order()
+    assert given_up(made) == {0: Cause.TIMEOUT}
+    made.tick(5.0)
+    while made.orders:
+        made.deliver_order()
+    assert given_up(made) == {0: Cause.TIMEOUT}
+    if not made.slaves:
+        made.add_slave()
+    made.finish()
+    assert sorted(made.results) == [1]
+
+
 def test_a_time_out_is_tried_again_as_often_as_an_item_that_raises() -> None:
     made = chunk_of_five(retries=1)
     for item_runs in range(2):

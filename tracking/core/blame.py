@@ -61,7 +61,7 @@ class Blame:
     def slave_died(self, job: Job, *, was_alone: bool) -> None:
         """The slave died while it worked on this job; ``was_alone``: it held no other."""
         rest = self._items.unfinished(job.positions)
-        if len(rest) != 1:
+        if len(rest) != 1 or job.left != 1:  # it may have died of one that was given up meanwhile
             self._split(job, rest, is_alone=True)
             return
         trouble = self._trouble_of(job, rest[0])
@@ -74,7 +74,8 @@ class Blame:
     def took_too_long(self, job: Job, now: float) -> None:
         """The slave was ended because this job ran over its time limit: the item that it worked on is guilty."""
         rest = self._items.unfinished(job.positions)
-        guilty = rest[0] if len(rest) == 1 else job.announced
+        # That only one is left to do does not make it guilty: the one that the slave worked on may be given up already.
+        guilty = job.positions[-1] if job.left == 1 else job.announced
         if guilty is None:
             self._split(job, rest, is_alone=job.is_alone)
             return
