@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.helpers import Clock
 from tracking.master.fingerprint import ItemDigests
 from tracking.master.record import Record
 from tracking.pool.crew import SlaveInfo
@@ -60,6 +61,34 @@ def test_what_goes_on_is_wanted_once_a_second(file: RunFile) -> None:
     history = RunFileReader(file.path).history()
     assert history.now is not None
     assert history.now[1] == "{}"
+
+
+def test_while_the_disk_is_full_nobody_is_kept_busy_and_it_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    file = RunFile.open(tmp_path / "x.run", ["a", "b", "c"], clock=clock)
+    pages = file._connection.execute("PRAGMA page_count").fetchone()[0]
+    file._connection.execute(f"PRAGMA max_page_count = {pages}")
+    record = Record(file)
+    for id in ("a", "b"):
+        record.add({id: b"x" * 100_000}, SLAVE, 0.5)
+        assert record.has_untold
+        assert record.commit(0.0) == [{id: b"x" * 100_000}]  # told all the same
+        assert not record.has_untold
+    assert "the disk is full" in record.problem
+    (said,) = caplog.messages
+    assert said.startswith("the calculation goes on in memory, but nothing is recorded: run file ")
+    clock.now += 60
+    assert record.has_untold
+    file._connection.execute("PRAGMA max_page_count = 1000000")
+    record.commit(0.0)
+    assert caplog.messages[1:] == ["recording goes on: everything that had to wait is in the run file now"]
+    file._connection.execute(f"PRAGMA max_page_count = {pages}")
+    record.add({"c": b"x" * 1_000_000}, SLAVE, 0.5)
+    record.close("finished")
+    assert caplog.messages[2].startswith("the run file lacks what came last, which is in memory only: run file ")
+    assert sorted(dict(RunFileReader(file.path).results())) == ["a", "b"]
 
 
 def test_without_a_run_file_nothing_is_noted() -> None:

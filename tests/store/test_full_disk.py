@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.data.make_samples import IDS, RESULTS
 from tests.store.helpers import Clock, job, names
 from tracking.errors import StoreError
 from tracking.store import restart_file
 from tracking.store.run_file import RunFile, RunFileReader
 
 SIZE = 1 << 20
+SAMPLE = Path(__file__).parents[1] / "data" / "v1.run"
 
 
 @pytest.fixture
@@ -58,6 +61,9 @@ def test_when_the_disk_gets_full_nothing_is_lost_and_nothing_is_recorded_twice(
     for id, result in results.items():
         run.record(job({id: result}))
     run.record_error(99, "bad", "node", "node_0", 1, b"")
+    for id in range(40, 60):
+        run.note("lost", "killed by SIGKILL " + "x" * 1000, host="node", nickname="node_0", ids=[id])
+    run.note_now('{"at": 1}')
     assert not run.commit()
     assert run.problem is not None
     assert "the disk is full; make room" in run.problem
@@ -73,6 +79,21 @@ def test_when_the_disk_gets_full_nothing_is_lost_and_nothing_is_recorded_twice(
     assert dict(RunFileReader(small_disk / "x.run").results()) == {0: "early", **results}
     summary = RunFileReader(small_disk / "x.run").summary()
     assert (summary.n_finished, summary.n_failed) == (40, 1)
+    history = RunFileReader(small_disk / "x.run").history()
+    assert [event.ids for event in history.events] == [(id,) for id in range(40, 60)]
+    assert history.now == (1_000_000.0, '{"at": 1}')
+
+
+def test_an_old_file_that_cannot_be_brought_up_to_date_for_want_of_room_stays_as_it_is(small_disk: Path) -> None:
+    path = Path(shutil.copy(SAMPLE, small_disk))
+    path.chmod(0o600)
+    before = path.read_bytes()
+    fill(small_disk)
+    with pytest.raises(StoreError, match="the disk is full"):
+        RunFile.open(path, IDS)
+    assert path.read_bytes() == before
+    assert dict(RunFileReader(path).results()) == RESULTS
+    assert names(small_disk) == ["ballast", path.name]
 
 
 def test_when_the_disk_is_still_full_at_the_end_that_is_said_and_the_rest_is_there(small_disk: Path) -> None:

@@ -122,7 +122,8 @@ class Record:
 
     @property
     def has_untold(self) -> bool:
-        return bool(self._untold) or (self._run_file is not None and self._run_file.has_uncommitted)
+        """Whether a commit has something to do; what could not be written waits for its next try."""
+        return bool(self._untold) or (self._run_file is not None and self._run_file.is_due)
 
     def is_due(self, now: float) -> bool:
         """Whether a commit should not wait any longer, though more keeps coming."""
@@ -148,6 +149,8 @@ class Record:
 
     def close(self, state: str) -> None:
         """End the run file in this state: 'finished', 'interrupted' or 'failed'."""
-        if self._run_file is not None:
-            self._run_file.close(state)
-            self._run_file = None
+        if self._run_file is None:
+            return
+        run_file, self._run_file = self._run_file, None
+        if not run_file.close(state):
+            logger.error("the run file lacks what came last, which is in memory only: %s", run_file.problem)

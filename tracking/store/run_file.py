@@ -151,6 +151,11 @@ class RunFile:
         """Say whether ``commit`` has something to write."""
         return bool(self._pending)
 
+    @property
+    def is_due(self) -> bool:
+        """Say whether ``commit`` would write something now: not for a while after a failure."""
+        return bool(self._pending) and self._clock() >= self._retry_at
+
     def record(self, job: JobRecord) -> None:
         """Take down results, safe after the next ``commit``. Of an item recorded before nothing changes.
 
