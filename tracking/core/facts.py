@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from tracking.core.dealer import Dealer
 from tracking.core.items import Items
 from tracking.core.jobs import Job, JobState
+from tracking.core.slaves import Slave
 
 FactKind = Literal[
     "given",  # to a slave, as part of a job; again or as a spare copy, if it had been given before
@@ -73,6 +75,22 @@ class RunningJob(NamedTuple):
     expected_s: float | None
 
 
+class SlaveNow(NamedTuple):
+    """What a slave does.
+
+    Attributes:
+        slave: its number.
+        state: what it is at.
+        since_s: since when on the scheduler's clock: when its job began, or reported an item last; None: not known.
+        positions: what is left of its job, the item that is known to run first.
+    """
+
+    slave: int
+    state: Literal["idle", "working", "silent"]
+    since_s: float | None = None
+    positions: Sequence[int] = ()
+
+
 class WaitingFor(NamedTuple):
     """What a calculation is waiting for.
 
@@ -120,6 +138,21 @@ def given_fact(job: Job) -> ItemFact:
     return ItemFact(
         job.given_at, "given", slave.number, slave.account.nickname, job.number, len(job.positions)
     )
+
+
+def slaves_now(items: Items, dealer: Dealer) -> tuple[SlaveNow, ...]:
+    """What each slave does."""
+    return tuple(_slave_now(items, slave) for slave in dealer.slaves)
+
+
+def _slave_now(items: Items, slave: Slave) -> SlaveNow:
+    if not slave.jobs:
+        return SlaveNow(slave.number, "silent" if slave.is_silent else "idle")
+    job = slave.jobs[0]
+    positions = items.unfinished(job.positions)
+    if job.announced is not None:
+        positions = (job.announced, *(position for position in positions if position != job.announced))
+    return SlaveNow(slave.number, "silent" if slave.is_silent else "working", job.began_at, positions)
 
 
 def waiting_for(items: Items, dealer: Dealer, given_up: int, now: float, *, is_open_ended: bool) -> WaitingFor:

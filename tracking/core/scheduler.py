@@ -26,7 +26,7 @@ from tracking.core import commands as c
 from tracking.core import events as e
 from tracking.core.blame import Blame
 from tracking.core.dealer import Dealer
-from tracking.core.facts import ItemFact, WaitingFor, given_fact, waiting_for
+from tracking.core.facts import ItemFact, SlaveNow, WaitingFor, given_fact, slaves_now, waiting_for
 from tracking.core.invariants import broken_invariants
 from tracking.core.items import Items
 from tracking.core.jobs import TRANSITIONS, Job, JobState, JobView
@@ -164,6 +164,10 @@ class Scheduler:
         return waiting_for(
             self.items, self._dealer, len(self.given_up), now, is_open_ended=self._is_open_ended
         )
+
+    def slaves_now(self) -> tuple[SlaveNow, ...]:
+        """What each slave does that is up."""
+        return slaves_now(self.items, self._dealer)
 
     def check(self) -> None:
         """Look whether everything fits together; takes time in proportion to the number of items.

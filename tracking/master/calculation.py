@@ -28,6 +28,7 @@ from tracking.core.policy import Policy
 from tracking.core.scheduler import Scheduler
 from tracking.errors import Interrupted, NoSlavesError
 from tracking.master.answers import Answers, SentJob
+from tracking.master.chronicle import Chronicle
 from tracking.master.desk import Asked, Came, CrewGone, Desk, Note, SlaveGone, SlaveQuiet, SlaveUp
 from tracking.master.display import Display
 from tracking.master.intake import Intake
@@ -77,7 +78,7 @@ class Calculation:
         self._number = number
         self._status = status
         self._takes_dict = worker.kind != m.FUNCTION
-        self._record = record
+        self.record = record
         self._display = display
         self.crew = crew
         self.desk = Desk(number, crew)
@@ -85,7 +86,10 @@ class Calculation:
         self.scheduler = Scheduler(status._tr_items, policy)
         self._answers = Answers(status._tr_ids)
         self._roster = Roster(crew, is_quiet=not master.verbose)
-        self._intake = Intake(master, self.scheduler, self._answers, record, self._roster, self._decide)
+        self._chronicle = Chronicle(record, self._answers, self.scheduler, crew)
+        self._intake = Intake(
+            master, self.scheduler, self._answers, record, self._roster, self._chronicle, self._decide
+        )
         self._to_send: c.SendJob | None = None
         self._put_back: deque[Note] = deque()
         self._events: deque[e.Event] = deque()  # that the scheduler has not seen yet
@@ -113,7 +117,7 @@ class Calculation:
             self._look_around()
             n_taken = self._take(self._sleep_s())
             self.crew.flush()
-            if not n_taken or self._record.is_due(time.monotonic()):
+            if not n_taken or self.record.is_due(time.monotonic()):
                 self._tell_results()
         self._tell_results()
 
@@ -131,14 +135,14 @@ class Calculation:
             self._take_note(note)
 
     def _sleep_s(self) -> float:
-        if self._record.has_untold:
+        if self.record.has_untold:
             return 0.0  # only look whether more has come; if not, commit
         if self._master._tr_has_messages:
             return 0.0
         now = time.monotonic()
         wakeup = self.scheduler.next_wakeup()
         longest_s = max(_SHORTEST_DELAY_S, self._master._tr_loop_delay_s)
-        sleep_s = min(longest_s, self._display.interval_s)
+        sleep_s = min(longest_s, self._display.interval_s, self.record.now_interval_s)
         return sleep_s if wakeup is None else max(0.0, min(sleep_s, wakeup - now))
 
     def _look_around(self) -> None:
@@ -152,6 +156,14 @@ class Calculation:
         if not self.scheduler.usable_slaves and not self._answers.jobs:
             self._roster.demand_hope(self._disabled)
         self._display.update(now)
+        if self.record.wants_now(now):
+            self._say_what_goes_on(now)
+
+    def _say_what_goes_on(self, now: float) -> None:
+        from tracking.master.situation import now_of
+
+        self._chronicle.look_at_hosts()
+        self.record.note_now(now_of(self._master, self).to_json(), now)
 
     def ask(self, event: e.Event) -> None:
         """Have an event handled that the user caused; from any thread."""
@@ -159,8 +171,8 @@ class Calculation:
 
     def _tell_results(self) -> None:
         """Commit; only then iterators may have what was recorded."""
-        if self._record.has_untold:
-            self._master._tr_tell(self._record.commit(time.monotonic()))
+        if self.record.has_untold:
+            self._master._tr_tell(self.record.commit(time.monotonic()))
 
     def pump_until(self, event: threading.Event, timeout_s: float) -> bool:
         """From inside a hook that waits for an answer: let answers come in; all else waits for its turn."""
@@ -194,7 +206,7 @@ class Calculation:
     def close(self, state: str) -> None:
         """Close the run file in this state."""
         self._tell_results()
-        self._record.close(state)
+        self.record.close(state)
 
     # ---- what comes
 
@@ -206,7 +218,7 @@ class Calculation:
         elif isinstance(note, SlaveGone):
             self._slave_gone(note)
         elif isinstance(note, SlaveQuiet):
-            self._slave_is_quiet(note.slave.tid, is_silent=note.is_silent)
+            self._slave_is_quiet(note.slave, is_silent=note.is_silent)
         elif isinstance(note, Asked):
             note.action()
         elif isinstance(note, CrewGone):
@@ -259,17 +271,20 @@ class Calculation:
         if slave is not None:
             self.sender.slave_is_ready(tid)
             self._roster.slave_is_ready(tid)
+            self._chronicle.slave_is_up(slave)
             self._master.initializationDone(tid)
             self._decide(e.SlaveReady(tid, slave.host, slave.nickname, self.crew.jobs_left(tid)))
 
-    def _slave_is_quiet(self, tid: int, *, is_silent: bool) -> None:
-        if self.scheduler.has_slave(tid):
-            self._decide(e.SlaveSilent(tid) if is_silent else e.SlaveHeard(tid))
+    def _slave_is_quiet(self, slave: SlaveInfo, *, is_silent: bool) -> None:
+        if self.scheduler.has_slave(slave.tid):
+            self._chronicle.slave_is_quiet(slave, is_silent=is_silent)
+            self._decide(e.SlaveSilent(slave.tid) if is_silent else e.SlaveHeard(slave.tid))
 
     def _slave_gone(self, gone: SlaveGone) -> None:
         tid = gone.slave.tid
         self._master.slaves.pop(tid, None)
         self.sender.forget(tid)
+        self._chronicle.slave_is_gone(gone)
         self._roster.slave_gone(tid, gone)
         self._intake.slave_gone(gone, self._number)
 
@@ -300,6 +315,8 @@ class Calculation:
             return
         now, before = frozenset(disabled), self._disabled
         self._disabled = now
+        self._chronicle.hosts_are_disabled(now - before, is_disabled=True)
+        self._chronicle.hosts_are_disabled(before - now, is_disabled=False)
         self._events += [e.HostDisabled(host) for host in now - before]
         self._events += [e.HostEnabled(host) for host in before - now]
 
@@ -316,6 +333,7 @@ class Calculation:
         elif isinstance(command, c.CancelJob):
             self._cancel(command)
         elif isinstance(command, c.StopSlave):
+            self._chronicle.slave_is_stopped(command.slave, command.reason)
             self.crew.end_slave(command.slave)
         elif isinstance(command, c.RetireSlave):
             self.crew.retire_slave(command.slave)
@@ -338,6 +356,7 @@ class Calculation:
         if slave is None:
             return  # it has just gone; that news is on its way
         self._answers.jobs[command.job] = SentJob(command.positions, slave)
+        self._chronicle.job_is_given(command.positions, slave)
         try:
             self.sender.send_job(command.slave, command.job, ids, items)
         except Unsendable as error:

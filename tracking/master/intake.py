@@ -9,6 +9,7 @@ from tracking.core import commands as c
 from tracking.core import events as e
 from tracking.core.scheduler import Scheduler
 from tracking.master.answers import Answers, death_report, unreadable_report
+from tracking.master.chronicle import Chronicle
 from tracking.master.desk import SlaveGone
 from tracking.master.record import Record
 from tracking.master.roster import Roster
@@ -30,6 +31,7 @@ class Intake:
         answers: the jobs that are out.
         record: takes the results.
         roster: told of slaves that ``is_valid_slave`` refuses.
+        chronicle: told of what goes wrong.
         decide: has the scheduler decide what follows.
     """
 
@@ -40,6 +42,7 @@ class Intake:
         answers: Answers,
         record: Record,
         roster: Roster,
+        chronicle: Chronicle,
         decide: Callable[[e.Event], None],
     ) -> None:
         self._master = master
@@ -47,6 +50,7 @@ class Intake:
         self._answers = answers
         self._record = record
         self._roster = roster
+        self._chronicle = chronicle
         self._decide = decide
         self._item_timeout_s = scheduler.policy.item_timeout_s
 
@@ -80,6 +84,8 @@ class Intake:
             return
         self._retire_if_refused(tid)
         self._decide(e.JobDone(number, tid, job.seconds, job.failed, payload.size + mean_bytes))
+        for index, report in reports.items():
+            self._chronicle.items_failed([job.positions[index]], job.slave, report[1])
 
     def _keep(self, tid: int, slave: SlaveInfo, finished: Any, results: dict[Hashable, Any], seconds: float) -> None:
         master = self._master
@@ -95,6 +101,7 @@ class Intake:
             self._answers.note(self._scheduler.wanted(number), job.slave, report)
             self._retire_if_refused(tid)
             self._decide(e.JobFailed(number, tid, seconds))
+            self._chronicle.items_failed(self._scheduler.items.unfinished(job.positions), job.slave, report[1])
 
     def _retire_if_refused(self, tid: int) -> None:
         if not self._master.is_valid_slave(tid):

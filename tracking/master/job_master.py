@@ -18,7 +18,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracking.core.policy import ChunkSize
@@ -387,6 +387,19 @@ class JobMaster(SlaveKeeper):
     def _tr_interrupt(self, why: str) -> None:
         self._tr_interruption = why
         self._tr_wake()
+
+    def why(self, id: Hashable | None = None) -> str:
+        """What goes on, or why nothing does; with an id, the story of that item. From any thread, at any time.
+
+        Args:
+            id: of the item, or what it looks like as text.
+
+        Raises:
+            InputError: there is no such item; names some that look like it.
+        """
+        from tracking.master.situation import tell
+
+        return tell(self, id)
 
     # ---- what the calculation asks for
 

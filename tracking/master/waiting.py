@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from itertools import islice
 from queue import SimpleQueue
@@ -66,6 +67,7 @@ class WaitableThread(MessageThread):
     _tr_raises_errors = True
     _tr_n_told = 0
     _tr_is_over = False
+    _tr_ended = 0.0  # seconds, time.monotonic
     _tr_is_all_over = False
     _tr_failure: BaseException | None = None
     _tr_callback: Callable[[Any], object] | None = None
@@ -200,6 +202,7 @@ class WaitableThread(MessageThread):
         with self._tr_lock:
             if not self._tr_is_over:
                 self._tr_is_over = True
+                self._tr_ended = time.monotonic()
                 for subscriber in self._tr_subscribers:
                     subscriber.put(None)
                 self._tr_end.notify_all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tracking.wire.channel import Message
@@ -17,11 +17,12 @@ JobKey = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class SlaveInfo:
-    """Who a slave is."""
+    """Who a slave is, and when it was started (on the crew's clock)."""
 
     tid: int
     nickname: str
     host: str
+    started_at: float = field(default=0.0, compare=False)
 
 
 class Client(Protocol):

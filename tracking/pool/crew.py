@@ -124,7 +124,7 @@ class Crew:
         with self.lock:
             if self._is_closed:
                 raise RuntimeError("the slaves were told to end: no other can be started")
-            info = SlaveInfo(next(_slave_numbers), place.nickname, place.host)
+            info = SlaveInfo(next(_slave_numbers), place.nickname, place.host, self.now())
             fabric = place.fabric
             try:
                 lines = fabric.start(

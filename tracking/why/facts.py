@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Sequence
 from typing import Any, NamedTuple
 
 MOST_SLAVES = 200  # that are told one by one
 _LONGEST_IDS = 100  # characters
 
-# Kinds of things that happened, as they are noted in a run file.
+# Kinds of things that happened, as they are noted in a run file (that a job was given out only where it is not).
+GIVEN = "given"
 LOST = "lost"  # a slave died or was ended, with the items of its jobs
 FAILED = "failed"  # a job, or an item in it, failed and is tried again
 TIMED_OUT = "timed out"
@@ -20,7 +20,7 @@ SILENT, HEARD = "silent", "heard"  # a slave
 SLAVE_UP, SLAVE_ENDED = "slave up", "slave ended"  # later than the first ones; on purpose
 PROBATION, LEFT_OUT, DISABLED, ENABLED = "probation", "left out", "disabled", "enabled"  # a host
 KINDS = frozenset(
-    {LOST, FAILED, TIMED_OUT, GIVEN_UP, COPIED, RECALLED, SILENT, HEARD, SLAVE_UP, SLAVE_ENDED}
+    {GIVEN, LOST, FAILED, TIMED_OUT, GIVEN_UP, COPIED, RECALLED, SILENT, HEARD, SLAVE_UP, SLAVE_ENDED}
     | {PROBATION, LEFT_OUT, DISABLED, ENABLED}
 )  # fmt: skip
 
@@ -86,6 +86,8 @@ class Now(NamedTuple):
 
     def to_json(self) -> str:
         """As it is kept in a run file."""
+        import json  # kinds of things are known without it
+
         slaves = self.slaves
         if len(slaves) > MOST_SLAVES:
             slaves = tuple(sorted(slaves, key=lambda slave: (slave.state == "idle", slave.since))[:MOST_SLAVES])
@@ -101,6 +103,8 @@ class Now(NamedTuple):
         Raises:
             ValueError: it is something else.
         """
+        import json
+
         try:
             fields: dict[str, Any] = _known(Now, json.loads(text))
             fields["slaves"] = tuple(SlaveFact(**_known(SlaveFact, slave)) for slave in fields.get("slaves", ()))

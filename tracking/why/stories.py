@@ -107,6 +107,7 @@ def _event_words(event: f.ItemEvent) -> str:
 
 
 _PHRASES = {
+    f.GIVEN: "given to {}",
     f.LOST: "{} was lost",
     f.FAILED: "failed on {}",
     f.TIMED_OUT: "took too long on {}",
