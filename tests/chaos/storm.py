@@ -26,16 +26,14 @@ def seed() -> int:
 
 
 class Storm:
-    """Strikes one of the processes at random, 20 times a second, until the block ends.
+    """Strikes one of the processes at random, 20 times a second, until the block ends. Whom it has stopped last stays so.
 
     Args:
         pids: who may be struck, asked anew for each strike.
         seconds: how long the storm lasts.
-        is_merciful: whether those that it has stopped are continued when it is over.
     """
 
-    def __init__(self, pids: Callable[[], Iterable[int]], seconds: float, *, is_merciful: bool = False) -> None:
-        self._is_merciful = is_merciful
+    def __init__(self, pids: Callable[[], Iterable[int]], seconds: float) -> None:
         self._pids = pids
         self._end_at = time.monotonic() + seconds
         self._random = random.Random(seed())
@@ -63,6 +61,3 @@ class Storm:
                 with suppress(ProcessLookupError):
                     os.kill(self._random.choice(pids), strike)
                 self.strikes[strike.name] += 1
-        for pid in self._pids() if self._is_merciful else ():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)

@@ -35,7 +35,7 @@ with SlavePool(4, max_deaths=None, host_failures=None) as pool:
         with open(here / "pids", "a") as file:
             file.write(" ".join(map(str, found)) + "\\n")
         return found
-    with Storm(pids, 3600, is_merciful=True):
+    with Storm(pids, 3600):
         result = {}
         for id, value in master:
             assert id not in result, f"{id} came twice"

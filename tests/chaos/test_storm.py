@@ -31,7 +31,7 @@ def master_of(pool: SlavePool, data: dict[int, Value], **options: Any) -> Tracki
 def in_a_storm(seconds: float, n_items: int, **options: Any) -> int:
     """Calculations one after the other until the storm is over; how many."""
     n_rounds = 0
-    with new_pool() as pool, Storm(lambda: pool.pids.values(), seconds, is_merciful=True) as storm:
+    with new_pool() as pool, Storm(lambda: pool.pids.values(), seconds) as storm:
         while not storm.is_over:
             data = {number: (n_rounds, number) for number in range(n_items)}
             came = list(master_of(pool, data, **options))
@@ -63,7 +63,7 @@ def test_every_result_of_a_slave_class_is_right(seconds: float) -> None:
 @pytest.mark.parametrize("seconds", LENGTHS)
 def test_every_submitted_call_is_answered_rightly(seconds: float) -> None:
     n_rounds = 0
-    with new_pool() as pool, Storm(lambda: pool.pids.values(), seconds, is_merciful=True) as storm:
+    with new_pool() as pool, Storm(lambda: pool.pids.values(), seconds) as storm:
         while not storm.is_over:
             futures = {pool.submit(answer_slowly, (n_rounds, number)): number for number in range(500)}
             for future in as_completed(futures):
