@@ -26,7 +26,9 @@ def seed() -> int:
 
 
 class Storm:
-    """Strikes one of the processes at random, 20 times a second, until the block ends. Whom it has stopped last stays so.
+    """Strikes one of the processes at random, 20 times a second, until the block ends.
+
+    Whom it has stopped and not continued stays so.
 
     Args:
         pids: who may be struck, asked anew for each strike.

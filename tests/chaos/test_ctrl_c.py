@@ -59,7 +59,8 @@ BUSY = {
     "stopped": "os.kill(os.getpid(), signal.SIGSTOP)",
 }
 
-TYPED_OR_SENT = pytest.mark.parametrize("typed", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["typed", "sent"])
+SENT = pytest.param(False, marks=pytest.mark.slow)
+TYPED_OR_SENT = pytest.mark.parametrize("typed", [True, SENT], ids=["typed", "sent"])
 
 MASTERS = {
     "calculateResult": "master().calculateResult()",
