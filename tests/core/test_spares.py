@@ -210,3 +210,31 @@ def test_a_cancelled_slave_gets_nothing_before_its_answer_has_come() -> None:
 @pytest.mark.parametrize("chunk_size", [1, "auto"])
 def test_one_slave_fifty_times_slower_costs_the_time_of_one_item(chunk_size: int | str) -> None:
     assert uneven(chunk_size).simulated_s < 0.4  # type: ignore[arg-type]
+
+
+def test_copies_of_one_item_become_rarer_and_rarer() -> None:
+    made = world(1, slaves=100, redistribute=True)
+    made.tick(1000.0)
+    copies = sum(len(slave.jobs) for slave in made.slaves.values())
+    assert 2 <= copies <= 12
+    made.done(made.slaves[1])
+    assert len(made.orders) == copies - 1
+    assert all(isinstance(order, c.CancelJob) for order in made.orders), "losers are stopped at once"
+
+
+def test_a_job_of_many_items_is_copied_to_a_bounded_number_of_slaves_at_once() -> None:
+    made = world(100, slaves=100, redistribute=True, chunk_size=100)
+    made.tick(1.2)
+    assert sum(len(slave.jobs) for slave in made.slaves.values()) == 1 + 15
+    assert made.scheduler.items.count(57) == 2
+    made.finish()
+
+
+def test_a_loser_is_stopped_as_soon_as_its_items_are_reported_by_others() -> None:
+    made = world(2, slaves=2, redistribute=True, chunk_size=2)
+    made.tick(1.2)
+    copy = made.slaves[2].jobs[0]
+    made.report(made.slaves[1], 2)
+    assert made.orders[0] == c.CancelJob(2, copy)
+    made.done(made.slaves[1])
+    made.verify_end()

@@ -14,7 +14,8 @@ The way of items::
          └── unharmed <── returned ─┘   (such that had no trouble before go back to the front of Items)
 
 The Dealer holds the jobs and gives them out, Blame judges what failed, Spares finds what an idle slave can
-take over from a busy one. This module turns events into calls of theirs.
+take over from a busy one (Everywhere: what the old rule gives it). What a silent slave holds waits as pieces, too, and
+whoever is given one joins the race of the silent job. This module turns events into calls of theirs.
 """
 
 from __future__ import annotations
