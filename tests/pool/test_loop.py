@@ -102,3 +102,10 @@ def test_a_closed_loop_does_nothing(loop: Loop) -> None:
     loop.close()
     loop.wake()
     loop.turn(None)
+
+
+def test_a_timer_that_is_due_in_years_or_never_breaks_nothing(loop: Loop) -> None:
+    for delay_s in (1e12, float("inf")):
+        loop.after(delay_s, lambda: None)
+    loop.turn(0.0)
+    assert loop._until_timer(None) == 86400.0

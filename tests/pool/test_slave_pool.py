@@ -23,6 +23,7 @@ from tracking import (
     SlavePool,
     TrackingJobMaster,
 )
+from tracking.pool.calls import Call
 from tracking.testing import ScriptedFabric
 
 
@@ -328,6 +329,7 @@ def test_a_forked_child_is_told_that_the_pool_is_not_its_own() -> None:
             lambda: pool.submit(jobs.add, 1),
             lambda: list(pool.map(jobs.add, [1, 2])),
             pool.shutdown,
+            Call(pool._crew).result,
             lambda: pool.pids,
             lambda: pool.slaves,
             lambda: TrackingJobMaster({1: 1}, function=jobs.add, pool=pool, verbose=0).calculateResult(),

@@ -3,11 +3,11 @@
 ::
 
     masters, callers of submit        whoever turns the loop (see ``driving``)
-      send, tell, end  --+              _turn() ---+--- _line_ready --> _take --> client.deliver(what came)
+      send, tell, end  --+              _turn() ---+--- _line_ready --> ``hearing`` --> client.deliver(what came)
                          v                         +--- fabric tells who ended --> ``endings`` --> client.slave_is_lost
-             lock (RLock) around everything        +--- timers                         v
-                         v                                                 ``filling``: another at its place
-             ``post``: lines of slaves
+             lock (RLock) around everything        +--- timers: ``vitals`` --+         v
+                         v                         |                         +--> ``filling``: another at its place
+             ``post``: lines of slaves <-- beats --+
 
 Every attribute is read and written under ``lock``; the loop and the driving see to themselves. No user's code is
 called here; what calls it goes through ``driving.later``, and what slaves print through ``console``.

@@ -24,11 +24,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from threading import Event, Lock, RLock
 
+from tracking.pool.arguments import check_own_process
 from tracking.pool.client import Client
 from tracking.pool.interrupts import held_back
 
@@ -48,6 +50,7 @@ class Driving:
     """
 
     def __init__(self, lock: RLock, turn: Callable[[float | None], None], wake: Callable[[], None]) -> None:
+        self._pid = os.getpid()
         self._lock = lock
         self._turn_loop = turn
         self._wake = wake
@@ -138,7 +141,11 @@ class Driving:
         """Turn the loop while one waits for something; what is left of the timeout.
 
         It may return early: then somebody else turns the loop, and what is waited for will be brought.
+
+        Raises:
+            InputError: in a forked child, to which nothing is brought.
         """
+        check_own_process(self._pid)
         end = None if timeout_s is None else time.monotonic() + timeout_s
         left_s = timeout_s
         with held_back(self._wake) as was_interrupted:

@@ -26,6 +26,8 @@ from typing import Protocol
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 
+_LONGEST_WAIT_S = 86400.0  # the system takes no timeout of months, nor an endless one
+
 Handler = Callable[[int], None]
 """Called with what the descriptor is ready for: READ, WRITE or both."""
 
@@ -117,7 +119,7 @@ class Loop:
         with self._lock:
             if not self._timers:
                 return timeout_s
-            left_s = max(0.0, self._timers[0][0] - self.clock())
+            left_s = min(max(0.0, self._timers[0][0] - self.clock()), _LONGEST_WAIT_S)
             return left_s if timeout_s is None else min(left_s, timeout_s)
 
     def _run_timers(self) -> None:
