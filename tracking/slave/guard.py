@@ -18,7 +18,7 @@ import select
 import signal
 from collections.abc import Sequence
 
-GRACE_S = 3.0  # a slave whose line is cut ends by itself within this time, or is killed
+GRACE_S = 2.0  # a slave whose line is cut ends by itself within this time, or is killed
 _LOOK_S = 1.0  # where the system has no descriptors of processes
 _CUT = getattr(select, "POLLRDHUP", 0)
 
@@ -51,11 +51,9 @@ def _keep_only(descriptors: Sequence[int]) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
-    begin = 3
-    for descriptor in sorted(descriptors):
-        os.closerange(begin, descriptor)
-        begin = descriptor + 1
-    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))
+    for descriptor in {int(name) for name in os.listdir("/dev/fd")} - {0, 1, 2, *descriptors}:
+        with contextlib.suppress(OSError):  # that of the listing
+            os.close(descriptor)
 
 
 def _watch(slave: int, ended: int | None, lines: Sequence[int]) -> None:
