@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def test_the_others_go_on_while_one_is_stuck_with_arrays_of_8_mb(tmp_path: Path,
                 stuck = min(pool.pids.values())
                 os.kill(stuck, signal.SIGSTOP)
             if comes_back and stuck and came_at[-1] - came_at[9] > STOPPED_S:
-                os.kill(stuck, signal.SIGCONT)
+                with suppress(ProcessLookupError):  # it has lost its race, and was ended
+                    os.kill(stuck, signal.SIGCONT)
                 stuck = 0
     gaps = np.diff(came_at)
     print(f"largest gap {gaps.max():.2f} s, median {np.median(gaps):.3f} s, in all {came_at[-1] - came_at[0]:.2f} s")
