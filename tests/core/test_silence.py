@@ -208,6 +208,16 @@ def test_without_redistribution_it_is_ended_first_so_that_no_item_is_on_two_slav
     made.finish()
 
 
+def test_without_redistribution_one_that_is_being_ended_is_not_told_again() -> None:
+    made = world(1, slaves=1, item_timeout_s=1.0)
+    made.tick(1.1)
+    made.fall_silent(made.slaves[1])
+    assert len(made.orders) == 1
+    made.deliver_order()
+    made.add_slave()
+    made.finish()
+
+
 def test_without_redistribution_an_idle_silent_slave_is_left_alone() -> None:
     made = world(0, slaves=1)
     assert made.handle(e.SlaveSilent(1)) == ()

@@ -178,8 +178,9 @@ class Dealer:
         slave.is_silent = True
         self.slaves.update(slave)
         self._spares.forget(slave)
-        if slave.jobs and not self._policy.redistribute:
-            self._stop(slave, "it does not answer, and no item is to be on two slaves")
+        if not self._policy.redistribute:
+            if slave.jobs and not slave.is_ending:
+                self._stop(slave, "it does not answer, and no item is to be on two slaves")
             return
         for job in reversed(slave.jobs):
             rest = job.unshared(self._items.unfinished(job.positions))
