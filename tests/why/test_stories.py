@@ -47,7 +47,7 @@ def test_an_item_that_killed_a_slave_and_went_on_after_an_interruption() -> None
         "  2023-11-14 23:13:20  +1:00:00 h  gone on with by process 456 on here (run 2)\n"
         "  2023-11-14 23:13:24  +1:00:04 h  given to node_1\n"
         "  2023-11-14 23:13:25  +1:00:05 h  result from node_1 in 500 ms\n"
-        "  fingerprints of what its result was made with: value 01234567, code ffffffff"
+        "  fingerprints of what its result was made with: value 0123456789abcdef, code ffffffffffffffff"
     )
 
 
@@ -65,7 +65,7 @@ def test_a_result_that_does_not_count_any_more() -> None:
     waiting = tell_item(item(results=(old,)))
     assert waiting.splitlines()[0] == "item 'lake' (17 of 40) is to be computed anew and has not been finished yet"
     assert "that result does not count any more: it was made with other code and another value" in waiting
-    assert "made with (does not count): value 01010101" in waiting
+    assert "made with (does not count): value 0101010101010101" in waiting
     assert "given to node_0, with 3 other items" in waiting
     again = tell_item(item("finished", results=(old, result())))
     assert again.splitlines()[0] == "item 'lake' (17 of 40) is finished: its result came from node_1 in 500 ms"

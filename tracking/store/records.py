@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class JobRecord:
-    """A finished job, or a part of one that has finished by itself.
+class JobRecord(NamedTuple):
+    """A finished job, or a part of one that has finished by itself. One is made for each job, so it is made fast.
 
     Attributes:
         ids: the items.

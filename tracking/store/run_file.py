@@ -164,7 +164,9 @@ class RunFile:
             EncodeError: an id cannot be pickled.
         """
         ids = job.ids
-        self._check_recordable(job)
+        self._check_open()
+        if len(job.payload) > MAX_PAYLOAD:
+            raise _too_large(job)
         number, first = self._next_job, self._next_item
         if self._finished.isdisjoint(ids):
             rows = [(place, number, *columns(id)) for place, id in enumerate(ids, first)]
@@ -297,17 +299,16 @@ class RunFile:
         if not self._is_open or not self._lock.is_held:
             raise StoreError(f"{KIND} {self.path} is closed: nothing can be recorded in it any more")
 
-    def _check_recordable(self, job: JobRecord) -> None:
-        self._check_open()
-        if len(job.payload) > MAX_PAYLOAD:
-            names = ", ".join(map(repr, job.ids[:3])) + (", ..." if len(job.ids) > 3 else "")
-            raise StoreError(
-                f"the results of one job (items {names}) are {len(job.payload) / 1e9:.1f} GB pickled, more "
-                f"than a run file takes at once (1 GB): make the chunks smaller, or return the name of a file"
-            )
-
     def _drop_errors(self, ids: Sequence[Hashable]) -> None:
         for id in ids:
             number = self._error_numbers.pop(id, None)
             if number is not None:
                 self._pending.outdated_errors.append((number,))
+
+
+def _too_large(job: JobRecord) -> StoreError:
+    names = ", ".join(map(repr, job.ids[:3])) + (", ..." if len(job.ids) > 3 else "")
+    return StoreError(
+        f"the results of one job (items {names}) are {len(job.payload) / 1e9:.1f} GB pickled, more "
+        f"than a run file takes at once (1 GB): make the chunks smaller, or return the name of a file"
+    )

@@ -8,7 +8,7 @@ from tracking.report import duration, whole_seconds
 from tracking.why import facts as f
 from tracking.why.layout import columns, counted, later, moment
 
-_SHOWN_DIGITS = 8
+_SHOWN_DIGITS = 16  # all of a value's, enough of the code's
 _BY_ITSELF = frozenset({"finished", "interrupted", "failed"})  # states of a run that said goodbye
 
 
