@@ -122,17 +122,17 @@ def test_a_promise_may_be_taken_back_or_given_anew(worker: Puppet) -> None:
     worker.do([("sleep", 0.3)])
     worker.tell((m.BEAT, 0, 0.2), (m.BEAT, 0, 1000.0))
     worker.do([("sleep", 0.3)], job=2)
-    for _ in range(4):
-        worker.expect(m.ALIVE)
+    worker.expect(m.ALIVE)  # at least: one answer may do for two
+    worker.expect(m.ALIVE)
 
 
 def test_a_slave_that_was_stopped_itself_looks_whether_its_master_was_heard_meanwhile(worker: Puppet) -> None:
     pid = worker.expect(m.HELLO)[3]
-    worker.tell((m.BEAT, 0, 0.2))
+    worker.tell((m.BEAT, 0, 1.0))
     worker.expect(m.ALIVE)
     os.kill(pid, signal.SIGSTOP)
     worker.tell((m.BEAT, 0, None))
-    time.sleep(0.4)  # it is the time itself that is to pass
+    time.sleep(1.2)  # it is the time itself that is to pass
     os.kill(pid, signal.SIGCONT)
     worker.expect(m.ALIVE)
     assert worker.do([("give", 1)])[0] == [1]

@@ -14,7 +14,8 @@ from tracking.wire import codec
 from tracking.wire import messages as m
 
 if TYPE_CHECKING:
-    from tracking.slave.process import Calculation, SlaveProcess
+    from tracking.slave.heard import Calculation
+    from tracking.slave.process import SlaveProcess
 
 _TASKS_TIMEOUT_S = 10.0
 

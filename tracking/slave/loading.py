@@ -15,8 +15,9 @@ from tracking.wire import codec, mainmodule, mapped
 from tracking.wire import messages as m
 
 if TYPE_CHECKING:
+    from tracking.slave.heard import Calculation
     from tracking.slave.job_slave import JobSlave
-    from tracking.slave.process import Calculation, SlaveProcess
+    from tracking.slave.process import SlaveProcess
 
 
 class Context(NamedTuple):

@@ -38,13 +38,12 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Hashable
 from time import perf_counter
-from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 from tracking.errors import ProtocolError
 from tracking.slave import copies, loading, memory, reports
+from tracking.slave.heard import Calculation, tell
 from tracking.slave.work import Failures, Work, WrongReturn
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
@@ -70,37 +69,6 @@ class Identity(NamedTuple):
     host: str
     niceness: int = 0
     memory_limit: int | None = None
-
-
-class Calculation:
-    """What the slave keeps of a calculation.
-
-    Args:
-        number: the calculation.
-        work: what it does with jobs.
-        main: the ``__main__`` that its code believes in.
-    """
-
-    def __init__(self, number: int, work: Work, main: ModuleType) -> None:
-        self.number = number
-        self.work = work
-        self.main = main
-        self.listener: Listener | None = None
-        self.begun = -1  # the highest number of a job that was begun
-        self.recalled: set[int] = set()  # jobs that were handed back but may still come out of the line
-        self.trouble: m.Report | None = None  # why definitions that its jobs need could not be installed
-
-
-class Listener(Protocol):
-    """Who hears the messages of a calculation, told by the control thread: its JobSlave."""
-
-    def _tr_message_arrived(self, sender_tid: int, tag: Hashable, values: tuple[object, ...] | None, /) -> None: ...
-
-    def _tr_pong_arrived(self, token: int, /) -> None: ...
-
-    def _tr_tasks_arrived(self, tasks: dict[str, int], /) -> None: ...
-
-    def _tr_disconnect(self) -> None: ...
 
 
 class SlaveProcess:
@@ -379,7 +347,7 @@ class SlaveProcess:
             self._recall(calculation, message[2])
         elif calculation.listener is not None:
             try:
-                _tell(calculation.listener, message)
+                tell(calculation.listener, message)
             except Exception as error:  # noqa: BLE001  (values that cannot be made here: told, and the slave lives on)
                 reports.print_last_words(error)
 
@@ -412,21 +380,6 @@ class SlaveProcess:
                 return
             calculation.recalled.add(job)
         self._answer((m.RETURNED, calculation.number, job))
-
-
-def _tell(listener: Listener, message: Message) -> None:
-    kind = message[0]
-    if kind == m.TELL:
-        _, _, sender, payload, definitions = message
-        if definitions is not None:
-            mainmodule.install(definitions)
-        decoded: Any = codec.decode(payload)
-        tag, values = decoded
-        listener._tr_message_arrived(sender, tag, values)
-    elif kind == m.PONG:
-        listener._tr_pong_arrived(message[2])
-    elif kind == m.TASKS:
-        listener._tr_tasks_arrived(message[2])
 
 
 def _senseless(error: Exception) -> ProtocolError:
