@@ -249,6 +249,26 @@ def test_run_and_restart_files_of_a_program_can_be_gone_on_with_from_here(here: 
     assert results(here / "resumed.json") == {"0": 0, "1": 1, "2": 4, "3": 9}
 
 
+def test_changed_values_are_kept_recomputed_or_refused_as_was_said(here: Path) -> None:
+    (here / "d.json").write_text('{"a": 1, "b": 2}')
+    run = ["run", "work:square", "d.json", "-o", "out.json", "--run-file", "it.run", "-q"]
+    assert call(*run).returncode == 0
+    (here / "d.json").write_text('{"a": 1, "b": 5}')
+    refused = call(*run, "--on-change", "refuse")
+    assert refused.returncode == 255
+    assert "holds 1 result that was made with other values (items 'b'; recorded by run 1)" in refused.stderr
+    kept = call(*run)
+    assert kept.returncode == 0
+    assert "1 result in it was made with other values (item 'b'); it is kept." in kept.stderr
+    assert json.loads((here / "out.json").read_text()) == {"a": 1, "b": 4}
+    assert call("resume", "it.run", "-q", "--on-change", "recompute").returncode == 0
+    assert json.loads((here / "out.json").read_text()) == {"a": 1, "b": 25}
+    story = call("why", "it.run", "b").stdout
+    assert "that result does not count any more: it was made with another value" in story
+    assert story.splitlines()[0].startswith("item 'b' (2 of 2) is finished: its result came from ")
+    assert call("why", "it.run").stdout.startswith("it.run: nothing is to be done: all items are done since ")
+
+
 def examples_of(command: list[str]) -> list[str]:
     help_text = subprocess.run(
         [*COMMAND, *command, "--help"], env=ENVIRONMENT, capture_output=True, text=True, check=True

@@ -309,7 +309,9 @@ def test_a_program_that_holds_the_file_for_long_delays_a_commit_and_spoils_nothi
 def test_a_forked_child_cannot_write_or_close_the_file_of_its_parent(path: Path) -> None:
     process = start_python(_FORK, path)
     said, _ = process.communicate()
-    assert re.fullmatch(r"child: .* is closed: .*\nparent: True running finished\n", said)
+    closed = "child: .* is closed: .*"
+    taken = f"child: .* is being written by process {process.pid} on host .*"
+    assert re.fullmatch(f"{closed}\n{taken}\nparent: True running finished\n", said)
     assert dict(RunFileReader(path).results()) == {0: 0}
 
 
@@ -321,6 +323,10 @@ if os.fork() == 0:
     run.close("failed")
     try:
         run.record(JobRecord([1], pickle.dumps([1]), "node", "node_0", 0.0, 0.0))
+    except OSError as exc:
+        os.write(1, f"child: {exc}\\n".encode())
+    try:
+        RunFile.open(sys.argv[1], [0, 1])
     except OSError as exc:
         os.write(1, f"child: {exc}\\n".encode())
     os._exit(0)
