@@ -98,6 +98,22 @@ def test_whoever_starts_the_slaves_is_replaced_when_an_item_kills_or_stops_it(tm
     assert master_of(40, item, hosts=2, chunk_size=1).calculateResult() == squares(40)
 
 
+@pytest.mark.parametrize("redistribute", [0, 1])
+def test_an_item_whose_slave_is_stopped_by_others_is_not_blamed_by_its_time_limit(
+    tmp_path: Path, redistribute: int
+) -> None:
+    first = str(tmp_path / "first")
+
+    def item(value: int) -> int:
+        if value == BAD and not os.path.exists(first):
+            Path(first).touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return value * value
+
+    master = master_of(N_ITEMS, item, hosts=2, item_timeout=0.5, redistribute=redistribute)
+    assert master.calculateResult() == squares(N_ITEMS)
+
+
 # ---- what stays in the process, or beside it
 
 

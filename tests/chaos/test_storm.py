@@ -18,9 +18,9 @@ LONG_S = 60.0
 LENGTHS = [SHORT_S, pytest.param(LONG_S, marks=[pytest.mark.slow, pytest.mark.timeout(240)])]
 
 
-def new_pool() -> SlavePool:
+def new_pool(**options: Any) -> SlavePool:
     """One that never gives up; used in a block, so that a test that hangs ends it."""
-    return SlavePool(SLAVES, max_deaths=None, host_failures=None)
+    return SlavePool(SLAVES, max_deaths=None, host_failures=None, **options)
 
 
 def master_of(pool: SlavePool, data: dict[int, Value], **options: Any) -> TrackingJobMaster:
@@ -28,10 +28,10 @@ def master_of(pool: SlavePool, data: dict[int, Value], **options: Any) -> Tracki
     return TrackingJobMaster(data, verbose=0, pool=pool, max_deaths=None, **options)
 
 
-def in_a_storm(seconds: float, n_items: int, **options: Any) -> int:
+def in_a_storm(seconds: float, n_items: int, of_slaves: dict[str, Any] | None = None, **options: Any) -> int:
     """Calculations one after the other until the storm is over; how many."""
     n_rounds = 0
-    with new_pool() as pool, Storm(lambda: pool.pids.values(), seconds) as storm:
+    with new_pool(**(of_slaves or {})) as pool, Storm(lambda: pool.pids.values(), seconds) as storm:
         while not storm.is_over:
             data = {number: (n_rounds, number) for number in range(n_items)}
             came = list(master_of(pool, data, **options))
@@ -70,3 +70,16 @@ def test_every_submitted_call_is_answered_rightly(seconds: float) -> None:
                 assert future.result() == answer((n_rounds, futures[future]))
             n_rounds += 1
     assert n_rounds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "of_slaves", [{"max_jobs": 5}, {"memory_limit": "1GB"}, {"heartbeat": 0.1, "silence_timeout": 0.3}], ids=str
+)
+def test_every_result_is_right_whatever_else_ends_or_asks_slaves(of_slaves: dict[str, Any]) -> None:
+    assert in_a_storm(2 * SHORT_S, 500, of_slaves)
+
+
+@pytest.mark.slow
+def test_no_item_is_blamed_by_its_time_limit_for_a_slave_that_was_stopped() -> None:
+    assert in_a_storm(2 * SHORT_S, 500, item_timeout=1)
