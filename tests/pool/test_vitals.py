@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -393,9 +394,10 @@ def test_a_slave_that_is_stopped_and_goes_on_loses_and_doubles_nothing() -> None
 
         def stop_and_go_on() -> None:
             for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
-                time.sleep(0.6)
-                os.kill(pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):  # it may have been ended as the loser of a race
+                    os.kill(pid, signal.SIGSTOP)
+                    time.sleep(0.6)
+                    os.kill(pid, signal.SIGCONT)
 
         master = Counting(items, function=short, pool=pool, verbose=0, chunk_size=1)
         stopper = threading.Thread(target=stop_and_go_on)
