@@ -184,6 +184,11 @@ def make_worker(function: object, slave_script: Any) -> Worker:
     return Worker(m.SCRIPT, os.path.abspath(slave_script))
 
 
+def modules_needed(worker: Worker) -> tuple[str, ...]:
+    """The code picklers that slaves need to load this, if any."""
+    return () if isinstance(worker.code, str) else mainmodule.modules_needed(worker.code)
+
+
 def checked_chunk(ids: Sequence[Hashable], chunk: object) -> Mapping[Hashable, Any]:
     """What ``get_slave_chunk`` returned, if it has a value for each id and no others.
 
