@@ -5,7 +5,7 @@
     int of 64 bits, float                  the number itself: 8 bytes anyway
     other atoms; a tuple, list or dict     BLAKE2 of its marshalled form (version 2: the same for ever)
     of them
-    long texts and bytes, arrays           two CRCs, each over one half of it: a pass over the memory
+    what of these is long, arrays          two CRCs, each over one half of it: a pass over the memory
     all else                               BLAKE2 of its canonical pickle
 
 They tell a changed value from an unchanged one, by accident wrongly once in some 10^9 changes. They are no seals:
@@ -55,7 +55,8 @@ def _digest(value: Any) -> bytes:
     if kind in (str, bytes) and len(value) > _LONG:
         return _of_memory(value if kind is bytes else value.encode(errors="surrogatepass"), kind.__name__)
     if kind in ATOMS or _holds_atoms(value, kind):
-        return _short(marshal.dumps(value, _MARSHAL_VERSION))
+        text = marshal.dumps(value, _MARSHAL_VERSION)
+        return _short(text) if len(text) <= _LONG else _of_memory(text, "marshal")
     try:
         hasher = hashlib.blake2b(digest_size=DIGEST_BYTES)
         QuickPickler(hasher).dump(value)
