@@ -81,26 +81,14 @@ class Crew:
             self._loop, self.start_slave, lambda: self._endings.tell_all_if_lost(), host_failures
         )
         self._endings = Endings(
-            self._loop,
-            self._post,
-            self._vacancies,
-            self._slaves,
-            self._clients,
-            lambda slave: self._hearing.receive(slave),
+            self._loop, self._post, self._vacancies, self._slaves, self._clients,
+            receive=lambda slave: self._hearing.receive(slave),
         )
         self._vitals = Vitals(
-            self._loop,
-            self._post,
-            self._endings,
-            self._slaves,
-            self._clients,
-            heartbeat_s,
-            silence_timeout_s,
+            self._loop, self._post, self._endings, self._slaves, self._clients, heartbeat_s, silence_timeout_s
         )
         self._recalls = Recalls(self._loop, self._post, self._endings)
-        self._hearing = Hearing(
-            self._clients, self._vacancies, self._endings, self._recalls, self._vitals, max_jobs
-        )
+        self._hearing = Hearing(self._clients, self._vacancies, self._endings, self._recalls, self._vitals, max_jobs)
         self._fabrics = Watched(self._loop, self._poll)
         self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
         self._console = ConsoleWriter()
@@ -127,9 +115,8 @@ class Crew:
             info = SlaveInfo(next(_slave_numbers), place.nickname, place.host, self.now())
             fabric = place.fabric
             try:
-                lines = fabric.start(
-                    SlaveSpec(info.tid, info.nickname, info.host, place.niceness, self._memory_limit)
-                )
+                spec = SlaveSpec(info.tid, info.nickname, info.host, place.niceness, self._memory_limit)
+                lines = fabric.start(spec)
             except OSError:
                 self._fabrics.begin_anew(fabric)
                 self._loop.after(0.0, lambda: self._poll(fabric))  # others may have ended with what failed
