@@ -118,9 +118,10 @@ def test_a_job_cannot_be_through_with_fewer_items_than_before_or_more_than_it_ha
 
 def test_an_announced_item_that_another_has_finished_costs_nobody() -> None:
     made = world(4, slaves=2, chunk_size=4, redistribute=True, item_timeout_s=2.0)
-    made.report(made.slaves[1], 1, running_s=0.0)
+    made.report(made.slaves[1], 1)
     made.tick(1.5)
     assert list(made.positions[made.slaves[2].jobs[0]]) == [1, 2, 3]
+    made.report(made.slaves[1], 0, running_s=1.5)
     made.report(made.slaves[2], 1)
     made.tick(0.6)
     while made.orders:
@@ -134,9 +135,9 @@ def test_an_announced_item_that_another_has_finished_costs_nobody() -> None:
 def test_an_item_that_was_given_up_meanwhile_leaves_no_blame_to_its_neighbour(running_s: float | None) -> None:
     """Two slaves hang in the same item; the second is ended when the item is given up already."""
     made = world(2, slaves=2, chunk_size=2, redistribute=True, item_timeout_s=2.0)
-    made.report(made.slaves[1], 0, running_s=0.01)
     made.tick(1.0)
     assert list(made.positions[made.slaves[2].jobs[0]]) == [0, 1]
+    made.report(made.slaves[1], 0, running_s=1.0)
     if running_s is not None:
         made.report(made.slaves[2], 0, running_s=running_s)
     made.tick(1.1)

@@ -238,3 +238,11 @@ def test_a_loser_is_stopped_as_soon_as_its_items_are_reported_by_others() -> Non
     assert made.orders[0] == c.CancelJob(2, copy)
     made.done(made.slaves[1])
     made.verify_end()
+
+
+def test_of_a_job_that_is_stuck_in_an_item_the_others_are_copied_first() -> None:
+    made = world(8, slaves=2, redistribute=True, chunk_size=4)
+    made.report(made.slaves[1], 1, running_s=0.3)
+    made.done(made.slaves[2], seconds=0.04)
+    made.tick(1.0)
+    assert tuple(made.positions[made.slaves[2].jobs[0]]) == (2, 3, 1)

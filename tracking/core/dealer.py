@@ -161,6 +161,9 @@ class Dealer:
         if not rest:  # somebody else has said that they are finished
             self.cancel_losers((job,))
             return
+        stuck = [position for position in rest if position == job.announced]
+        if stuck and len(rest) > 1:  # should that item have no end, it must not hold up the others
+            rest = (*(position for position in rest if position != job.announced), *stuck)
         helpers = list(islice(self.slaves.idle.values(), min(len(rest), MOST_COPIES)))
         self._items.take_again(rest)
         for helper, positions in zip(helpers, self._policy.pieces(rest, most=len(helpers)), strict=False):
