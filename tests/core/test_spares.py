@@ -122,6 +122,21 @@ def test_a_recalled_job_goes_to_the_idle_slave(redistribute: bool) -> None:
     made.finish()
 
 
+def test_an_idle_slave_gets_what_nobody_works_on_before_a_copy_of_what_is_stuck() -> None:
+    made = world(4, slaves=1, redistribute=True)
+    made.done(made.slaves[1], seconds=0.04)
+    made.add_slave()
+    made.tick(2.0)  # slave 1 is stuck
+    made.done(made.slaves[2], seconds=0.04)
+    assert made.orders[0] == c.RecallJob(1, 3)
+    assert not made.slaves[2].jobs
+    made.deliver_order()
+    assert list(made.positions[made.slaves[2].jobs[0]]) == [2]
+    made.done(made.slaves[2], seconds=0.04)
+    assert list(made.positions[made.slaves[2].jobs[0]]) == [1], "now it may have the copy"
+    made.finish()
+
+
 def test_a_recalled_job_that_had_begun_meanwhile_is_simply_done() -> None:
     made = queued_behind(redistribute=False)
     made.done(made.slaves[1], seconds=0.02)

@@ -150,6 +150,8 @@ class Spares:
             return False
         if job.began_at is None:
             return now - job.recalled_at >= RECALL_PATIENCE_S
+        if helper.recalled >= helper.idle:
+            return False  # the idle ones are to have what is being recalled: nobody works on that yet
         elapsed = now - job.began_at
         item_s, copy_item_s = self.item_s(job.slave), self.item_s(helper.slave)
         if item_s is None or copy_item_s is None:
