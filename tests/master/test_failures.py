@@ -36,6 +36,7 @@ from tracking import (
     TrackingJobMaster,
 )
 from tracking.store.run_file import RunFile, RunFileReader
+from tracking.testing import ScriptedFabric, ScriptedSlave
 
 
 def failed(master: Any) -> CalculationError:
@@ -339,3 +340,21 @@ def test_an_item_over_its_limit_is_told_with_the_limit() -> None:
     failed(master)
     assert isinstance(master.errors[2], ItemTimeout)
     assert "took longer than 0.2 s" in str(master.errors[2])
+
+
+class DiesWhileItLoads(ScriptedSlave):
+    """The first four die before they are ready."""
+
+    def on_setup(self, calculation: int) -> None:
+        if len(self._fabric.slaves) > 4:
+            self.say_ready(calculation)
+        elif len(self._fabric.slaves) == 4 and all(slave.heard for slave in self._fabric.slaves):
+            for slave in self._fabric.slaves:
+                slave.die()
+
+
+def test_slaves_that_die_together_while_they_initialize_count_once() -> None:
+    """As when their starter is killed: that is nothing that the code does."""
+    master = master_of(6, hosts=4, fabric=ScriptedFabric(slave=DiesWhileItLoads))
+    assert master.calculateResult() == squares(6)
+    assert len(master._tr_options.fabric.slaves) == 8

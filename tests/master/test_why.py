@@ -92,3 +92,16 @@ def test_what_goes_on_is_in_the_run_file_for_other_processes(tmp_path: Path) -> 
 
     wait_until(lambda: told() == "working", "the slave's state in the run file")
     master.exit()
+
+
+def test_a_host_in_trouble_is_told_to_those_who_look_on() -> None:
+    told: list[str] = []
+
+    def looks(slave: ScriptedSlave, job: Job) -> None:
+        told.extend(master._tr_snapshot().troubles)
+        slave.finish(job)
+
+    options: dict[str, Any] = {"hosts": 2, "chunk_size": 1, "host_failures": 3, "max_deaths": None}
+    master = scripted(dies, dies, looks, data={"a": 1, "b": 2}, **options)
+    assert master.calculateResult() == {"a": "1", "b": "2"}
+    assert "host localhost is on probation" in told[0]

@@ -429,7 +429,16 @@ class JobMaster(SlaveKeeper):
                 n_restored=self._tr_n_restored,
                 elapsed_s=time.monotonic() - self._tr_began,
                 lines=self._tr_host_lines(),
+                troubles=self._tr_troubles(),
             )
+
+    def _tr_troubles(self) -> tuple[str, ...]:
+        calculation = self._tr_calculation
+        if calculation is None or not (calculation.record.problem or calculation.crew.trouble()):
+            return ()
+        from tracking.master.situation import troubles_of
+
+        return troubles_of(calculation)
 
     def _tr_host_lines(self) -> tuple[report.HostLine, ...]:
         if self._tr_calculation is None:

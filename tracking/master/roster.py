@@ -27,6 +27,7 @@ class Roster:
         self._has_warned = False
         self._setting_up: set[int] = set()
         self._setup_deaths = 0  # since the last slave that got ready
+        self._newest_counted = 0  # tid: who lived when a death was counted has as likely as not died with that one
 
     def set_up(self, tid: int) -> None:
         """This slave loads the user's code from now on."""
@@ -46,8 +47,9 @@ class Roster:
         if tid not in self._setting_up:
             return
         self._setting_up.discard(tid)
-        if gone.on_purpose:
+        if gone.on_purpose or tid <= self._newest_counted:
             return
+        self._newest_counted = max([tid, *(slave.tid for slave in self._crew.slaves())])
         self._setup_deaths += 1
         if self._setup_deaths >= _MOST_SETUP_DEATHS:
             lines = f" Its last lines:\n{gone.last_lines.strip()}" if gone.last_lines.strip() else ""

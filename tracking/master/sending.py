@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracking.errors import EncodeError, InputError
+from tracking.pool.arguments import working_directory
 from tracking.pool.crew import Crew
 from tracking.slave.loading import Context, Params
 from tracking.wire import codec, mainmodule, mapped
@@ -47,7 +48,7 @@ class Sender:
         self._calculation = calculation
         self._worker = worker
         self._crew = crew
-        self._context = Context(calculation, list(sys.path), os.getcwd(), item_timeout_s)
+        self._context = Context(calculation, list(sys.path), working_directory(), item_timeout_s)
         self._shared: list[mapped.SharedPayload] = []
         self._code: codec.Payload | mapped.SharedPayload | str | None = None
         self._known_names: dict[int, frozenset[str]] = {}  # tid -> names of __main__ that it was sent

@@ -10,13 +10,14 @@ import os
 import socket
 import time
 from collections.abc import Hashable, Iterator
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from tracking.core.facts import ItemFact, SlaveNow, WaitingFor
 from tracking.errors import ItemError, StoreError
 from tracking.why import facts as f
 from tracking.why.finding import find_id
-from tracking.why.present import tell_present
+from tracking.why.present import tell_present, trouble_lines
 from tracking.why.stories import tell_item
 
 if TYPE_CHECKING:
@@ -59,26 +60,32 @@ def now_of(master: JobMaster, calculation: Calculation) -> f.Now:
         waiting = scheduler.waiting_for(clock)
         item_s = scheduler.ledger.pace.item_s
     epoch = at - clock
-    troubles = calculation.crew.trouble()
-    hosts = [
-        f.HostFact(
-            trouble.host, trouble.state, trouble.reason, None if trouble.next_try is None else epoch + trouble.next_try
-        )
-        for trouble in troubles
-    ]
+    disabled = (f.HostFact(host, "disabled", "by the user") for host in waiting.disabled_hosts)
     return f.Now(
         at=at,
         n_items=len(status._tr_ids),
         n_finished=waiting.finished - waiting.given_up,
         n_failed=waiting.given_up,
         slaves=tuple(_slaves(master, calculation, doing, epoch)),
-        hosts=(*hosts, *(f.HostFact(host, "disabled", "by the user") for host in waiting.disabled_hosts)),
+        hosts=(*_hosts(calculation, epoch), *disabled),
         item_s=item_s,
         item_timeout_s=scheduler.policy.item_timeout_s,
         problem=calculation.record.problem,
         n_waiting=waiting.not_started,
         waiting=tuple(_waits(waiting, clock)),
     )
+
+
+def troubles_of(calculation: Calculation) -> tuple[str, ...]:
+    """What is wrong with hosts and with the run file, a sentence each."""
+    at = time.time()
+    hosts = tuple(_hosts(calculation, at - time.monotonic()))
+    return tuple(trouble_lines(f.Now(at, 0, 0, 0, hosts=hosts, problem=calculation.record.problem)))
+
+
+def _hosts(calculation: Calculation, epoch: float) -> Iterator[f.HostFact]:
+    for host, state, reason, next_try in map(astuple, calculation.crew.trouble()):
+        yield f.HostFact(host, state, reason, None if next_try is None else epoch + next_try)
 
 
 def _slaves(
