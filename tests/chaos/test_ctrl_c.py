@@ -100,7 +100,7 @@ class Interrupted:
         os.close(terminal)
         os.set_blocking(self._screen, False)
         self._typed = typed
-        self.seconds, self.shown = 0.0, b""
+        self.seconds, self.status, self.shown = 0.0, 0, b""
 
     def __enter__(self) -> Interrupted:
         return self
@@ -132,7 +132,7 @@ class Interrupted:
         while self._process.poll() is None and time.monotonic() < begin + PATIENCE_S:
             self.look()
             time.sleep(0.001)
-        self.seconds = time.monotonic() - begin
+        self.seconds, self.status = time.monotonic() - begin, self._process.returncode
         self.look()
         print(f"{self.seconds:.2f} s")
         slaves = self._slaves()
@@ -173,6 +173,8 @@ def test_whatever_its_slaves_do_a_program_ends_and_can_be_resumed(tmp_path: Path
 @pytest.mark.parametrize("way", MASTERS)
 def test_in_whatever_way_it_waits_a_program_ends_and_can_be_resumed(tmp_path: Path, way: str, typed: bool) -> None:
     program = interrupted(tmp_path, MASTERS[way], "in C code that holds the interpreter", typed=typed)
+    assert program.status in (130, -signal.SIGINT)
+    assert b"items are recorded in it.run; start the program again to go on" in program.shown
     check_that_it_goes_on(tmp_path, program)
 
 
@@ -180,3 +182,16 @@ def test_in_whatever_way_it_waits_a_program_ends_and_can_be_resumed(tmp_path: Pa
 @pytest.mark.parametrize("way", CALLS)
 def test_in_whatever_way_it_waits_for_calls_a_program_ends(tmp_path: Path, way: str, typed: bool) -> None:
     interrupted(tmp_path, CALLS[way], "stopped", typed=typed)
+
+
+def test_a_second_ctrl_c_ends_a_program_whose_own_clean_up_does_not_end(tmp_path: Path) -> None:
+    code = BEGIN.replace("BUSY", BUSY["asleep"]).replace(
+        'print("cleaned up", flush=True)', 'open("cleaning", "w").close(); time.sleep(600)'
+    )
+    with Interrupted(tmp_path, code + MASTERS["calculateResult"] + "\n", typed=True) as program:
+        program.wait_for_slaves()
+        program.interrupt()
+        wait_until(lambda: program.look() or (tmp_path / "cleaning").exists(), "the clean-up")
+        program.interrupt()
+        program.wait()
+    assert program.seconds < SOON_S, program.shown.decode()

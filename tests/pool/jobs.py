@@ -70,13 +70,16 @@ def unsendable() -> object:
 class Unreadable:
     """Can be sent, but not read."""
 
+    def __init__(self, error: type[BaseException]) -> None:
+        self._error = error
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _refuse, ()
+        return _refuse, (self._error,)
 
 
-def _refuse() -> NoReturn:
-    raise RuntimeError("made nowhere")
+def _refuse(error: type[BaseException]) -> NoReturn:
+    raise error("made nowhere")
 
 
-def unreadable() -> Unreadable:
-    return Unreadable()
+def unreadable(error: type[BaseException] = RuntimeError) -> Unreadable:
+    return Unreadable(error)

@@ -121,9 +121,13 @@ def test_a_result_that_cannot_be_sent_is_an_error_that_says_so(pool: SlavePool) 
         pool.submit(jobs.unsendable).result(WAIT_S)
 
 
-def test_a_result_that_cannot_be_read_is_an_error_that_says_so(pool: SlavePool) -> None:
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit, KeyboardInterrupt])
+def test_a_result_that_cannot_be_read_is_an_error_that_says_so(pool: SlavePool, error: type[BaseException]) -> None:
     with pytest.raises(ItemResultError, match="made nowhere"):
-        pool.submit(jobs.unreadable).result(WAIT_S)
+        pool.submit(jobs.unreadable, error).result(WAIT_S)
+    assert not TrackingJobMaster(
+        {1: error}, function=jobs.unreadable, pool=pool, verbose=0, on_error="collect"
+    ).calculateResult()
 
 
 # ---- wrong use

@@ -6,18 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from tracking.core.agenda import Agenda
 from tracking.core.commands import CancelJob, Command, RecallJob, RetireSlave, SendJob, StopSlave
 from tracking.core.everywhere import Everywhere
 from tracking.core.items import Items
 from tracking.core.jobs import Job, JobState
 from tracking.core.ledger import Ledger
+from tracking.core.limits import Limits
 from tracking.core.policy import Policy
 from tracking.core.slaves import Slave, Slaves
 from tracking.core.spares import MOST_COPIES, Spares
 from tracking.core.waiting import Piece, Waiting
 
-_LATE_S = 0.02  # after a time limit; until then, nobody was held up
 _ASKED_AT_ONCE = 3  # so many idle slaves are asked whether they can take what has become free
 
 
@@ -33,6 +32,7 @@ class Dealer:
         jobs: the live ones by number.
         last_job: the highest number given out.
         recalled: how many jobs are being recalled.
+        limits: end what takes too long.
     """
 
     def __init__(self, items: Items, policy: Policy) -> None:
@@ -47,8 +47,7 @@ class Dealer:
         self._policy = policy
         self._spares = Spares(policy, self.slaves, self.ledger.pace)
         self._everywhere = Everywhere(items) if policy.redistribute == "always" else None
-        self._item_timeout_s = policy.item_timeout_s
-        self._deadlines = Agenda()
+        self.limits = Limits(policy, self.slaves, self._stop)
 
     # ---- giving out
 
@@ -112,7 +111,7 @@ class Dealer:
                 return
             job, positions = found
             self._items.take_again(positions)
-            self._send_copy(slave, job, positions, now)
+            self._send_copy(slave, job, positions[::-1], now)
 
     def _size(self, slave: Slave, depth: int) -> int:
         """How many items the next job of the slave is to have; 0: it gets none now."""
@@ -156,17 +155,17 @@ class Dealer:
         return any(self.supply(slave, now) for slave in [*islice(idle, _ASKED_AT_ONCE), *islice(resting, 1)])
 
     def _copy(self, job: Job, now: float) -> None:
-        """Give what is left of a job to idle slaves, too; the first answer of each item will count."""
+        """Give what is left of a job to idle slaves, too; the first answer of each item will count.
+
+        They begin at its end: its own slave works on it from the front, and may never leave the item that it is at.
+        """
         rest = self._items.unfinished(job.positions)
         if not rest:  # somebody else has said that they are finished
             self.cancel_losers((job,))
             return
-        stuck = [position for position in rest if position == job.announced]
-        if stuck and len(rest) > 1:  # should that item have no end, it must not hold up the others
-            rest = (*(position for position in rest if position != job.announced), *stuck)
         helpers = list(islice(self.slaves.idle.values(), min(len(rest), MOST_COPIES)))
         self._items.take_again(rest)
-        for helper, positions in zip(helpers, self._policy.pieces(rest, most=len(helpers)), strict=False):
+        for helper, positions in zip(helpers, self._policy.pieces(rest[::-1], most=len(helpers)), strict=False):
             self._send_copy(helper, job, positions, now)
 
     def _send_copy(self, helper: Slave, job: Job, positions: Sequence[int], now: float) -> None:
@@ -263,9 +262,7 @@ class Dealer:
             job.state = JobState.RUNNING
         if self._spares.is_following:
             self._foresee(job.slave, began_at)
-        if self._item_timeout_s is not None:
-            limit_s = self._policy.time_limit_s(job.left, is_known=job.announced is not None)
-            self._deadlines.put(job.slave.number, began_at + limit_s)
+        self.limits.begin(job, began_at)
 
     def progress(self, job: Job, reported: int, running_s: float | None, now: float) -> None:
         """The job is through with so many of its items; the next one is said to run for so long."""
@@ -343,41 +340,18 @@ class Dealer:
     def next_wakeup(self, now: float) -> float | None:
         """When something is to be looked at if nothing happens before; None: never."""
         times: list[float] = []
-        if (deadline := self._deadlines.first()) is not None:
-            times.append(deadline[0])
+        if (deadline := self.limits.next_wakeup()) is not None:
+            times.append(deadline)
         if self.slaves.idle and (late_at := self._spares.next_wakeup()) is not None:
             times.append(late_at)
         if self.slaves.idle or self.slaves.resting:
             times += self.waiting.next_wakeups(now)
         return min(times, default=None)
 
-    def end_overdue_slaves(self, now: float) -> None:
-        """Stop the slaves whose job has run over its time limit.
-
-        If we come late (somebody was held up), their answer may wait for us: those get another look.
-        """
-        while (first := self._deadlines.first()) is not None and first[0] <= now:
-            self._deadlines.drop(first[1])
-            slave = self.slaves.get(first[1])
-            if slave is None or not slave.jobs or slave.is_ending:
-                continue
-            job = slave.jobs[0]
-            if now - first[0] > _LATE_S and not job.is_overdue:
-                job.is_overdue = True
-                self._deadlines.put(slave.number, now + _LATE_S)
-                continue
-            job.is_timed_out = True
-            self._stop(slave, self._overrun(job))
-
-    def _overrun(self, job: Job) -> str:
-        limit_s = self._item_timeout_s or 0.0
-        if self._policy.items_report:
-            return f"an item of job {job.number} took longer than {limit_s:g} s"
-        return f"job {job.number} took longer than {max(1, job.left) * limit_s:g} s"
-
     def _stop(self, slave: Slave, reason: str) -> None:
         slave.is_ending = True
         self.slaves.update(slave)
+        self._spares.forget(slave)  # what it has is free in a moment
         self.commands.append(StopSlave(slave.number, reason))
 
     def _foresee(self, slave: Slave, now: float) -> None:
@@ -386,4 +360,4 @@ class Dealer:
 
     def _forget(self, slave: Slave) -> None:
         self._spares.forget(slave)
-        self._deadlines.drop(slave.number)
+        self.limits.forget(slave)

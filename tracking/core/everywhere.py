@@ -26,7 +26,8 @@ class Everywhere:
     def __init__(self, items: Items) -> None:
         self._items = items
         self._is_following = False
-        self._heap: list[tuple[int, int, Job]] = []  # (how often given out, number, job): those may have become more
+        # (how often given out, which may have become more; minus its number, since the newest is the last to be begun)
+        self._heap: list[tuple[int, int, Job]] = []
 
     def start(self, jobs: Iterable[Job]) -> None:
         """Follow all jobs from now on; these are out."""
@@ -38,7 +39,7 @@ class Everywhere:
     def add(self, job: Job) -> None:
         """A job was given out."""
         if self._is_following and not job.is_alone:
-            heappush(self._heap, (self._least(job.positions), job.number, job))
+            heappush(self._heap, (self._least(job.positions), -job.number, job))
 
     def least_given(self, most: int) -> tuple[Job, Sequence[int]] | None:
         """A job, and those of its items, at most so many, that were given out least often of all; None: no item is."""

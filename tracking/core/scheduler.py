@@ -252,7 +252,7 @@ class Scheduler:
     def _on_ticked(self, event: e.Ticked, now: float) -> None:
         """Only now, when all that came has been taken in, can it be said who is late."""
         if self.policy.item_timeout_s is not None:
-            self._dealer.end_overdue_slaves(now)
+            self._dealer.limits.end_overdue_slaves(now)
 
     # ---- answers
 

@@ -147,6 +147,6 @@ def _decoded(payload: codec.Payload | None) -> BaseException | None:
         return None
     try:
         error = codec.decode(payload)
-    except (Exception, SystemExit):  # noqa: BLE001  (its class may raise anything; the traceback text says it all)
+    except BaseException:  # noqa: BLE001  (its class may raise anything; the traceback text says it all)
         return None
     return error if isinstance(error, BaseException) else None

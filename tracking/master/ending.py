@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import logging
+import os
+import sys
 import threading
 import time
 import weakref
@@ -59,10 +62,12 @@ class EndCondition(threading.Condition):
 class Running(Protocol):
     """A master that may still run when the program ends."""
 
-    def exit(self) -> None: ...
+    def _tr_end_with_program(self) -> bool:
+        """End it if it runs; whether the program would have waited for it."""
 
 
 _running: weakref.WeakSet[Running] = weakref.WeakSet()
+_INTERRUPTED = 130  # the exit status of a program that Ctrl-C has ended
 
 
 def end_with_program(master: Running) -> None:
@@ -70,10 +75,36 @@ def end_with_program(master: Running) -> None:
     _running.add(master)
 
 
+def do_not_wait_for(thread: threading.Thread) -> None:
+    """Let the interpreter end while this thread still runs, as if it were a daemon; where that can be had.
+
+    For a thread that does not end though it was told to, and a user who has said twice that he will not wait.
+    """
+    locks, lock = getattr(threading, "_shutdown_locks", None), getattr(thread, "_tstate_lock", None)
+    if isinstance(locks, set) and lock is not None:  # up to Python 3.12; later it takes another Ctrl-C
+        locks.discard(lock)
+
+
 def _end_all() -> None:
-    for master in list(_running):
+    """The program is at its end. It waits for its masters before it comes here, unless Ctrl-C has ended that."""
+    was_interrupted = False
+    try:
+        for master in list(_running):
+            with contextlib.suppress(Exception):
+                was_interrupted |= master._tr_end_with_program()
+    except KeyboardInterrupt:
+        was_interrupted = True
+    if was_interrupted:
+        _exit_as_interrupted()
+
+
+def _exit_as_interrupted() -> None:
+    """Else the exit status were that of a program that has done all that it should."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
-            master.exit()
+            stream.flush()
+    os._exit(_INTERRUPTED)
 
 
 atexit.register(_end_all)

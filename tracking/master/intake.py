@@ -68,7 +68,7 @@ class Intake:
         if len(wanted):
             try:
                 results: Any = codec.decode(payload)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  (a result's own class may raise anything)
+            except BaseException as error:  # noqa: BLE001  (its own class may raise anything; no Ctrl-C comes here)
                 self.job_failed(tid, number, seconds, unreadable_report(error))
                 return
             count = len(results)

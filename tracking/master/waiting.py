@@ -29,7 +29,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from tracking.errors import CalculationError, Interrupted, ItemError
-from tracking.master.ending import EndCondition
+from tracking.master.ending import EndCondition, do_not_wait_for
 from tracking.messaging import MessageThread
 
 logger = logging.getLogger("tracking")
@@ -69,6 +69,7 @@ class WaitableThread(MessageThread):
     _tr_is_over = False
     _tr_ended = 0.0  # seconds, time.monotonic
     _tr_is_all_over = False
+    _tr_is_abandoned = False  # by whoever waited, with a second Ctrl-C
     _tr_failure: BaseException | None = None
     _tr_callback: Callable[[Any], object] | None = None
     _tr_callback_time_came = False
@@ -79,7 +80,7 @@ class WaitableThread(MessageThread):
             self.daemon = False  # the program waits for a master, whichever thread has made it
         self.lock = self._tr_lock = threading.RLock()
         self.lockMsg = self._tr_end = EndCondition(
-            self._tr_lock, lambda: self._tr_is_over, give_up=lambda: self.stop()
+            self._tr_lock, lambda: self._tr_is_over, give_up=lambda: self._tr_give_up()
         )
         self._tr_all_over = EndCondition(self._tr_lock, lambda: self._tr_is_all_over)
         self._tr_errors: dict[Any, ItemError] = {}
@@ -121,9 +122,33 @@ class WaitableThread(MessageThread):
         try:
             yield
         except KeyboardInterrupt:
-            self.exit()
+            try:
+                self.exit()
+            except KeyboardInterrupt:  # another one, since that takes too long: from now on nobody waits for us
+                self._tr_is_abandoned = True
+                do_not_wait_for(self)
+                raise
             self._tr_say_what_is_kept()
             raise
+
+    def _tr_give_up(self) -> None:
+        """Ctrl-C has ended a wait on ``lockMsg``, with the lock held."""
+        self.stop()
+        self._tr_say_what_is_kept()
+
+    def join(self, timeout: float | None = None) -> None:
+        """As of any thread; Ctrl-C ends the calculation, too."""
+        with self._tr_ended_by_ctrl_c():
+            super().join(timeout)
+
+    def _tr_end_with_program(self) -> bool:
+        """The program is at its end: end it if it runs; whether the program would have waited for it."""
+        if not self._tr_was_started or self._tr_is_all_over:
+            return False
+        if not self._tr_is_abandoned:
+            self.exit()
+            self._tr_say_what_is_kept()
+        return not self.daemon
 
     def _tr_refuse_own_thread(self) -> None:
         if threading.current_thread() is self and not self._tr_is_over:

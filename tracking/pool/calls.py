@@ -347,7 +347,7 @@ class Calls:
 def _set_result(future: Call, payload: codec.Payload) -> None:
     try:
         results: Any = codec.decode(payload)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  (a result's own class may raise anything)
+    except BaseException as error:  # noqa: BLE001  (a result's own class may raise anything; Ctrl-C is held back)
         what = f"its result cannot be read here: {type(error).__name__}: {error}"
         _set_exception(future, ItemResultError(what))
         return
@@ -360,7 +360,7 @@ def _set_remote_exception(future: Call, error: BaseException, payload: codec.Pay
     if payload is not None:
         try:
             original = codec.decode(payload)
-        except (Exception, SystemExit):  # noqa: BLE001  (its class may raise anything; the other error says it all)
+        except BaseException:  # noqa: BLE001  (its class may raise anything; the other error says it all)
             original = None
         if isinstance(original, BaseException):
             original.__cause__ = error

@@ -241,6 +241,7 @@ class SlaveProcess:
                 not self._inbox
                 or self._inbox[0][:2] != (m.JOB, message[1])
                 or message[0] == m.PART
+                or message[3] > _SEND_DELAY_S  # who worked so long on a job may do so on the next
                 or self._waiting_bytes > _SEND_BYTES
                 or now - self._waiting_since > _SEND_DELAY_S
             ):
