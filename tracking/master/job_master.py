@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -244,36 +243,10 @@ class JobMaster(SlaveKeeper):
         self.status._tr_reopen_active()
 
     def _tr_open_run_file(self) -> None:
-        path = self._tr_options.run_file
-        if path is None:
-            return
-        from tracking.master import fingerprint
-        from tracking.store.run_file import RunFile
+        if self._tr_options.run_file is not None:
+            from tracking.master.recording import open_run_file
 
-        recipe, trust, ids = self._tr_make_recipe(), self._tr_options.trust, self.status._tr_ids
-        code = fingerprint.code_fingerprint(self._tr_options.function, self.slave_script)
-        self._tr_digests = fingerprint.ItemDigests(self.data)
-        self._tr_open_file = RunFile.open(
-            path,
-            ids,
-            recipe=recipe,
-            code=code,
-            digests=self._tr_digests,
-            data=lambda: fingerprint.data_fingerprint(self.data, ids),
-            on_change=self._tr_options.on_change,
-            trust=trust,
-        )
-        try:
-            restored = self._tr_open_file.results()
-            fingerprint.warn_of_changes(self._tr_open_file, path, self._tr_options.on_change)
-        except BaseException:
-            self._tr_close_file("interrupted")
-            raise
-        self.result.update(restored)
-        self.status._tr_finish_known(restored)
-        if restored and self.verbose:
-            n_items = len(self.status._tr_ids)
-            print(f"{path}: {len(restored)} of {n_items} items restored", file=sys.stderr)
+            open_run_file(self, self._tr_options.run_file)
 
     def _tr_make_recipe(self) -> bytes | None:
         """What a run file needs to make this master anew."""
@@ -416,33 +389,6 @@ class JobMaster(SlaveKeeper):
     # ---- what people see
 
     def _tr_snapshot(self) -> report.Snapshot:
-        from tracking import report
+        from tracking.master.snapshots import take_snapshot
 
-        items = self.status._tr_items
-        with self.status.lock:
-            n_failed = len(self._tr_errors)
-            return report.Snapshot(
-                n_items=len(self.status._tr_ids),
-                n_finished=items.count_finished - n_failed,
-                n_failed=n_failed,
-                n_active=items.count_active,
-                n_restored=self._tr_n_restored,
-                elapsed_s=time.monotonic() - self._tr_began,
-                lines=self._tr_host_lines(),
-                troubles=self._tr_troubles(),
-            )
-
-    def _tr_troubles(self) -> tuple[str, ...]:
-        calculation = self._tr_calculation
-        if calculation is None or not (calculation.record.problem or calculation.crew.trouble()):
-            return ()
-        from tracking.master.situation import troubles_of
-
-        return troubles_of(calculation)
-
-    def _tr_host_lines(self) -> tuple[report.HostLine, ...]:
-        if self._tr_calculation is None:
-            return ()
-        from tracking.master.host_lines import host_lines
-
-        return host_lines(self.hosts, self.slaves, self._tr_calculation.scheduler)
+        return take_snapshot(self)
