@@ -23,6 +23,12 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_finish() -> None:
+    """What is there before the first test is not searched for garbage after each one: that took half the time."""
+    gc.collect()
+    gc.freeze()
+
+
 def _descriptors() -> dict[int, str]:
     """What this process has open, by number."""
     found = {}

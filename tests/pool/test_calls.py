@@ -472,7 +472,9 @@ def test_slaves_that_all_die_of_being_made_ready_are_one_clear_error_soon() -> N
         assert "no such library" in str(error)
 
 
-def test_deaths_before_a_slave_is_ready_count_only_in_a_row() -> None:
+def test_deaths_before_a_slave_is_ready_count_only_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracking.core.places._FIRST_DELAY_S", 0.001)
+
     class Unlucky(ScriptedSlave):
         def on_setup(self, calculation: int) -> None:
             if len(self._fabric.slaves) % 3:

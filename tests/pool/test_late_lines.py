@@ -137,4 +137,4 @@ def test_one_that_has_dialled_and_ended_at_once_is_heard_first(it: Stage, fabric
 
 def test_closing_ends_slaves_that_never_dialled(fabric: DialledLater) -> None:
     with stage(fabric) as it:
-        it.crew.close()
+        it.crew.close(within_s=0.1)

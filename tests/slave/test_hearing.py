@@ -118,12 +118,10 @@ def test_a_slave_ends_when_its_master_is_not_heard_as_promised(worker: Puppet, g
 
 
 def test_a_promise_may_be_taken_back_or_given_anew(worker: Puppet) -> None:
-    worker.tell((m.BEAT, 0, 0.2), (m.BEAT, 0, None))
-    worker.do([("sleep", 0.3)])
-    worker.tell((m.BEAT, 0, 0.2), (m.BEAT, 0, 1000.0))
-    worker.do([("sleep", 0.3)], job=2)
-    worker.expect(m.ALIVE)  # at least: one answer may do for two
-    worker.expect(m.ALIVE)
+    for job, promise in enumerate((None, 1000.0), start=1):
+        worker.tell((m.BEAT, 0, 0.2), (m.BEAT, 0, promise))
+        worker.expect(m.ALIVE)  # one at least: an answer may do for two
+        worker.do([("sleep", 0.3)], job)
 
 
 def test_a_slave_that_was_stopped_itself_looks_whether_its_master_was_heard_meanwhile(worker: Puppet) -> None:

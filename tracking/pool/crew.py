@@ -30,7 +30,7 @@ from tracking.pool.arguments import check_own_process
 from tracking.pool.client import MASTER_NUMBERS, Client, JobKey, SlaveInfo
 from tracking.pool.console import ConsoleWriter
 from tracking.pool.driving import Driving
-from tracking.pool.endings import Endings
+from tracking.pool.endings import GRACE_S, Endings
 from tracking.pool.filling import HostTrouble, Vacancies
 from tracking.pool.hearing import Hearing
 from tracking.pool.loop import READ, WRITE, Loop
@@ -377,8 +377,8 @@ class Crew:
 
     # ---- the end
 
-    def close(self, why: str = "it has ended") -> None:
-        """End all slaves and leave nothing behind. Idle slaves end by themselves; busy ones are killed."""
+    def close(self, why: str = "it has ended", within_s: float = GRACE_S) -> None:
+        """End all slaves and leave nothing behind. Idle ones end by themselves, in that time; busy ones are killed."""
         self.driving.stop()
         with self.driving.alone(), self.lock:
             if self._is_closed:
@@ -391,7 +391,7 @@ class Crew:
             for client in clients:
                 client.crew_is_lost(self._refusal)
             self._vacancies.close()
-            self._endings.end_all()
+            self._endings.end_all(within_s)
             self._fabrics.close_all()
             self._loop.close()
         self._console.close()

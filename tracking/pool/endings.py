@@ -30,7 +30,7 @@ logger = logging.getLogger("tracking")
 
 _REASON_TIMEOUT_S = 1.0  # a cut line is explained by its fabric within this time, or not at all
 _KILL_TIMEOUT_S = 5.0  # a slave that was killed is gone within this time, or given up
-_GRACE_S = 2.0  # idle slaves get this long to end by themselves
+GRACE_S = 2.0  # idle slaves get this long to end by themselves
 _FIRST_LOOK_S = 0.1  # at the end of all, those that are still there after this time are looked at: are they frozen?
 
 
@@ -87,7 +87,7 @@ class Endings:
         slave.is_ending = True
         if slave.is_up:
             self._post.put(slave, (m.STOP, 0))
-            self._loop.after(_GRACE_S, lambda: self._kill_if_there(slave))
+            self._loop.after(GRACE_S, lambda: self._kill_if_there(slave))
         else:
             self._kill(slave)
         self.replace(slave)
@@ -177,7 +177,7 @@ class Endings:
 
     # ---- the end of all
 
-    def end_all(self) -> None:
+    def end_all(self, within_s: float) -> None:
         """End all slaves, idle ones by themselves, and wait for that; bounded. Nobody is told, no place is filled."""
         self._is_closed = True
         for slave in list(self._slaves.values()):
@@ -185,9 +185,9 @@ class Endings:
         self._post.flush_all()
         start = time.monotonic()
         try:
-            self._turn_until(start + _FIRST_LOOK_S)
+            self._turn_until(start + min(_FIRST_LOOK_S, within_s))
             self._kill_frozen()
-            self._turn_until(start + _GRACE_S)
+            self._turn_until(start + within_s)
         except Exception:  # a fabric that fails even now is closed all the same
             logger.exception("the slaves could not be waited for")
         for tid in list(self._slaves):
