@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
 import threading
@@ -14,13 +15,33 @@ from pathlib import Path
 import pytest
 
 _JOIN_TIMEOUT_S = 10.0
+_TEMPORARY = pytest.StashKey[tuple[str, str | None]]()
 _HARMLESS = ("/dev/urandom", "/dev/null", "/dev/pts/", "/dev/tty")
 
 
-def pytest_configure() -> None:
-    """Ctrl-C means something in the programs that tests start, also where the tests run in the background."""
+def pytest_configure(config: pytest.Config) -> None:
+    """What holds for the whole run.
+
+    Ctrl-C means something in the programs that tests start, also where the tests run in the background. Temporary
+    files lie in a folder of our own, so that files of other programs, or of other tests beside us, are not taken for
+    left behind.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # folders of failed tests are kept there
+    own, before = tempfile.mkdtemp(prefix="t"), os.environ.get("TMPDIR")
+    config.stash[_TEMPORARY] = own, before
+    os.environ["TMPDIR"] = tempfile.tempdir = own
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    own, before = config.stash[_TEMPORARY]
+    shutil.rmtree(own, ignore_errors=True)
+    tempfile.tempdir = None
+    if before is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = before
 
 
 def pytest_collection_finish() -> None:
@@ -55,7 +76,7 @@ def _children() -> set[int]:
 
 
 def _temporary_files() -> set[str]:
-    return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("tracking")}
+    return set(os.listdir(tempfile.gettempdir()))
 
 
 @pytest.fixture(autouse=True)
@@ -75,4 +96,4 @@ def nothing_is_left() -> Iterator[None]:
     assert not multiprocessing.active_children(), "processes are left"
     left = {fd: target for fd, target in _descriptors().items() if descriptors.get(fd) != target}
     assert not left, f"descriptors are left: {left}"
-    assert not _temporary_files() - files, "temporary files are left"
+    assert not (left_files := _temporary_files() - files), f"temporary files are left: {left_files}"
