@@ -44,8 +44,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         os.environ["TMPDIR"] = before
 
 
-def pytest_collection_finish() -> None:
-    """What is there before the first test is not searched for garbage after each one: that took half the time."""
+@pytest.fixture(autouse=True, scope="module")
+def what_is_there_before_is_no_garbage() -> None:
+    """After each test only what came since its file began is searched for garbage: all took half of the time."""
     gc.collect()
     gc.freeze()
 

@@ -64,7 +64,7 @@ def daemonize() -> None:
 
 
 def ring_an_alarm() -> None:
-    signal.alarm(1)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
     signal.pause()
 
 

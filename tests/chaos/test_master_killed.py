@@ -83,7 +83,7 @@ class Restarted:
 
 @pytest.mark.parametrize(
     ("kills", "n_items", "item_s"),
-    [(3, 200, 0.1), pytest.param(20, 2000, 0.06, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
+    [(2, 150, 0.1), pytest.param(20, 2000, 0.06, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
 )
 def test_nothing_recorded_is_lost_or_computed_again(tmp_path: Path, kills: int, n_items: int, item_s: float) -> None:
     chance = random.Random(seed())

@@ -25,7 +25,7 @@ def doubled(array: Any) -> Any:
     return array * 2
 
 
-@pytest.mark.parametrize("comes_back", [True, False])
+@pytest.mark.parametrize("comes_back", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_the_others_go_on_while_one_is_stuck_with_arrays_of_8_mb(tmp_path: Path, comes_back: bool) -> None:
     data = {number: np.full(N_NUMBERS, float(number)) for number in range(N_ITEMS)}
     with SlavePool(3) as pool:
