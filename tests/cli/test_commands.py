@@ -143,6 +143,7 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
     monkeypatch.setattr("tracking.cli.commands.run_order", keep)
     words = "run work:f d.json -o out.json --hosts a,b*2 --hosts c --niceness 5 --niceness a=9 --chunk-size 3"
     more = "--on-change refuse --retries 1 --item-timeout 2.5 --max-deaths never --no-redistribute --show-output -q"
+    more += " --host-failures never --memory-limit 2GB --max-jobs 9 --silence-timeout 5"
     assert main([*words.split(), *more.split()]) == 7
     assert main(["run", "work:f", "d.json", "-o", "out.json", "-v"]) == 7
     first, second = orders
@@ -152,6 +153,10 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
         "hosts": ["a", "b", "b", "c"],
         "niceness": {"default": 5, "a": 9},
         "chunk_size": 3,
+        "host_failures": None,
+        "memory_limit": "2GB",
+        "max_jobs": 9,
+        "silence_timeout": 5.0,
         "retries": 1,
         "item_timeout": 2.5,
         "max_deaths": None,
@@ -164,6 +169,10 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
         "hosts": [],
         "niceness": {"default": 0},
         "chunk_size": "auto",
+        "host_failures": 10,
+        "memory_limit": None,
+        "max_jobs": None,
+        "silence_timeout": 30.0,
         "retries": 0,
         "item_timeout": None,
         "max_deaths": 2,
@@ -204,7 +213,7 @@ def test_status_of_what_is_over_says_at_most_that_failed_items_would_be_tried_ag
     assert main(["status", "over.run"]) == 0
     told = capsys.readouterr().out
     assert "go on" not in told
-    assert "tried again with: tracking resume over.run -o OUT.json" in told
+    assert "to try them again: tracking resume over.run -o OUT.json" in told
     file = RunFile.open("over.run", ["a"], recipe=pickle.dumps({}))
     file.record(JobRecord(["a"], pickle.dumps([1]), "n1", "n1_0", time.time(), 3.0))
     file.close("finished")

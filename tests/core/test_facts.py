@@ -59,7 +59,7 @@ def test_the_story_of_an_item_that_takes_too_long() -> None:
     assert kinds(made, 0) == ["given", "finished"]
     assert kinds(made, 1) == ["given", "running", "stopped", "lost", "given up"]
     facts = made.scheduler.story_of_item(1)
-    assert facts[2].words == "an item of job 1 took longer than 2 s"
+    assert facts[2].words == "an item took longer than 2 s"
     assert facts[-1].words == "took too long"
 
 

@@ -178,8 +178,8 @@ def test_the_order_to_stop_names_the_limit() -> None:
     one_by_one, at_once = chunk_of_five(), chunk_of_five(items_report=False)
     for made in (one_by_one, at_once):
         made.tick(10.1)
-    assert one_by_one.orders[0] == c.StopSlave(1, "an item of job 1 took longer than 2 s")
-    assert at_once.orders[0] == c.StopSlave(1, "job 1 took longer than 10 s")
+    assert one_by_one.orders[0] == c.StopSlave(1, "an item took longer than 2 s")
+    assert at_once.orders[0] == c.StopSlave(1, "a job took longer than 10 s")
 
 
 def test_in_go_mode_a_job_has_its_limit_times_its_items_and_is_split_then() -> None:
@@ -205,7 +205,7 @@ def test_a_master_that_was_held_up_looks_once_more_before_it_ends_anybody() -> N
     assert not made.orders
     made.report(made.slaves[1], 1)
     made.tick(0.1)
-    assert made.orders[0] == c.StopSlave(2, "an item of job 2 took longer than 2 s")
+    assert made.orders[0] == c.StopSlave(2, "an item took longer than 2 s")
     assert len(made.orders) == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -358,3 +359,18 @@ def test_slaves_that_die_together_while_they_initialize_count_once() -> None:
     master = master_of(6, hosts=4, fabric=ScriptedFabric(slave=DiesWhileItLoads))
     assert master.calculateResult() == squares(6)
     assert len(master._tr_options.fabric.slaves) == 8
+
+
+def keep_much(number: int) -> int:
+    kept.append(bytearray(60_000_000))
+    return number
+
+
+kept: list[bytearray] = []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a slave")
+@pytest.mark.parametrize("chunk_size", [1, 4])
+def test_what_earlier_items_have_left_is_held_against_no_item(chunk_size: int) -> None:
+    master = master_of(12, keep_much, hosts=2, chunk_size=chunk_size, memory_limit="200MB", max_deaths=1)
+    assert master.calculateResult() == {i: i for i in range(12)}

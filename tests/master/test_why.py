@@ -19,7 +19,7 @@ def scripted(*reactions: Any, **options: Any) -> Any:
 
 
 def test_before_the_start_nothing_has_begun() -> None:
-    assert master_of(3).why().startswith("nothing happens: it has not begun\n0 of 3 items done")
+    assert master_of(3).why().startswith("nothing happens: it has not begun (start() begins it)\n0 of 3 items done")
 
 
 def test_at_the_end_all_is_told(tmp_path: Path) -> None:

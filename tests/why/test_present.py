@@ -45,7 +45,7 @@ def test_all_is_done() -> None:
 
 def test_what_is_left_has_failed() -> None:
     assert told("failed", RUN._replace(state="failed", ended_at=T), 8, 2) == (
-        "nothing happens: all items are over, but 2 items failed\n"
+        "nothing is left to do, but 2 items failed\n"
         "go on with: tracking resume x.run\n"
         "8 of 10 items done, 2 failed"
     )
@@ -122,9 +122,9 @@ def test_hosts_are_told_with_reasons_and_next_tries() -> None:
     probation = f.HostFact("near", "on probation", "3 slaves died in a row")
     lines = told(slaves=(IDLE,), hosts=(WAITING, probation, DISABLED)).splitlines()[-3:]
     assert lines == [
-        "host far waits for the next try to start a slave: ssh: Connection refused; next try in 4 s "
+        "host far has fewer slaves than it should: ssh: Connection refused; next try in 4 s "
         "(2023-11-14 22:13:24)",
-        "host near is on probation (one slave at a time until one has done a job): 3 slaves died in a row",
+        "host near is on probation, with one slave at a time: 3 slaves died in a row",
         "host node is disabled: you put it into disabled_hosts",
     ]
     assert trouble_lines(f.Now(T, 1, 0, 0, hosts=(probation,))) == lines[1:2]

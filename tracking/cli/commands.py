@@ -142,6 +142,24 @@ def tracking() -> None:
     show_default=True,
     help="Give up an item that killed N slaves.",
 )
+@click.option(
+    "--host-failures",
+    default="10",
+    callback=_number_or("never", None),
+    metavar="N|never",
+    show_default=True,
+    help="Leave out a host on which N slaves died without a job done between them.",
+)
+@click.option("--memory-limit", metavar="SIZE", help="What a slave may hold, as 2GB or 512MiB.")
+@click.option("--max-jobs", type=click.IntRange(min=1), metavar="N", help="Replace a slave that has done N jobs.")
+@click.option(
+    "--silence-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    metavar="S",
+    show_default=True,
+    help="Wait no longer for a slave that gave no sign of life for S seconds.",
+)
 @click.option("--niceness", multiple=True, callback=_niceness, metavar="[HOST=]N", help="Nice value. [default: 0]")
 @click.option("--redistribute/--no-redistribute", default=True, help="At the end, start spare copies of slow jobs.")
 @click.option("--show-output", is_flag=True, help="Show what the slaves print.")

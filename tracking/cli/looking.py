@@ -60,7 +60,7 @@ def _troubles(now: Present) -> list[str]:
 def _what_next(summary: RunSummary, way: str) -> str:
     if summary.n_finished + summary.n_failed < summary.n_items:
         return f"go on with: {way}"
-    return f"only failed items are left; they would be tried again with: {way}"
+    return f"only failed items are left; to try them again: {way}"
 
 
 def _way_to_go_on(run_file: str, recipe: bytes | None) -> str:

@@ -66,7 +66,7 @@ class Limits:
         for other in job.race or ():
             is_stuck = other.slave.jobs[0] is other and other.announced is None and other.left > 1
             if is_stuck and not other.slave.is_ending:
-                self._end(other, f"it has items of job {job.number}, one of which took too long")
+                self._end(other, "another slave took too long with one of its items")
 
     def _end(self, job: Job, reason: str) -> None:
         job.is_timed_out = True
@@ -75,5 +75,5 @@ class Limits:
     def _overrun(self, job: Job) -> str:
         limit_s = self._policy.item_timeout_s or 0.0
         if self._policy.items_report:
-            return f"an item of job {job.number} took longer than {limit_s:g} s"
-        return f"job {job.number} took longer than {max(1, job.left) * limit_s:g} s"
+            return f"an item took longer than {limit_s:g} s"
+        return f"a job took longer than {max(1, job.left) * limit_s:g} s"

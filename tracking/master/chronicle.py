@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable, Iterable, Sequence
 
 from tracking.core.scheduler import Scheduler
@@ -39,7 +40,7 @@ class Chronicle:
     def slave_is_gone(self, gone: SlaveGone) -> None:
         """To be told before the scheduler is."""
         kind = f.SLAVE_ENDED if gone.on_purpose else f.LOST
-        self._note(kind, gone.how, gone.slave, self._held(gone.slave.tid))
+        self._note(kind, gone.how + self._given_before(gone.slave.tid), gone.slave, self._held(gone.slave.tid))
         self.look_at_hosts()
 
     def slave_is_quiet(self, slave: SlaveInfo, *, is_silent: bool) -> None:
@@ -50,7 +51,7 @@ class Chronicle:
         """An item ran over its time limit."""
         slave, job = self._crew.info(tid), next(iter(self._scheduler.jobs_of_slave(tid)), None)
         if slave is not None and job is not None:
-            self._note(f.TIMED_OUT, reason, slave, self._ids(self._scheduler.wanted(job)))
+            self._note(f.TIMED_OUT, reason + self._given_before(tid), slave, self._ids(self._scheduler.wanted(job)))
 
     def items_failed(self, positions: Iterable[int], slave: SlaveInfo, words: str) -> None:
         """To be told after the scheduler was: of these items, those that are not given up are tried again."""
@@ -76,6 +77,11 @@ class Chronicle:
         """The user put them into ``disabled_hosts``, or took them out."""
         for host in hosts:
             self._record.note(f.DISABLED if is_disabled else f.ENABLED, "by the user", host=host)
+
+    def _given_before(self, tid: int) -> str:
+        """When the slave was given the job that it is at: that is noted only now, when it matters."""
+        job = self._scheduler.job(next(iter(self._scheduler.jobs_of_slave(tid)), 0))
+        return "" if job is None else f", {time.monotonic() - job.given_at:.2g} s after it was given the job"
 
     def _held(self, tid: int) -> list[Hashable]:
         jobs = self._scheduler.jobs_of_slave(tid)

@@ -21,7 +21,11 @@ def host_lines(
     accounts = {line.nickname: line for line in scheduler.ledger.snapshot()}
     names = {entry["nickname"]: entry["host"] for entry in hosts}
     names |= {nickname: line.host for nickname, line in accounts.items()}
-    states = {slave["nickname"]: _state(tid, scheduler) for tid, slave in list(slaves.items())}
+    doing = {slave.slave: slave.state for slave in scheduler.slaves_now()}
+    states: dict[str, str] = {}
+    for tid, slave in list(slaves.items()):
+        state, name = doing.get(tid, "starting"), slave["nickname"]
+        states[name] = state if state != "silent" else states.get(name, state)  # another may stand in for it
     lines = []
     for nickname, host in names.items():
         state, account = states.get(nickname, "gone"), accounts.get(nickname)
@@ -31,9 +35,3 @@ def host_lines(
             did = account.given, account.done, account.items, account.seconds
             lines.append(HostLine(nickname, host, *did, state))
     return tuple(lines)
-
-
-def _state(tid: int, scheduler: Scheduler) -> str:
-    if not scheduler.has_slave(tid):
-        return "starting"
-    return "working" if scheduler.jobs_of_slave(tid) else "idle"

@@ -63,14 +63,17 @@ class JobMaster(SlaveKeeper):
         verbose: 0 silent, 1 progress, 2 debug.
         function: a plain function of one value, instead of a slave script.
         run_file: path where every result is recorded as it comes; an interrupted calculation goes on from it.
-        item_timeout: seconds that one item may take.
-        retries: how often an item that raised is tried again.
+        item_timeout: seconds that one item may take, in chunks too; a ``go`` with k items has k times as long.
+        retries: how often an item that raised, or took too long, is tried again.
         max_deaths: an item alone on a slave that died so often is given up; None: never.
         host_failures: so many deaths without a job done between them, and a host is left out; None: never.
-        silence_timeout: seconds without a sign of life after which a slave counts as frozen: its jobs go to others,
-            too, and the first answer counts.
-        heartbeat: seconds after which a slave that said nothing is asked for a sign of life.
-        memory_limit: bytes that a slave may hold, such as '2GB'; None: as many as there are.
+        silence_timeout: seconds without a sign of life after which a slave counts as frozen: its items go to others,
+            too, and the first answer counts. One that is seen to be stopped counts as frozen after two heartbeats;
+            one that is seen to compute never does, however long its items take.
+        heartbeat: seconds after which a slave that said nothing is asked for a sign of life; there is rarely a reason
+            to change it.
+        memory_limit: bytes that a slave may hold ('2GB' is 2e9, '2GiB' is 2**31); None: as many as there are. An item
+            that needs more fails with a MemoryError; a slave in which earlier items have left much is replaced.
         max_jobs: a slave that has done so many jobs is replaced by a new one; None: never.
         on_change: what is done with results in the run file that were made with other code or other values:
             'keep', 'recompute' or 'refuse' (an error, before any slave starts); it is said in any case.
@@ -272,6 +275,9 @@ class JobMaster(SlaveKeeper):
         try:
             self._tr_spawn_all()
             calculation.run()
+        except BaseException as error:
+            self._tr_failure = error  # the display tells of it
+            raise
         finally:
             with self._tr_lock:
                 self._tr_is_working = False
@@ -330,9 +336,17 @@ class JobMaster(SlaveKeeper):
     def _tr_close_file(self, state: str = "") -> None:
         state = state or self._tr_state()
         if self._tr_calculation is not None:
+            self._tr_note_failure(self._tr_calculation)
             self._tr_calculation.close(state)
         elif self._tr_open_file is not None:
             self._tr_open_file.close(state)
+
+    def _tr_note_failure(self, calculation: Calculation) -> None:
+        if self._tr_state() == "failed":
+            from tracking.master.situation import error_words
+            from tracking.why.facts import ENDED
+
+            calculation.record.note(ENDED, error_words(self._tr_failure))
 
     def _tr_state(self) -> str:
         if self._tr_failure is None:

@@ -12,7 +12,7 @@ from tracking.core.policy import ChunkSize, Policy, Redistribute
 from tracking.errors import InputError
 from tracking.fabrics.base import Fabric
 from tracking.pool import SlavePool
-from tracking.pool.arguments import checked_bytes, checked_choice, checked_number
+from tracking.pool.arguments import checked_choice, checked_memory_limit, checked_number
 from tracking.pool.crew import Crew
 
 DEFAULT_NICENESS = MappingProxyType({"default": 20})
@@ -48,13 +48,13 @@ class Options:
     fabric: str | Fabric | None = None
 
     def __post_init__(self) -> None:
-        checked_number("item_timeout", self.item_timeout, 0, is_optional=True)
+        checked_number("item_timeout", self.item_timeout, 0.001, is_optional=True)
         checked_number("retries", self.retries, 0, is_whole=True)
         checked_number("max_deaths", self.max_deaths, 1, is_optional=True, is_whole=True)
         checked_number("host_failures", self.host_failures, 1, is_optional=True, is_whole=True)
         checked_number("silence_timeout", self.silence_timeout, 0)
         checked_number("heartbeat", self.heartbeat, 0.01)
-        checked_bytes("memory_limit", self.memory_limit)
+        checked_memory_limit(self.memory_limit)
         checked_number("max_jobs", self.max_jobs, 1, is_optional=True, is_whole=True)
         checked_choice("on_change", self.on_change, ("keep", "recompute", "refuse"))
         checked_choice("on_error", self.on_error, ("raise", "collect"))
@@ -77,7 +77,7 @@ class Options:
             host_failures=self.host_failures,
             heartbeat_s=self.heartbeat,
             silence_timeout_s=self.silence_timeout,
-            memory_limit=checked_bytes("memory_limit", self.memory_limit),
+            memory_limit=checked_memory_limit(self.memory_limit),
             max_jobs=self.max_jobs,
         )
 

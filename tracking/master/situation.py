@@ -14,7 +14,7 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from tracking.core.facts import ItemFact, SlaveNow, WaitingFor
-from tracking.errors import ItemError, StoreError
+from tracking.errors import Interrupted, ItemError, StoreError
 from tracking.why import facts as f
 from tracking.why.finding import find_id
 from tracking.why.present import tell_present, trouble_lines
@@ -77,9 +77,11 @@ def now_of(master: JobMaster, calculation: Calculation) -> f.Now:
 
 
 def troubles_of(calculation: Calculation) -> tuple[str, ...]:
-    """What is wrong with hosts and with the run file, a sentence each."""
+    """What is wrong with hosts and with the run file, a sentence each; less at the end, when no slave is waited for."""
     at = time.time()
     hosts = tuple(_hosts(calculation, at - time.monotonic()))
+    if calculation.scheduler.is_finished:
+        hosts = tuple(host for host in hosts if host.state == "left out")
     return tuple(trouble_lines(f.Now(at, 0, 0, 0, hosts=hosts, problem=calculation.record.problem)))
 
 
@@ -127,7 +129,15 @@ def _present(master: JobMaster) -> f.Present:
         run=_run(master) if calculation is not None else None,
         now=now_of(master, calculation) if calculation is not None and not master._tr_is_over else None,
         go_on=_way_to_go_on(master),
+        error=error_words(master._tr_failure),
     )
+
+
+def error_words(error: BaseException | None) -> str:
+    """What ended a calculation, in a line; '' if that was no error."""
+    if error is None or isinstance(error, Interrupted):
+        return ""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _state(master: JobMaster) -> str:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tracking.master.host_lines import host_lines
+from tracking.master.situation import error_words, troubles_of
 from tracking.report import Snapshot
 
 if TYPE_CHECKING:
@@ -28,12 +29,11 @@ def take_snapshot(master: JobMaster) -> Snapshot:
             elapsed_s=time.monotonic() - master._tr_began,
             lines=() if calculation is None else host_lines(master.hosts, master.slaves, calculation.scheduler),
             troubles=troubles,
+            note=error_words(master._tr_failure),
         )
 
 
 def _troubles(calculation: Calculation) -> tuple[str, ...]:
     if not (calculation.record.problem or calculation.crew.trouble()):
         return ()
-    from tracking.master.situation import troubles_of
-
     return troubles_of(calculation)

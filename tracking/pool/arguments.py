@@ -11,6 +11,7 @@ from tracking.errors import InputError
 from tracking.fabrics.machine import check_host, usable_cores
 from tracking.slave.loading import is_loading_code
 
+LEAST_MEMORY_BYTES = 64_000_000
 _UNITS = {
     "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40
 }
@@ -90,7 +91,7 @@ def checked_number(
     if isinstance(value, bool) or not isinstance(value, kinds) or not value >= least:
         kind = "a whole number" if is_whole else "a number"
         raise InputError(
-            f"{name} must be {kind}, at least {least:g}{' or None' if is_optional else ''}; not {value!r}"
+            f"{name} must be {kind}, at least {least:g}{', or None' if is_optional else ''}; not {value!r}"
         )
     return value
 
@@ -107,6 +108,17 @@ def checked_bytes(name: str, value: Any) -> int | None:
     if match is None or not float(match[1]):
         raise InputError(f"{name} must be a number of bytes such as 2000000000, '2GB' or '512 MiB'; not {value!r}")
     return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def checked_memory_limit(value: Any) -> int | None:
+    """Bytes that a slave may hold: not fewer than one needs that does nothing."""
+    limit = checked_bytes("memory_limit", value)
+    if limit is not None and limit < LEAST_MEMORY_BYTES:
+        raise InputError(
+            f"memory_limit of {value!r} is too low: a slave with nothing to do needs about 50 MB; "
+            f"give at least {LEAST_MEMORY_BYTES // 10**6} MB"
+        )
+    return limit
 
 
 def working_directory() -> str:

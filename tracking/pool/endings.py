@@ -80,6 +80,11 @@ class Endings:
         slave.is_leaving = True
         self.end_if_done(slave)
 
+    def quits(self, slave: Slave, how: str) -> None:
+        """It ends by itself in the middle of a job, for reasons of its own: nothing is to blame for that."""
+        slave.is_ending, slave.fault = True, how
+        self._kill(slave)
+
     def end_if_done(self, slave: Slave) -> None:
         """If it is to leave, and has no job any more: let it end by itself; its place is filled at once."""
         if not slave.is_leaving or slave.jobs or slave.is_ending or slave.line_is_cut:

@@ -98,6 +98,8 @@ class Hearing:
         elif message[0] == m.FULL:
             logger.debug("slave %s holds %d bytes, and is replaced", slave.info.nickname, message[2])
             self._endings.leave(slave)
+        elif message[0] == m.QUITS:
+            self._endings.quits(slave, message[2])
 
     def _is_up(self, slave: Slave, message: Message) -> None:
         slave.pid = m.read_hello(message, f"slave {slave.info.nickname}")

@@ -94,7 +94,7 @@ class SlavePool(Executor):
             "host_failures": host_failures,
             "heartbeat_s": arguments.checked_number("heartbeat", heartbeat, 0.01),
             "silence_timeout_s": arguments.checked_number("silence_timeout", silence_timeout, 0),
-            "memory_limit": arguments.checked_bytes("memory_limit", memory_limit),
+            "memory_limit": arguments.checked_memory_limit(memory_limit),
             "max_jobs": arguments.checked_number("max_jobs", max_jobs, 1, is_optional=True, is_whole=True),
         }
         shared_fabric = make_fabric(fabric or "local")

@@ -81,14 +81,15 @@ class Memory:
         return self._held() - self._at_first > (1 - _FULL) * self._limit
 
     def leave(self) -> NoReturn:
-        """End: the item gets its chance on another slave."""
-        print(
-            f"MemoryError: earlier items have left {in_words(self._held())} behind, of the memory limit of "
-            f"{in_words(self._limit or 0)}: this slave ends, and the item is tried on another",
-            file=sys.stderr,
-            flush=True,
+        """End the slave, for no fault of the item that it is at: that gets its chance on another."""
+        raise Spent(
+            f"replaced: earlier items had left {in_words(self._held())} behind, of its memory limit of "
+            f"{in_words(self._limit or 0)}"
         )
-        os._exit(1)
+
+
+class Spent(BaseException):
+    """What this slave may hold is taken by what earlier items have left."""
 
 
 def held_bytes() -> int:

@@ -207,6 +207,9 @@ class SlaveProcess:
             calculation.work.do(codec.decode(payload), send)
         except BaseException as error:  # SystemExit in go must not end the slave
             copies.end_if_copy(error)
+            if isinstance(error, memory.Spent):
+                self.say((m.QUITS, 0, str(error)))
+                os._exit(1)
             if isinstance(error, EOFError | OSError) and self._line_is_gone():
                 raise
             report = reports.no_result(str(error)) if isinstance(error, WrongReturn) else reports.raised(error)

@@ -52,7 +52,7 @@ def _sqlite_words(exc: sqlite3.Error) -> str:
     if name.startswith("SQLITE_IOERR"):
         return f"cannot be read or written ({exc}): if the disk is full make room, else choose another disk"
     if name.startswith("SQLITE_NOTADB"):
-        return "is something else (not even an SQLite file); give another name"
+        return "is no run file (not even an SQLite file); give another name"
     return f"cannot be used: {exc}"
 
 

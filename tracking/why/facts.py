@@ -18,10 +18,11 @@ COPIED = "copied"  # items were given to a second slave while a first still had 
 RECALLED = "recalled"  # items that had not begun were taken back
 SILENT, HEARD = "silent", "heard"  # a slave
 SLAVE_UP, SLAVE_ENDED = "slave up", "slave ended"  # later than the first ones; on purpose
+ENDED = "ended"  # the calculation, with an error
 PROBATION, LEFT_OUT, DISABLED, ENABLED = "probation", "left out", "disabled", "enabled"  # a host
 KINDS = frozenset(
     {GIVEN, LOST, FAILED, TIMED_OUT, GIVEN_UP, COPIED, RECALLED, SILENT, HEARD, SLAVE_UP, SLAVE_ENDED}
-    | {PROBATION, LEFT_OUT, DISABLED, ENABLED}
+    | {ENDED, PROBATION, LEFT_OUT, DISABLED, ENABLED}
 )  # fmt: skip
 
 
@@ -215,6 +216,7 @@ class Present(NamedTuple):
         run: the last master that worked on it; None: it has not begun.
         now: what goes on, None if nobody said so.
         go_on: how to go on with it, such as a command; '' if unknown.
+        error: with which the last master ended, '' if with none.
     """
 
     at: float
@@ -225,6 +227,7 @@ class Present(NamedTuple):
     run: Run | None = None
     now: Now | None = None
     go_on: str = ""
+    error: str = ""
 
 
 def shown_ids(ids: Sequence[Hashable], most: int = 3) -> str:

@@ -9,6 +9,7 @@ from tracking.why import facts as f
 from tracking.why.layout import ago, columns, counted, listed, moment
 
 MOST_ROWS = 16
+_A_MOMENT_S = 0.2
 _STALE_S = 5.0  # a master says what goes on once a second
 _SUSPICIOUS_S = 10.0
 _SUSPICIOUS_TIMES = 20  # as long as an item takes elsewhere
@@ -42,10 +43,10 @@ def _over(present: f.Present) -> Iterator[str]:
         yield f"nothing is to be done: all items are done{when}"
         return
     if run is None:
-        yield "nothing happens: it has not begun"
+        yield "nothing happens: it has not begun (start() begins it)"
         return
     if present.n_finished + present.n_failed >= present.n_items:
-        yield f"nothing happens: all items are over, but {counted(present.n_failed, 'item')} failed"
+        yield f"nothing is left to do, but {counted(present.n_failed, 'item')} failed"
     elif run.ended_at is None:
         yield (
             f"nothing happens: the master, process {run.pid} on {run.host}, is gone; its last sign of life was at "
@@ -55,6 +56,8 @@ def _over(present: f.Present) -> Iterator[str]:
     else:
         how = {"failed": "ended with an error"}.get(run.state, "was interrupted")
         yield f"nothing happens: the calculation {how} at {ago(run.ended_at, present.at)}"
+        if present.error:
+            yield present.error
     if present.go_on:
         yield f"go on with: {present.go_on}"
 
@@ -134,11 +137,15 @@ def _nobody_works(now: f.Now, starting: list[f.SlaveFact]) -> Iterator[str]:
 
 
 def _counts(present: f.Present) -> str:
-    parts = [f"{present.n_finished} of {counted(present.n_items, 'item')} done"]
-    if present.n_failed:
-        parts.append(f"{present.n_failed} failed")
-    if present.now and present.now.n_waiting and present.state == "running":
-        parts.append(f"{present.now.n_waiting} waiting for their turn")
+    now = present.now if present.state == "running" else None
+    counts = now or present  # all of one moment
+    parts = [f"{counts.n_finished} of {counted(present.n_items, 'item')} done"]
+    if counts.n_failed:
+        parts.append(f"{counts.n_failed} failed")
+    if now and now.n_waiting:
+        parts.append(f"{now.n_waiting} waiting for their turn")
+    if now and present.at - now.at >= _A_MOMENT_S:
+        parts.append(f"as of {duration(present.at - now.at)} ago")
     return ", ".join(parts)
 
 
@@ -164,10 +171,10 @@ def _host_lines(now: f.Now) -> list[str]:
 
 def _host_words(host: f.HostFact, at: float) -> str:
     states = {
-        "on probation": "is on probation (one slave at a time until one has done a job)",
+        "on probation": "is on probation, with one slave at a time",
         "left out": "is left out",
         "disabled": "is disabled",
-        "waiting": "waits for the next try to start a slave",
+        "waiting": "has fewer slaves than it should",
     }
     reason = f": {host.reason}" if host.reason else ""
     when = f"; next try in {whole_seconds(host.next_try - at)} ({moment(host.next_try)})" if host.next_try else ""

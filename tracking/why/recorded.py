@@ -66,7 +66,15 @@ def present_of(summary: RunSummary, history: History, at: float, go_on: str = ""
         run=runs[-1] if runs else None,
         now=_now(history) if summary.state == "running" else None,
         go_on=go_on,
+        error=_last_error(history),
     )
+
+
+def _last_error(history: History) -> str:
+    """With which the last run ended."""
+    began = history.runs[-1].started_at if history.runs else 0.0
+    ended = [event for event in history.events if event.kind == f.ENDED and event.at >= began]
+    return ended[-1].words if ended else ""
 
 
 def _now(history: History) -> f.Now | None:

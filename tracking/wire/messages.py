@@ -47,6 +47,7 @@ PONG: Final = 28  # calculation, token: both ways
 ASK_TASKS: Final = 29  # calculation
 ENDING: Final = 30  # 0: nothing more comes
 ALIVE: Final = 31  # 0: answer to BEAT
+QUITS: Final = 33  # 0, how, in words: it ends now, for no fault of the item that it is at
 FULL: Final = 32  # 0, bytes it holds: near its memory limit; it goes on, but is to be replaced when idle. Comes once
 
 ENDS_JOB: Final = frozenset((DONE, FAILED, RETURNED))
