@@ -57,5 +57,5 @@ def test_torn_by_a_crash_of_the_machine_the_file_holds_what_was_whole(quick_disk
     ("way", "stride", "least"),
     [("lines", 5, 1000), ("statements", 1, 500), ("steps", 1, 300), ("bytes", 1, 1000), ("torn", 1, 1000)],
 )
-def test_killed_at_very_many_moments_the_file_is_right(tmp_path: Path, way: str, stride: int, least: int) -> None:
-    assert sum(counted(tmp_path, stride, way, limit_s=1200).values()) >= least
+def test_killed_at_very_many_moments_the_file_is_right(quick_disk: Path, way: str, stride: int, least: int) -> None:
+    assert sum(counted(quick_disk, stride, way, limit_s=1200).values()) >= least
