@@ -77,7 +77,8 @@ def _children() -> set[int]:
 
 
 def _temporary_files() -> set[str]:
-    return set(os.listdir(tempfile.gettempdir()))
+    """Without the folder that multiprocessing makes at its first need, and keeps until the end of the process."""
+    return {name for name in os.listdir(tempfile.gettempdir()) if not name.startswith("pymp-")}
 
 
 @pytest.fixture(autouse=True)

@@ -128,8 +128,13 @@ def test_a_reader_never_disturbs_a_writer_in_full_flight(path: Path, network: in
     assert process.stdout.readline() == "open\n"
     seen = -1
     while seen < 2000:
-        with RunFileReader(path) as reader:
-            results = list(reader.results())
+        try:
+            with RunFileReader(path) as reader:
+                results = list(reader.results())
+        except StoreError as error:  # on a busy disk, the slower journal is held for longer than a reader waits
+            assert network
+            assert "try again" in str(error)
+            continue
         assert results == [(i, i * i) for i in range(len(results))]
         assert len(results) >= seen
         seen = len(results)
