@@ -10,16 +10,16 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
+from multiprocessing import util
 from pathlib import Path
 
 import pytest
 
 _JOIN_TIMEOUT_S = 10.0
-_TEMPORARY = pytest.StashKey[tuple[str, str | None]]()
 _HARMLESS = ("/dev/urandom", "/dev/null", "/dev/pts/", "/dev/tty")
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """What holds for the whole run.
 
     Ctrl-C means something in the programs that tests start, also where the tests run in the background. Temporary
@@ -29,19 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # folders of failed tests are kept there
-    own, before = tempfile.mkdtemp(prefix="t"), os.environ.get("TMPDIR")
-    config.stash[_TEMPORARY] = own, before
-    os.environ["TMPDIR"] = tempfile.tempdir = own
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    own, before = config.stash[_TEMPORARY]
-    shutil.rmtree(own, ignore_errors=True)
-    tempfile.tempdir = None
-    if before is None:
-        del os.environ["TMPDIR"]
-    else:
-        os.environ["TMPDIR"] = before
+    os.environ["TMPDIR"] = tempfile.tempdir = own = tempfile.mkdtemp(prefix="t")
+    # At the end of the process, after multiprocessing has removed the folder that it may have made there.
+    util.Finalize(None, shutil.rmtree, args=(own, True), exitpriority=-200)
 
 
 @pytest.fixture(autouse=True, scope="module")
