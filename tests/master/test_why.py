@@ -105,3 +105,25 @@ def test_a_host_in_trouble_is_told_to_those_who_look_on() -> None:
     master = scripted(dies, dies, looks, data={"a": 1, "b": 2}, **options)
     assert master.calculateResult() == {"a": "1", "b": "2"}
     assert "host localhost is on probation" in told[0]
+
+
+def test_slaves_that_were_lost_are_in_the_report(capfd: pytest.CaptureFixture[str]) -> None:
+    master = scripted(dies, data={"a": 1}, verbose=1)
+    master.calculateResult()
+    assert "1 slave ended in between: localhost was killed by SIGKILL" in capfd.readouterr().err
+
+
+def test_the_error_that_ended_a_calculation_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from tracking.store.run_reader import RunFileReader
+    from tracking.why.present import tell_present
+    from tracking.why.recorded import present_facts
+
+    path = tmp_path / "it.run"
+    master = scripted(done, data={"a": 1}, verbose=1, run_file=path)
+    master.job_done = lambda tid, result: result["no such"]
+    with pytest.raises(KeyError):
+        master.calculateResult()
+    assert "KeyError: 'no such'" in capfd.readouterr().err
+    assert "KeyError: 'no such'" in master.why()
+    with RunFileReader(path) as reader:
+        assert "KeyError: 'no such'" in tell_present(present_facts(reader, os.stat(path).st_mtime))

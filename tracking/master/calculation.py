@@ -86,9 +86,9 @@ class Calculation:
         self.scheduler = Scheduler(status._tr_items, policy)
         self._answers = Answers(status._tr_ids)
         self._roster = Roster(crew, is_quiet=not master.verbose)
-        self._chronicle = Chronicle(record, self._answers, self.scheduler, crew)
+        self.chronicle = Chronicle(record, self._answers, self.scheduler, crew)
         self._intake = Intake(
-            master, self.scheduler, self._answers, record, self._roster, self._chronicle, self._decide
+            master, self.scheduler, self._answers, record, self._roster, self.chronicle, self._decide
         )
         self._to_send: c.SendJob | None = None
         self._put_back: deque[Note] = deque()
@@ -162,7 +162,7 @@ class Calculation:
     def _say_what_goes_on(self, now: float) -> None:
         from tracking.master.situation import now_of
 
-        self._chronicle.look_at_hosts()
+        self.chronicle.look_at_hosts()
         self.record.note_now(now_of(self._master, self).to_json(), now)
 
     def ask(self, event: e.Event) -> None:
@@ -271,20 +271,20 @@ class Calculation:
         if slave is not None:
             self.sender.slave_is_ready(tid)
             self._roster.slave_is_ready(tid)
-            self._chronicle.slave_is_up(slave)
+            self.chronicle.slave_is_up(slave)
             self._master.initializationDone(tid)
             self._decide(e.SlaveReady(tid, slave.host, slave.nickname, self.crew.jobs_left(tid)))
 
     def _slave_is_quiet(self, slave: SlaveInfo, *, is_silent: bool) -> None:
         if self.scheduler.has_slave(slave.tid):
-            self._chronicle.slave_is_quiet(slave, is_silent=is_silent)
+            self.chronicle.slave_is_quiet(slave, is_silent=is_silent)
             self._decide(e.SlaveSilent(slave.tid) if is_silent else e.SlaveHeard(slave.tid))
 
     def _slave_gone(self, gone: SlaveGone) -> None:
         tid = gone.slave.tid
         self._master.slaves.pop(tid, None)
         self.sender.forget(tid)
-        self._chronicle.slave_is_gone(gone)
+        self.chronicle.slave_is_gone(gone)
         self._roster.slave_gone(tid, gone)
         self._intake.slave_gone(gone, self._number)
 
@@ -315,8 +315,8 @@ class Calculation:
             return
         now, before = frozenset(disabled), self._disabled
         self._disabled = now
-        self._chronicle.hosts_are_disabled(now - before, is_disabled=True)
-        self._chronicle.hosts_are_disabled(before - now, is_disabled=False)
+        self.chronicle.hosts_are_disabled(now - before, is_disabled=True)
+        self.chronicle.hosts_are_disabled(before - now, is_disabled=False)
         self._events += [e.HostDisabled(host) for host in now - before]
         self._events += [e.HostEnabled(host) for host in before - now]
 
@@ -333,7 +333,7 @@ class Calculation:
         elif isinstance(command, c.CancelJob):
             self._cancel(command)
         elif isinstance(command, c.StopSlave):
-            self._chronicle.slave_is_stopped(command.slave, command.reason)
+            self.chronicle.slave_is_stopped(command.slave, command.reason)
             self.crew.end_slave(command.slave)
         elif isinstance(command, c.RetireSlave):
             self.crew.retire_slave(command.slave)
@@ -356,7 +356,7 @@ class Calculation:
         if slave is None:
             return  # it has just gone; that news is on its way
         self._answers.jobs[command.job] = SentJob(command.positions, slave)
-        self._chronicle.job_is_given(command.positions, slave)
+        self.chronicle.job_is_given(command.positions, slave)
         try:
             self.sender.send_job(command.slave, command.job, ids, items)
         except Unsendable as error:

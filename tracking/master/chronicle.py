@@ -6,7 +6,7 @@ import time
 from collections.abc import Hashable, Iterable, Sequence
 
 from tracking.core.scheduler import Scheduler
-from tracking.master.answers import Answers
+from tracking.master.answers import Answers, was
 from tracking.master.desk import SlaveGone
 from tracking.master.record import Record
 from tracking.pool.crew import Crew, SlaveInfo
@@ -30,6 +30,8 @@ class Chronicle:
         self._crew = crew
         self._seen: set[str] = set()  # nicknames
         self._troubles: dict[str, str] = {}  # host -> state
+        self._n_lost = 0
+        self._first_lost: list[str] = []
 
     def slave_is_up(self, slave: SlaveInfo) -> None:
         """One that takes another's place is worth a note."""
@@ -40,8 +42,20 @@ class Chronicle:
     def slave_is_gone(self, gone: SlaveGone) -> None:
         """To be told before the scheduler is."""
         kind = f.SLAVE_ENDED if gone.on_purpose else f.LOST
+        if not gone.on_purpose:
+            self._n_lost += 1
+            if len(self._first_lost) < _MOST_TOLD:
+                self._first_lost.append(f"{gone.slave.nickname} {was(gone.how)}")
         self._note(kind, gone.how + self._given_before(gone.slave.tid), gone.slave, self._held(gone.slave.tid))
         self.look_at_hosts()
+
+    def losses(self) -> str:
+        """The slaves that ended without being asked to, in a sentence; '' if none did."""
+        if not self._n_lost:
+            return ""
+        more = ", ..." if self._n_lost > len(self._first_lost) else ""
+        n = "1 slave" if self._n_lost == 1 else f"{self._n_lost} slaves"
+        return f"{n} ended in between: {', '.join(self._first_lost)}{more}"
 
     def slave_is_quiet(self, slave: SlaveInfo, *, is_silent: bool) -> None:
         """It does not answer, or does again."""
@@ -94,4 +108,5 @@ class Chronicle:
         self._record.note(kind, words, host=slave.host, nickname=slave.nickname, ids=ids)
 
 
+_MOST_TOLD = 3
 _KINDS = {"on probation": f.PROBATION, "left out": f.LEFT_OUT}

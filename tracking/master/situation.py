@@ -80,9 +80,11 @@ def troubles_of(calculation: Calculation) -> tuple[str, ...]:
     """What is wrong with hosts and with the run file, a sentence each; less at the end, when no slave is waited for."""
     at = time.time()
     hosts = tuple(_hosts(calculation, at - time.monotonic()))
+    losses: tuple[str, ...] = ()
     if calculation.scheduler.is_finished:
         hosts = tuple(host for host in hosts if host.state == "left out")
-    return tuple(trouble_lines(f.Now(at, 0, 0, 0, hosts=hosts, problem=calculation.record.problem)))
+        losses = tuple(filter(None, [calculation.chronicle.losses()]))
+    return (*trouble_lines(f.Now(at, 0, 0, 0, hosts=hosts, problem=calculation.record.problem)), *losses)
 
 
 def _hosts(calculation: Calculation, epoch: float) -> Iterator[f.HostFact]:

@@ -34,6 +34,6 @@ def take_snapshot(master: JobMaster) -> Snapshot:
 
 
 def _troubles(calculation: Calculation) -> tuple[str, ...]:
-    if not (calculation.record.problem or calculation.crew.trouble()):
+    if not (calculation.record.problem or calculation.crew.trouble() or calculation.chronicle.losses()):
         return ()
     return troubles_of(calculation)
