@@ -203,10 +203,30 @@ def test_a_master_that_was_held_up_looks_once_more_before_it_ends_anybody() -> N
     made = world(6, slaves=2, chunk_size=3, item_timeout_s=2.0)
     made.tick_late(60.0)
     assert not made.orders
+    made.tick(1.0)
     made.report(made.slaves[1], 1)
-    made.tick(0.1)
+    made.tick(1.4)
     assert made.orders[0] == c.StopSlave(2, "an item took longer than 2 s")
     assert len(made.orders) == 1
+
+
+def test_slaves_that_were_held_up_with_the_master_get_the_time_back_that_it_cost_them() -> None:
+    made = chunk_of_five()
+    made.report(made.slaves[1], 4)
+    made.tick(1.0)
+    made.tick_late(60.0)
+    made.tick(1.5)
+    assert not made.orders, "of two seconds, the item has had one before all were stopped"
+    made.tick(1.5)
+    made.deliver_order()
+    assert given_up(made) == {4: Cause.TIMEOUT}
+
+
+def test_a_master_that_is_a_little_late_gives_no_more_time_than_that() -> None:
+    made = chunk_of_five()
+    made.tick_late(2.3)
+    made.tick(0.06)
+    assert made.orders
 
 
 def test_one_that_is_always_held_up_ends_the_slave_at_the_second_look() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -112,3 +113,15 @@ def test_a_result_that_the_run_file_cannot_take_is_kept_in_memory(tmp_path: Path
     assert "kept in memory only" in caplog.text
     again = master_of(3, chunk_size=1, run_file=tmp_path / "x.run")
     assert again.calculateResult() == squares(3)
+
+
+def holds_the_lock_for_ever_on_fifty(value: int) -> int:
+    if value == 50:
+        ctypes.PyDLL(None).sleep(3600)
+    return value * value
+
+
+def test_results_do_not_lie_on_the_slave_behind_an_item_that_holds_the_interpreter_and_runs_over_its_limit() -> None:
+    master = master_of(60, holds_the_lock_for_ever_on_fifty, chunk_size=1, item_timeout=1, on_error="collect")
+    master.calculateResult()
+    assert set(master.errors) == {50}

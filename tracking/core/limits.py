@@ -45,7 +45,8 @@ class Limits:
     def end_overdue_slaves(self, now: float) -> None:
         """Stop the slaves whose job has run over its time limit.
 
-        If we come late (somebody was held up), their answer may wait for us: those get another look.
+        If we come late (we were held up, or the whole machine was), their answer may wait for us, or they were
+        held up, too: those get as long again as we were late, and another look.
         """
         while (first := self._deadlines.first()) is not None and first[0] <= now:
             self._deadlines.drop(first[1])
@@ -53,9 +54,10 @@ class Limits:
             if slave is None or not slave.jobs or slave.is_ending:
                 continue
             job = slave.jobs[0]
-            if now - first[0] > _LATE_S and not job.is_overdue:
+            late_s = now - first[0]
+            if late_s > _LATE_S and not job.is_overdue:
                 job.is_overdue = True
-                self._deadlines.put(slave.number, now + _LATE_S)
+                self._deadlines.put(slave.number, now + min(late_s, self._policy.time_limit_s(job.left)))
                 continue
             self._end(job, self._overrun(job))
             if job.announced is None:

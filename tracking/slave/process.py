@@ -153,6 +153,7 @@ class SlaveProcess:
             reports.print_last_words(error)
             self.say((m.SETUP_FAILED, number, reports.raised(error)))
             return
+        self._calculations[number].is_limited = context.item_timeout_s is not None
         memory.OWN.is_set_up()
         self.say((m.READY, number))
 
@@ -244,6 +245,7 @@ class SlaveProcess:
                 not self._inbox
                 or self._inbox[0][:2] != (m.JOB, message[1])
                 or message[0] == m.PART
+                or self._calculations[message[1]].is_limited  # the next may hold the interpreter's lock until its end
                 or message[3] > _SEND_DELAY_S  # who worked so long on a job may do so on the next
                 or self._waiting_bytes > _SEND_BYTES
                 or now - self._waiting_since > _SEND_DELAY_S
