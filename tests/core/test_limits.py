@@ -271,3 +271,15 @@ def test_copies_of_a_job_in_which_nobody_knows_what_hangs_end_with_it_and_its_it
     made.finish()
     assert not made.given_up
     assert len(made.results) == 4
+
+
+def test_a_job_behind_the_work_of_others_has_its_whole_limit_from_when_it_may_begin() -> None:
+    made = chunk_of_five()
+    made.now += 2.26
+    assert not made.handle(e.Ticked({1: None})), "it cannot have begun"
+    made.now += 2.26
+    began_at = made.now - 1.0
+    assert not made.handle(e.Ticked({1: began_at})), "it may have run for a second"
+    assert made.scheduler.next_wakeup() == pytest.approx(began_at + 2.25)
+    made.now = began_at + 2.25
+    assert [type(one) for one in made.handle(e.Ticked({1: began_at}))] == [c.StopSlave]

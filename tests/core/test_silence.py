@@ -8,6 +8,7 @@ from tests.core.test_scheduler import given_up, sent, world
 from tests.core.world import World
 from tracking.core import commands as c
 from tracking.core import events as e
+from tracking.core.commands import Cause
 
 
 def held(made: World, number: int) -> list[list[int]]:
@@ -238,4 +239,24 @@ def test_nobody_is_asked_for_what_a_silent_slave_has_queued() -> None:
     made.add_slave()
     made.tick(10.0)
     assert not any(isinstance(order, c.RecallJob) for order in made.orders)
+    made.finish()
+
+
+def test_an_item_that_freezes_whoever_has_it_is_given_up_when_two_were_ended_for_that() -> None:
+    made = world(1, slaves=1, redistribute=True, item_timeout_s=60.0)
+    for number in range(1, 5):
+        if made.finishes:
+            break
+        made.add_slave()
+        made.fall_silent(made.slaves[number])
+        made.lose(made.slaves[number], on_purpose=True)
+    assert given_up(made) == {0: Cause.KILLED_SLAVE}
+
+
+def test_a_silent_slave_that_is_ended_for_the_work_of_others_costs_our_item_nothing() -> None:
+    made = world(1, slaves=1, redistribute=True, max_deaths=1)
+    made.fall_silent(made.slaves[1])
+    made.lose(made.slaves[1], on_purpose=True, is_known=False)
+    made.add_slave()
+    assert not given_up(made)
     made.finish()

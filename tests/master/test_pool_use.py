@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,30 @@ def test_the_pool_of_a_finished_master_may_be_shut_down_at_once() -> None:
     for _ in range(3):
         with SlavePool(2) as pool:
             assert master_of(9, pool=pool).calculateResult() == squares(9)
+
+
+def test_a_time_limit_does_not_count_while_a_slave_works_for_another_master() -> None:
+    with SlavePool(1) as pool:
+        masters = [master_of(12, naps, pool=pool, chunk_size=4, item_timeout=0.6) for _ in range(3)]
+        for master in masters:
+            master.start()
+        for master in masters:
+            assert master.calculateResult() == squares(12)
+
+
+def naps(value: int) -> int:
+    time.sleep(0.15)
+    return value * value
+
+
+class BusyAtFirst(TrackingJobMaster):
+    """Its first results keep it busy for longer than an item may take."""
+
+    def job_done(self, slave_tid: int, result: dict[Any, Any]) -> None:
+        if len(self.result) < 3:
+            time.sleep(1.2)
+
+
+def test_a_time_limit_does_not_count_before_a_busy_master_has_sent_the_item() -> None:
+    master = BusyAtFirst({n: n for n in range(30)}, 1, hosts=3, function=naps, item_timeout=0.6, verbose=0)
+    assert master.calculateResult() == squares(30)

@@ -7,7 +7,8 @@ answer can not be taken for a new one. Named tuples: as frozen as a dataclass, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -132,7 +133,14 @@ class JobReturned(NamedTuple):
 
 
 class Ticked(NamedTuple):
-    """Nothing happened but time: asked for by ``Scheduler.next_wakeup``."""
+    """Nothing happened but time: asked for by ``Scheduler.next_wakeup``.
+
+    Attributes:
+        shared: slaves that may work for others, too, or be sent something late, with the time since which each may
+            work on the first of our jobs; None: it cannot have begun that.
+    """
+
+    shared: Mapping[int, float | None] = MappingProxyType({})
 
 
 Event = (

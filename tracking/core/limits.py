@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tracking.core.agenda import Agenda
 from tracking.core.jobs import Job
@@ -42,8 +42,8 @@ class Limits:
         first = self._deadlines.first()
         return first[0] if first else None
 
-    def end_overdue_slaves(self, now: float) -> None:
-        """Stop the slaves whose job has run over its time limit.
+    def end_overdue_slaves(self, now: float, shared: Mapping[int, float | None]) -> None:
+        """Stop the slaves whose job has run over its time limit; ``shared``: see ``Ticked``.
 
         If we come late (we were held up, or the whole machine was), their answer may wait for us, or they were
         held up, too: those get as long again as we were late, and another look.
@@ -54,6 +54,12 @@ class Limits:
             if slave is None or not slave.jobs or slave.is_ending:
                 continue
             job = slave.jobs[0]
+            began_at = job.given_at if job.began_at is None else job.began_at
+            since = shared.get(slave.number, began_at)
+            if since is None or since > began_at:  # others' work came first, or it was sent late
+                job.began_at = now if since is None else since
+                self.begin(job, job.began_at)
+                continue
             late_s = now - first[0]
             if late_s > _LATE_S and not job.is_overdue:
                 job.is_overdue = True

@@ -208,7 +208,9 @@ class Scheduler:
         for job in reversed(self._dealer.remove_all(slave, now)):
             if job.is_timed_out and not slave.is_silent:
                 self._blame.took_too_long(job, now)
-            elif job.is_timed_out or (job.number == running and not event.on_purpose):
+            elif job.is_timed_out or (job.number == running and not event.on_purpose) or (
+                job.number == event.running and slave.is_silent  # ended for that: an item can do this to any slave
+            ):
                 self._blame.slave_died(job, was_alone=held == 1)
             else:
                 self._dealer.put_back(job)
@@ -252,7 +254,7 @@ class Scheduler:
     def _on_ticked(self, event: e.Ticked, now: float) -> None:
         """Only now, when all that came has been taken in, can it be said who is late."""
         if self.policy.item_timeout_s is not None:
-            self._dealer.limits.end_overdue_slaves(now)
+            self._dealer.limits.end_overdue_slaves(now, event.shared)
 
     # ---- answers
 

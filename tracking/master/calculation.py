@@ -77,6 +77,7 @@ class Calculation:
         self._master = master
         self._number = number
         self._status = status
+        self._is_limited = policy.item_timeout_s is not None
         self._takes_dict = worker.kind != m.FUNCTION
         self.record = record
         self._display = display
@@ -152,7 +153,7 @@ class Calculation:
         now = time.monotonic()
         wakeup = self.scheduler.next_wakeup()
         if (wakeup is not None and wakeup <= now) or self._disabled.symmetric_difference(master.disabled_hosts):
-            self._decide(e.Ticked())
+            self._decide(e.Ticked(self.crew.begun(self._number)) if self._is_limited else e.Ticked())
         if not self.scheduler.usable_slaves and not self._answers.jobs:
             self._roster.demand_hope(self._disabled)
         self._display.update(now)

@@ -36,7 +36,7 @@ from tracking.pool.hearing import Hearing
 from tracking.pool.loop import READ, WRITE, Loop
 from tracking.pool.post import Post
 from tracking.pool.recalls import Recalls
-from tracking.pool.slaves import Place, Slave, close_lines, names_for
+from tracking.pool.slaves import Place, Slave, close_lines, names_for, since_when
 from tracking.pool.vitals import Vitals
 from tracking.pool.watching import Watched
 from tracking.wire import messages as m
@@ -192,6 +192,11 @@ class Crew:
             if self._max_jobs is None or slave is None:
                 return None
             return 0 if slave.is_leaving else max(0, self._max_jobs - slave.jobs_done - len(slave.jobs))
+
+    def begun(self, calculation: int) -> dict[int, float | None]:
+        """Since when busy slaves may work on a job of this calculation; None: they cannot have begun one."""
+        with self.lock:
+            return {tid: since_when(slave, calculation) for tid, slave in self._slaves.items() if slave.jobs}
 
     def cancel(self, tid: int, job: JobKey) -> None:
         """The answer of this job is not wanted any more: take it back, or end the slave that works on it."""

@@ -116,7 +116,7 @@ class Endings:
             fault: why we have cut it.
         """
         if not slave.line_is_cut:
-            slave.fault = fault
+            slave.fault = slave.fault or fault
             self._hear_no_more(slave)
             tid = slave.info.tid
             slave.place.fabric.stop(tid)

@@ -78,7 +78,10 @@ class Hearing:
 
     def _job_is_answered(self, slave: Slave, message: Message) -> None:
         kind, calculation, job = message[:3]
+        was_running = slave.running == (calculation, job)
         was_there = slave.jobs.pop((calculation, job), 0) is None
+        if was_running and slave.heard_at is not None:
+            slave.began_at = slave.heard_at
         if slave.unwanted:
             self._recalls.job_is_answered(slave, (calculation, job))
         if kind == m.DONE:

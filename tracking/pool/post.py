@@ -49,6 +49,8 @@ class Post:
         """Put a message on the job line, which must be there; it goes with the next ``flush``."""
         assert slave.lines is not None
         if message[0] == m.JOB:
+            if not slave.jobs:
+                slave.began_at = None
             slave.jobs[message[1], message[2]] = None
         slave.lines.line.put(message)
         self._unflushed[slave.info.tid] = slave
@@ -63,6 +65,8 @@ class Post:
         """Send what was put for this slave, and what has waited for it to read."""
         if slave.line_is_cut or slave.lines is None:
             return
+        if slave.began_at is None:
+            slave.began_at = self._loop.clock()
         try:
             is_all_written = slave.lines.line.flush()
         except OSError:

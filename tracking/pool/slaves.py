@@ -52,6 +52,7 @@ class Slave:
     beat_at: float = -math.inf  # when it was last asked for a sign of life
     fault: str = ""  # what it did that cannot be: then this is why it ended, whatever it looks like
     waits_to_write: bool = False
+    began_at: float | None = None  # when the first of its jobs came to be the first; None: it was not sent yet
     pid: int = 0
 
     @property
@@ -102,6 +103,12 @@ class Slave:
         if self.lines is not None:
             close_lines(self.lines)
         self.output.close()
+
+
+def since_when(slave: Slave, calculation: int) -> float | None:
+    """Since when it may work on a job of this calculation; None: it cannot have begun one."""
+    running = slave.running
+    return slave.began_at if running is not None and running[0] == calculation else None
 
 
 def close_lines(lines: SlaveLines) -> None:

@@ -150,6 +150,7 @@ class Vitals:
         ]
         for other in others:
             if other.is_replaced and slave.place.fabric.look_at(other.info.tid) is Condition.STOPPED:
+                other.fault = "stopped, and did not answer: ended by us"
                 self._endings.kill(other)  # nobody waits for it, and it does nothing
         if not others and self._endings.replace(slave):
             self._endings.leave(slave)
