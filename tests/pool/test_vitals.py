@@ -283,7 +283,7 @@ def test_a_place_has_two_slaves_at_most_and_a_stopped_one_makes_room() -> None:
         fabric.condition = Condition.STOPPED
         pass_beats(it, 3)
         assert [slave.is_alive for slave in fabric.slaves] == [False, True, True]
-        assert client.lost == [("here_0", "killed by SIGKILL", ((7, 1),), True)]
+        assert client.lost == [("here_0", "stopped, and did not answer: ended by us", ((7, 1),), True)]
         assert len(client.up) == 3
         assert first.tid != second.tid
 
