@@ -50,7 +50,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, use: Use, content: by
     path = tmp_path / "x.run"
     path.write_bytes(content)
     path.chmod(0o600)
-    assert "is something else" in refused(use, path)
+    assert "is no run file (not even an SQLite file)" in refused(use, path)
 
 
 @both
