@@ -121,9 +121,14 @@ _KINDS: dict[tuple[Cause, str], type[ItemError]] = {
 }
 
 
-def death_report(how: str, limit_s: float | None) -> m.Report:
-    """What is said of an item whose slave has ended: by itself, or because the item ran over its time limit."""
-    words = f"its slave {was(how)}" if limit_s is None else f"took longer than {limit_s:g} s: its slave was ended"
+def death_report(how: str, reason: str) -> m.Report:
+    """What is said of an item whose slave has ended: by itself, or for this reason of the scheduler's.
+
+    >>> death_report("killed by SIGKILL", "an item took longer than 2 s")[1]
+    'took longer than 2 s: its slave was ended'
+    """
+    about_item = reason.removeprefix("an item ").removeprefix("a job ")
+    words = f"{about_item}: its slave was ended" if reason else f"its slave {was(how)}"
     return m.REPORT_DIED, words, "", None
 
 

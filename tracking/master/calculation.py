@@ -89,7 +89,7 @@ class Calculation:
         self._roster = Roster(crew, is_quiet=not master.verbose)
         self.chronicle = Chronicle(record, self._answers, self.scheduler, crew)
         self._intake = Intake(
-            master, self.scheduler, self._answers, record, self._roster, self.chronicle, self._decide
+            master, self.scheduler, self._answers, record, self._roster, self.chronicle, self._decide, crew.flush
         )
         self._to_send: c.SendJob | None = None
         self._put_back: deque[Note] = deque()
@@ -335,6 +335,7 @@ class Calculation:
             self._cancel(command)
         elif isinstance(command, c.StopSlave):
             self.chronicle.slave_is_stopped(command.slave, command.reason)
+            self._intake.slave_is_stopped(command.slave, command.reason)
             self.crew.end_slave(command.slave)
         elif isinstance(command, c.RetireSlave):
             self.crew.retire_slave(command.slave)

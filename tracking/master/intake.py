@@ -33,6 +33,7 @@ class Intake:
         roster: told of slaves that ``is_valid_slave`` refuses.
         chronicle: told of what goes wrong.
         decide: has the scheduler decide what follows.
+        flush: sends what was put.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Intake:
         roster: Roster,
         chronicle: Chronicle,
         decide: Callable[[e.Event], None],
+        flush: Callable[[], None],
     ) -> None:
         self._master = master
         self._scheduler = scheduler
@@ -52,7 +54,10 @@ class Intake:
         self._roster = roster
         self._chronicle = chronicle
         self._decide = decide
-        self._item_timeout_s = scheduler.policy.item_timeout_s
+        self._flush = flush
+        self._stopped: dict[int, str] = {}  # tid -> why the scheduler has ended it
+        # A hook of the user's may take long: what waits to be sent goes before it.
+        self._has_slow_hook = type(master).job_done.__module__ != "tracking.master.job_master"
 
     def take_results(self, tid: int, message: Message, mean_bytes: int) -> None:
         """A job, or a part of it, has come back; ``mean_bytes``: the usual size of what is sent for one."""
@@ -89,6 +94,8 @@ class Intake:
 
     def _keep(self, tid: int, slave: SlaveInfo, finished: Any, results: dict[Hashable, Any], seconds: float) -> None:
         master = self._master
+        if self._has_slow_hook:
+            self._flush()
         master.job_done(tid, results)
         self._answers.settle(finished)
         self._record.add(results, slave, seconds)
@@ -108,11 +115,15 @@ class Intake:
             self._roster.refuse(tid)
             self._decide(e.SlaveRetired(tid))
 
+    def slave_is_stopped(self, tid: int, reason: str) -> None:
+        """The scheduler has this slave ended."""
+        self._stopped[tid] = reason
+
     def slave_gone(self, gone: SlaveGone, calculation: int) -> None:
         """A slave has ended, and with it the jobs that it held."""
         tid = gone.slave.tid
         jobs = self._answers.jobs_of(tid)
-        report = death_report(gone.how, self._item_timeout_s if gone.on_purpose else None)
+        report = death_report(gone.how, self._stopped.pop(tid, ""))
         for job in jobs:
             self._answers.note(self._scheduler.wanted(job), gone.slave, report, gone.last_lines)
         if self._scheduler.has_slave(tid):
