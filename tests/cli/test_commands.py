@@ -201,7 +201,7 @@ def test_what_only_its_own_program_can_go_on_with_is_said_to_be_so(
 ) -> None:
     RunFile.open("own.run", ["a"], recipe=recipe).close("interrupted")
     assert main(["status", "own.run"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "go on with: the program that began it"
+    assert capsys.readouterr().out.splitlines()[-1] == "go on with: the program that began it, started again"
 
 
 def test_status_of_what_is_over_says_at_most_that_failed_items_would_be_tried_again(

@@ -68,7 +68,8 @@ def _way_to_go_on(run_file: str, recipe: bytes | None) -> str:
     if Order.from_bytes(recipe) is not None:
         return command
     # What a program's own file defines can only be found by that program.
-    return "the program that began it" if recipe is None or b"__main__" in recipe else f"{command} -o OUT.json"
+    is_of_program = recipe is None or b"__main__" in recipe
+    return "the program that began it, started again" if is_of_program else f"{command} -o OUT.json"
 
 
 def _status_text(run_file: str, summary: RunSummary, now: float) -> str:
