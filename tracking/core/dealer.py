@@ -272,8 +272,8 @@ class Dealer:
         began_at, job.announced = now, None
         if running_s is not None and job.left:
             job.announced = job.positions[reported]
-            # It cannot have begun before the job did, whatever the slave says.
-            began_at = max(now - running_s, job.given_at if job.began_at is None else job.began_at)
+            # It may well have begun before the last report, but not before the job was given, whatever the slave says.
+            began_at = max(now - running_s, job.given_at)
         self.begin(job, began_at)
 
     def recall(self, job: Job, now: float) -> None:

@@ -18,7 +18,8 @@ _LARGE_JOB_BYTES = 1_000_000
 _PIECES = 16
 _LONGEST_PART_S = 0.25
 _PARTS_IN_LIMIT = 4
-_ANSWER_S = 0.05  # the end of an item that is known to run is told within this time
+_ANSWER_S = 0.05  # the answer of an item that is the only one left is here within this time
+_TOLD_S = 0.01  # the same of one that the slave told of: since when it runs is known, rather late than early
 _COPY_COST_S = 0.002  # sending and receiving a spare copy takes about so long
 _COPY_GAIN = 1.3  # a copy is made where the job would take so many times longer than it
 _FIRST_BLIND_COPY_S = 1.0  # with nothing measured, copies are made of jobs that have run so long
@@ -71,15 +72,15 @@ class Policy:
 
         >>> policy = Policy(item_timeout_s=2.0)
         >>> policy.time_limit_s(10), policy.time_limit_s(10, is_known=True)
-        (2.25, 2.05)
+        (2.25, 2.01)
         >>> Policy(item_timeout_s=2.0, items_report=False).time_limit_s(10)
         20.0
         """
         limit_s = math.inf if self.item_timeout_s is None else self.item_timeout_s
         if not self.items_report:
             return max(1, left) * limit_s
-        slack_s = self.part_interval_s
-        return limit_s + (min(_ANSWER_S, slack_s) if is_known or left <= 1 else slack_s)
+        slack_s = _TOLD_S if is_known else _ANSWER_S if left <= 1 else self.part_interval_s
+        return limit_s + min(slack_s, self.part_interval_s)
 
     def size(
         self,
