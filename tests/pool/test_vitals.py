@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -432,13 +433,19 @@ def test_a_pool_with_stopped_idle_slaves_and_a_stopped_starter_ends_soon() -> No
     pool.shutdown()
     assert time.monotonic() - begin < 10
     assert not any(os.path.exists(f"/proc/{pid}") for pid in [*pids, starter])
+def waiting_call(pool: SlavePool, folder: Path) -> Future[int]:
+    """A call that the first slave which begins it never ends, and any other at once; it has begun."""
+    mark, gate = str(folder / "mark"), Gates(folder).new()
+    future = pool.submit(jobs.wait_first, mark, gate)
+    while not os.path.exists(mark):
+        time.sleep(0.01)
+    return future
+
+
 def test_the_only_slave_is_stopped_and_a_stand_in_finishes(tmp_path: Path) -> None:
     with SlavePool(1, heartbeat=0.1) as pool:
         (first,) = wait_for_slaves(pool, 1)
-        mark, gate = str(tmp_path / "mark"), Gates(tmp_path).new()
-        future = pool.submit(jobs.wait_first, mark, gate)
-        while not os.path.exists(mark):
-            time.sleep(0.01)
+        future = waiting_call(pool, tmp_path)
         os.kill(first, signal.SIGSTOP)
         assert future.result(WAIT_S) != first
 
@@ -446,10 +453,7 @@ def test_the_only_slave_is_stopped_and_a_stand_in_finishes(tmp_path: Path) -> No
 def test_kills_and_starts_are_obeyed_though_the_starter_was_stopped(tmp_path: Path) -> None:
     with SlavePool(1, heartbeat=0.1) as pool:
         (first,) = wait_for_slaves(pool, 1)
-        mark, gate = str(tmp_path / "mark"), Gates(tmp_path).new()
-        future = pool.submit(jobs.wait_first, mark, gate)
-        while not os.path.exists(mark):
-            time.sleep(0.01)
+        future = waiting_call(pool, tmp_path)
         os.kill(starter_of(first), signal.SIGSTOP)
         os.kill(first, signal.SIGSTOP)
         assert future.result(WAIT_S) != first

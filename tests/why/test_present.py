@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -20,15 +18,6 @@ STARTING = f.SlaveFact("far_1", "far", "starting", T - 7)
 LEFT_OUT = f.HostFact("far", "left out", "10 slaves died there")
 DISABLED = f.HostFact("node", "disabled", "you put it into disabled_hosts")
 WAITING = f.HostFact("far", "waiting", "ssh: Connection refused", T + 4)
-
-
-@pytest.fixture(autouse=True)
-def greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def told(state: str = "running", run: f.Run | None = RUN, n_finished: int = 3, n_failed: int = 0, **now: object) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-
 import pytest
 
 from tracking.why import facts as f
@@ -13,15 +10,6 @@ from tracking.why.stories import tell_item
 T = 1_700_000_000.0  # 2023-11-14 22:13:20 in Greenwich
 FIRST = f.Run(1, "here", 123, "interrupted", T, T + 60, T + 59)
 SECOND = f.Run(2, "here", 456, "running", T + 3600, None, T + 3700)
-
-
-@pytest.fixture(autouse=True)
-def greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def item(state: str = "waiting", **more: object) -> f.ItemFacts:
