@@ -23,6 +23,7 @@ _HOME = {
     "EncodeError": "tracking.errors",
     "ProtocolError": "tracking.errors",
     "NoSlavesError": "tracking.errors",
+    "EngineError": "tracking.errors",
     "StoreError": "tracking.errors",
     "InvalidTransition": "tracking.errors",
     "CalculationError": "tracking.errors",
@@ -39,6 +40,7 @@ __all__ = list(_HOME)
 if TYPE_CHECKING:
     from tracking.errors import CalculationError as CalculationError
     from tracking.errors import EncodeError as EncodeError
+    from tracking.errors import EngineError as EngineError
     from tracking.errors import InputError as InputError
     from tracking.errors import Interrupted as Interrupted
     from tracking.errors import InvalidTransition as InvalidTransition

@@ -7,6 +7,7 @@
     ├── EncodeError (TypeError)             a function, value or result that cannot be sent; names the part
     ├── ProtocolError (ConnectionError)     the other end does not speak our language
     ├── NoSlavesError (RuntimeError)        no slave could be started, or none is left and none can be
+    ├── EngineError (RuntimeError)          ssh, a queueing system or MPI is not there or refuses; has its words
     ├── StoreError (OSError)                a run file or restart file that cannot be used
     ├── InvalidTransition (RuntimeError)    a bug of ours: an event that fits no state; carries the story
     ├── CalculationError (RuntimeError)     some items failed; carries .result and .errors
@@ -57,6 +58,13 @@ class ProtocolError(TrackingError, ConnectionError):
 
 class NoSlavesError(TrackingError, RuntimeError):
     """No slave could be started, or all are gone and none can be started again."""
+
+
+class EngineError(TrackingError, RuntimeError):
+    """What is to bring slaves to life (ssh, Slurm, Grid Engine, MPI, Dask) is not there, or refuses.
+
+    The message names it, keeps its own words, and says what to do.
+    """
 
 
 class StoreError(TrackingError, OSError):

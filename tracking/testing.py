@@ -25,7 +25,7 @@ from threading import RLock
 from types import MappingProxyType
 from typing import Any
 
-from tracking.fabrics.base import Condition, SlaveEnded, SlaveLines, SlaveSpec
+from tracking.fabrics.base import BaseFabric, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.slave import reports
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
@@ -325,7 +325,7 @@ def _received(slave: ScriptedSlave, channel: Channel) -> Iterable[Message]:
             yield message
 
 
-class ScriptedFabric:
+class ScriptedFabric(BaseFabric):
     """Brings scripted slaves to life.
 
     Args:
@@ -339,7 +339,6 @@ class ScriptedFabric:
     """
 
     name = "scripted"
-    master_silence_s: float | None = None
 
     def __init__(
         self, *script: Reaction, slave: Callable[[SlaveSpec, ScriptedFabric], ScriptedSlave] = ScriptedSlave
@@ -398,12 +397,6 @@ class ScriptedFabric:
                 key.data()  # a slave that has ended meanwhile reads nothing
             ended, self._ended = self._ended, []
             return ended
-
-    def poll_within_s(self) -> float | None:
-        return None
-
-    def look_at(self, tid: int) -> Condition:
-        return Condition.UNKNOWN
 
     def stop(self, tid: int) -> None:
         with self.lock:

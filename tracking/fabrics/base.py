@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, runtime_checkable
 
+from tracking.errors import InputError
+from tracking.fabrics.machine import is_local, usable_cores
 from tracking.wire.channel import Channel
+
+START_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +49,19 @@ class SlaveLines:
 
 @dataclass(frozen=True, slots=True)
 class SlaveConnected:
-    """A slave that was started without lines has dialled, and has proved who it is: here they are."""
+    """A slave that was started without lines has got them.
+
+    Attributes:
+        tid: its number.
+        lines: here they are.
+        host: where it is, where the fabric chose that; "": where it was to be.
+        left_s: in so many seconds its time is up, as a queue has set it; None: it may stay as long as it likes.
+    """
 
     tid: int
     lines: SlaveLines
+    host: str = ""
+    left_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +72,13 @@ class SlaveEnded:
         tid: its number.
         how: in words ("killed by SIGKILL", "ended with exit status 3").
         printed: what it had printed, where it ended before it had lines.
+        is_innocent: what ended is its host, its line or its time in a queue: nothing that it worked on is to blame.
     """
 
     tid: int
     how: str
     printed: bytes = b""
+    is_innocent: bool = False
 
 
 News = SlaveConnected | SlaveEnded
@@ -79,21 +94,48 @@ class Condition(Enum):
 
 @runtime_checkable
 class Fabric(Protocol):
-    """Starts and ends slaves. Used by one thread at a time; nothing here waits for long.
+    """Starts and ends slaves. Used by one thread at a time; nothing here waits for long, but where it says so.
 
-    ``tests/fabrics/contract.py`` says in tests what each must do.
+    ``tests/fabrics/contract.py`` says in tests what each must do; derive from ``BaseFabric``, which has the defaults.
 
     Attributes:
         name: what people call it.
         master_silence_s: its slaves end when they hear nothing of the master for so many seconds; None: they need
-            not, since the kernel tells them of its end.
+            not, since something else tells them of its end.
+        start_timeout_s: a slave that has not come up by then is given up; None: it never is.
+        shares_memory: its slaves run on this machine, and may map memory of this process.
     """
 
     name: str
     master_silence_s: float | None
+    start_timeout_s: float | None
+    shares_memory: bool
+
+    def check_host(self, host: str) -> None:
+        """Refuse a host name on which this fabric can start nothing; takes milliseconds.
+
+        Raises:
+            InputError: names the host and says why.
+        """
+
+    def hosts_for(self, count: int | None) -> list[str]:
+        """The host of each slave where the user names none.
+
+        Args:
+            count: how many slaves he wants; None: as many as make sense. This may ask the engine, which takes a while.
+
+        Raises:
+            EngineError: the engine is not there, or does not answer.
+        """
+
+    def check(self, hosts: Sequence[str]) -> dict[str, str]:
+        """Try whether slaves can be started on these hosts: {host: why they cannot}. Waits for that; bounded."""
+
+    def preload(self, modules: Iterable[str]) -> None:
+        """Slaves to come will need these modules: they may be loaded once for all."""
 
     def start(self, spec: SlaveSpec) -> SlaveLines | None:
-        """Begin to start a slave. None: it will dial, and ``poll`` will bring its lines.
+        """Begin to start a slave. None: ``poll`` will bring its lines.
 
         Raises:
             OSError: it cannot be started now; trying again may help.
@@ -103,10 +145,13 @@ class Fabric(Protocol):
         """What to watch for reading: when one is ready, ``poll`` has news."""
 
     def poll(self) -> Sequence[News]:
-        """The slaves that have dialled or ended since the last call."""
+        """The slaves that have got their lines or ended since the last call."""
 
     def poll_within_s(self) -> float | None:
         """In how many seconds ``poll`` is wanted though no descriptor is ready; None: it is not."""
+
+    def waiting_for(self) -> str:
+        """What slaves that have not come up wait for, in words ("3 jobs pending: Resources"); "": nothing."""
 
     def look_at(self, tid: int) -> Condition:
         """What can be seen of this slave from outside; asked again and again while it says nothing."""
@@ -116,3 +161,40 @@ class Fabric(Protocol):
 
     def close(self) -> None:
         """End whatever still runs, and leave nothing behind. May be called twice."""
+
+
+class BaseFabric:
+    """What most fabrics have in common; ``start``, ``poll``, ``descriptors``, ``stop`` and ``close`` are theirs."""
+
+    master_silence_s: float | None = None
+    start_timeout_s: float | None = START_TIMEOUT_S
+    shares_memory = False
+
+    def check_host(self, host: str) -> None:
+        """Only this machine."""
+        if not is_local(host):
+            name = getattr(self, "name", type(self).__name__)
+            raise InputError(f"fabric {name!r} starts slaves on this machine only, not on {host!r}: use 'localhost'")
+
+    def hosts_for(self, count: int | None) -> list[str]:
+        """This machine, once for each usable core."""
+        return ["localhost"] * (usable_cores() if count is None else count)
+
+    def check(self, hosts: Sequence[str]) -> dict[str, str]:
+        """Nothing to find out."""
+        return {}
+
+    def preload(self, modules: Iterable[str]) -> None:
+        """Nothing is loaded ahead."""
+
+    def poll_within_s(self) -> float | None:
+        """No news come by themselves."""
+        return None
+
+    def waiting_for(self) -> str:
+        """Nothing that is known."""
+        return ""
+
+    def look_at(self, tid: int) -> Condition:
+        """Nothing can be seen."""
+        return Condition.UNKNOWN

@@ -25,7 +25,7 @@ from typing import Literal
 
 import tracking
 from tracking.errors import InputError
-from tracking.fabrics.base import Condition, News, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
+from tracking.fabrics.base import BaseFabric, Condition, News, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.fabrics.local import Looks, exit_in_words
 from tracking.fabrics.machine import is_local
 from tracking.slave import dialling
@@ -61,7 +61,7 @@ class _Started:
         self.ended = self.output = None
 
 
-class DialledFabric:
+class DialledFabric(BaseFabric):
     """Starts slaves as processes of their own, which dial back.
 
     Example:
@@ -86,6 +86,7 @@ class DialledFabric:
     """
 
     name = "dialled"
+    shares_memory = True
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterable
 
 import tracking
-from tracking.fabrics.base import Condition, SlaveEnded, SlaveLines, SlaveSpec
+from tracking.fabrics.base import BaseFabric, Condition, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.slave import orders
 from tracking.wire.channel import Channel
 
@@ -81,7 +81,7 @@ class Starter:
         self.news.close()
 
 
-class LocalFabric:
+class LocalFabric(BaseFabric):
     """Starts a starter with the first slave; the starter forks all of them.
 
     Example:
@@ -92,7 +92,7 @@ class LocalFabric:
     """
 
     name = "local"
-    master_silence_s = None
+    shares_memory = True
 
     def __init__(self) -> None:
         self._starter: Starter | None = None
@@ -169,9 +169,6 @@ class LocalFabric:
             if self._living.pop(tid, None) is not None:
                 ended.append(SlaveEnded(tid, value if kind == orders.NOT_FORKED else how_it_ended(value)))
         return ended
-
-    def poll_within_s(self) -> float | None:
-        return None
 
     def _starter_is_gone(self) -> None:
         """It was killed, and the kernel kills its slaves; what those have started is ours to kill."""

@@ -287,9 +287,7 @@ class JobMaster(SlaveKeeper):
     def _tr_spawn_all(self) -> None:
         if self._tr_options.pool is not None or self._tr_interruption or self.status.done():
             return
-        preload = getattr(self._tr_fabric, "preload", None)
-        if preload is not None:
-            preload(sending.modules_needed(self._tr_worker))  # once for all slaves, before they are forked
+        self._tr_fabric.preload(sending.modules_needed(self._tr_worker))  # once for all slaves, before they are forked
         try:
             self.spawnAll(self.niceness, self.show_output)
         except OSError as error:

@@ -29,7 +29,6 @@ from tracking.wire import messages as m
 
 logger = logging.getLogger("tracking")
 
-_START_TIMEOUT_S = 60.0  # where the fabric says nothing else
 _BEATS_IN_SILENCE = 4  # of the master, that slaves of another machine endure
 
 
@@ -73,7 +72,7 @@ class Vitals:
             self._listens_always = True
             self._interval_s = min(self._interval_s, fabric.master_silence_s / _BEATS_IN_SILENCE)
             self.tick()
-        return Pulse(self._loop.clock(), self._heartbeat_s, self._silence_timeout_s, _start_timeout_s(fabric))
+        return Pulse(self._loop.clock(), self._heartbeat_s, self._silence_timeout_s, fabric.start_timeout_s)
 
     def heard(self, slave: Slave) -> None:
         """It has said something, or has taken something in. Often called: most of it is done at the next look."""
@@ -113,7 +112,7 @@ class Vitals:
         if verdict is Verdict.ASK or self._must_hear_us(slave, now):
             self._ask(slave, now)
         elif verdict is Verdict.NEVER_UP:
-            self._endings.cut(slave, f"did not come up within {_start_timeout_s(slave.place.fabric):g} s")
+            self._endings.cut(slave, f"did not come up within {slave.place.fabric.start_timeout_s:g} s")
         elif verdict is Verdict.SILENT:
             self._is_silent(slave)
         if pulse.is_silent and not slave.is_replaced:
@@ -155,7 +154,3 @@ class Vitals:
         if not others and self._endings.replace(slave):
             self._endings.leave(slave)
 
-
-def _start_timeout_s(fabric: Fabric) -> float | None:
-    timeout_s: float | None = getattr(fabric, "start_timeout_s", _START_TIMEOUT_S)
-    return timeout_s

@@ -1,0 +1,150 @@
+"""What carries all the lines of a relay: a pair of pipes, a socket, a socket with TLS. None of them ever waits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Protocol
+
+Piece = bytes | memoryview
+
+_TLS_RECORD_BYTES = 16 * 1024
+
+
+class Carrier(Protocol):
+    """Bytes both ways, in order, without ever waiting.
+
+    Attributes:
+        name: where it leads, for people ("ssh to node1", "10.0.0.3 port 4711").
+    """
+
+    name: str
+
+    def read_descriptor(self) -> int:
+        """What to watch for reading."""
+
+    def write_descriptor(self) -> int:
+        """What to watch for writing, often the same; while ``wants_write`` or there is something to be written."""
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether reading cannot go on before something could be written (TLS)."""
+
+    def read_into(self, space: memoryview) -> int | None:
+        """Bytes put there; None: there are none now; 0: the other end is gone.
+
+        What can be read without waiting for the descriptor must be read until None comes.
+
+        Raises:
+            OSError: the line is broken.
+        """
+
+    def write(self, pieces: Sequence[Piece]) -> int:
+        """How many bytes it took of these, in their order; 0: none now.
+
+        Raises:
+            OSError: the line is broken.
+        """
+
+    def close(self) -> None:
+        """Let go of it. May be called again."""
+
+
+class PipeCarrier:
+    """Two descriptors, one for each way; they belong to it from now on."""
+
+    wants_write = False
+
+    def __init__(self, reading: int, writing: int, name: str = "a pipe") -> None:
+        self.name = name
+        self._reading, self._writing = reading, writing
+        for descriptor in (reading, writing):
+            os.set_blocking(descriptor, False)
+
+    def read_descriptor(self) -> int:
+        return self._reading
+
+    def write_descriptor(self) -> int:
+        return self._writing
+
+    def read_into(self, space: memoryview) -> int | None:
+        try:
+            return os.readv(self._reading, [space])
+        except BlockingIOError:
+            return None
+
+    def write(self, pieces: Sequence[Piece]) -> int:
+        try:
+            return os.writev(self._writing, pieces)
+        except BlockingIOError:
+            return 0
+
+    def close(self) -> None:
+        descriptors = {self._reading, self._writing} - {-1}
+        self._reading = self._writing = -1
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+class SocketCarrier(PipeCarrier):
+    """A connected socket; it belongs to it from now on."""
+
+    def __init__(self, line: socket.socket, name: str = "a socket") -> None:
+        descriptor = line.detach()
+        super().__init__(descriptor, descriptor, name)
+
+
+class TlsCarrier:
+    """A socket with TLS, whose handshake is done; it belongs to it from now on."""
+
+    def __init__(self, line: ssl.SSLSocket, name: str = "a TLS socket") -> None:
+        self.name = name
+        self._line = line
+        self.wants_write = False
+        self._retry = b""  # OpenSSL wants to see again what it could not write
+        line.setblocking(False)
+
+    def read_descriptor(self) -> int:
+        return self._line.fileno()
+
+    def write_descriptor(self) -> int:
+        return self._line.fileno()
+
+    def read_into(self, space: memoryview) -> int | None:
+        self.wants_write = False
+        try:
+            return self._line.recv_into(space)
+        except ssl.SSLWantReadError:
+            return None
+        except ssl.SSLWantWriteError:
+            self.wants_write = True
+            return None
+        except ssl.SSLEOFError:
+            return 0
+
+    def write(self, pieces: Sequence[Piece]) -> int:
+        record = self._retry or b"".join(_first_bytes(pieces, _TLS_RECORD_BYTES))
+        try:
+            written = self._line.send(record)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            self._retry = record
+            return 0
+        self._retry = b""
+        return written
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._line.close()
+
+
+def _first_bytes(pieces: Sequence[Piece], count: int) -> list[Piece]:
+    taken: list[Piece] = []
+    for piece in pieces:
+        taken.append(piece[:count])
+        count -= len(taken[-1])
+        if not count:
+            break
+    return taken
