@@ -335,6 +335,7 @@ class ScriptedFabric(BaseFabric):
 
     Attributes:
         slaves: all that were started, in that order.
+        failing: {host: why no slave can be started there}, as a check of hosts is to find out.
         lock: held while slaves act.
     """
 
@@ -344,6 +345,7 @@ class ScriptedFabric(BaseFabric):
         self, *script: Reaction, slave: Callable[[SlaveSpec, ScriptedFabric], ScriptedSlave] = ScriptedSlave
     ) -> None:
         self.slaves: list[ScriptedSlave] = []
+        self.failing: dict[str, str] = {}
         self.lock = RLock()
         self._script = deque(script)
         self._make_slave = slave
@@ -369,6 +371,12 @@ class ScriptedFabric(BaseFabric):
                 os.write(self._news, b"n")
 
     # ---- the fabric
+
+    def check_host(self, host: str) -> None:
+        """Any name will do."""
+
+    def check(self, hosts: Sequence[str]) -> dict[str, str]:
+        return {host: self.failing[host] for host in hosts if host in self.failing}
 
     def start(self, spec: SlaveSpec) -> SlaveLines:
         with self.lock:

@@ -9,8 +9,6 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 
-from tracking.errors import InputError
-
 _LOOPBACK = {"localhost", "localhost.localdomain", "ip6-localhost", "127.0.0.1", "::1"}
 _SSH_TIMEOUT_S = 5.0
 
@@ -41,23 +39,13 @@ def _own_names() -> frozenset[str]:
     return frozenset({name, name.partition(".")[0]})
 
 
-def check_host(host: str) -> None:
-    """Refuse a host name that means nothing, or a machine that cannot be reached by this version.
+def resolves_or_is_known_to_ssh(host: str, config: str | Path | None = None) -> bool:
+    """Whether this name means a machine: to the system, or to ssh, whose configuration may give it another name.
 
-    Raises:
-        InputError: names the host and says why.
+    Args:
+        config: an ssh configuration file, instead of the user's.
     """
-    if is_local(host):
-        return
-    if not host or not (_resolves(host) or _is_known_to_ssh(host)):
-        raise InputError(
-            "this version runs slaves on this machine only, such as 'localhost'; "
-            f"host {host!r} neither resolves nor is known to ssh: check its spelling"
-        )
-    raise InputError(
-        f"host {host!r} is another machine; this version runs slaves on this machine only, not yet over ssh: "
-        "leave it out of hosts, or use 'localhost'"
-    )
+    return bool(host) and (_resolves(host) or _is_known_to_ssh(host, config))
 
 
 def _resolves(host: str) -> bool:
@@ -67,13 +55,13 @@ def _resolves(host: str) -> bool:
         return False
 
 
-def _is_known_to_ssh(host: str) -> bool:
-    """Whether the user's ssh configuration gives this name another host name."""
+def _is_known_to_ssh(host: str, config: str | Path | None) -> bool:
+    """Whether the ssh configuration gives this name another host name."""
     if not shutil.which("ssh") or host.startswith("-"):
         return False
     try:
         answer = subprocess.run(
-            ["ssh", "-G", host],
+            ["ssh", *(() if config is None else ("-F", os.fspath(config))), "-G", host],
             capture_output=True,
             text=True,
             timeout=_SSH_TIMEOUT_S,

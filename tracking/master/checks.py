@@ -10,6 +10,7 @@ from typing import Any
 
 from tracking.core.policy import ChunkSize, Redistribute
 from tracking.errors import InputError
+from tracking.fabrics.registry import Fabrics
 from tracking.master.options import DEFAULT_NICENESS
 from tracking.pool import SlavePool
 from tracking.pool.arguments import checked_hosts
@@ -73,11 +74,11 @@ def check_pool(pool: object, hosts: Any, niceness: Any) -> None:
         raise InputError("give either pool or hosts and niceness: a pool's slaves are started already")
 
 
-def named_hosts(hosts: object, pool: SlavePool | None) -> list[dict[str, str]]:
+def named_hosts(hosts: object, pool: SlavePool | None, fabrics: Fabrics) -> list[dict[str, str]]:
     """[{'host', 'nickname'}] of the slaves that there are to be, or that the pool has."""
     if pool is not None:
         return [{"host": slave.host, "nickname": slave.nickname} for slave in pool._crew.slaves()]
-    return [{"host": host, "nickname": name} for host, name in names_for(checked_hosts(hosts))]
+    return [{"host": host, "nickname": name} for host, name in names_for(checked_hosts(hosts, fabrics))]
 
 
 def check_worker(function: object, slave_script: object) -> None:

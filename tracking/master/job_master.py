@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from tracking.core.policy import ChunkSize
 from tracking.errors import Interrupted, NoSlavesError
 from tracking.fabrics.base import Fabric
-from tracking.fabrics.registry import make_fabric
+from tracking.fabrics.registry import Fabrics
 from tracking.master import checks, sending
 from tracking.master.calculation import Calculation
 from tracking.master.display import Display
@@ -123,7 +123,8 @@ class JobMaster(SlaveKeeper):
         self.data = checks.checked_data(data)
         self.chunk_size = checks.checked_chunk_size(chunk_size)
         self.niceness = arguments.checked_niceness(niceness if pool is None else {})
-        self.hosts = checks.named_hosts(hosts, pool)
+        self._tr_fabrics = Fabrics(fabric)
+        self.hosts = checks.named_hosts(hosts, pool, self._tr_fabrics)
         self.slave_script = slave_script
         self.show_output = show_output
         checks.checked_redistribute(redistribute)
@@ -153,7 +154,6 @@ class JobMaster(SlaveKeeper):
             fabric=fabric,
         )
         self._tr_raises_errors = on_error == "raise"
-        self._tr_fabric = make_fabric(fabric or "local")
         self._tr_tid = next(MASTER_NUMBERS)
 
     # Written by the master's thread, unless said otherwise.
@@ -287,7 +287,7 @@ class JobMaster(SlaveKeeper):
     def _tr_spawn_all(self) -> None:
         if self._tr_options.pool is not None or self._tr_interruption or self.status.done():
             return
-        self._tr_fabric.preload(sending.modules_needed(self._tr_worker))  # once for all slaves, before they are forked
+        self._tr_fabrics.preload(sending.modules_needed(self._tr_worker))  # once for all slaves, before they are forked
         try:
             self.spawnAll(self.niceness, self.show_output)
         except OSError as error:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Mapping
 
-from tracking.fabrics.base import Fabric
-from tracking.fabrics.machine import check_host
+from tracking.fabrics.registry import Fabrics
 from tracking.master.calculation import Calculation
 from tracking.master.waiting import WaitableThread
 from tracking.pool.crew import Place
@@ -19,12 +18,12 @@ class SlaveKeeper(WaitableThread):
     slaves: dict[int, dict[str, str]]
 
     _tr_calculation: Calculation | None = None  # written by the master's thread
-    _tr_fabric: Fabric
+    _tr_fabrics: Fabrics
 
     def spawn(self, host: str, nickname: str, niceness: int, show_output: int = 0) -> int:
         """Start a slave; returns its tid at once. Only while the calculation runs."""
-        check_host(host)
-        place = Place(nickname, host, niceness, show_output, self._tr_fabric)
+        self._tr_fabrics.check_host(host)
+        place = Place(nickname, host, niceness, show_output, self._tr_fabrics.of(host))
         return self._tr_running().crew.start_slave(place)
 
     def spawnAll(self, niceness: Mapping[str, int], show_output: int = 0) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tracking.errors import InputError
-from tracking.fabrics.machine import check_host, usable_cores
+from tracking.fabrics.registry import Fabrics
 from tracking.slave.loading import is_loading_code
 
 LEAST_MEMORY_BYTES = 64_000_000
@@ -27,27 +27,37 @@ def check_not_loading() -> None:
         )
 
 
-def checked_hosts(hosts: object) -> list[str]:
-    """The host names, one a slave; none given: this machine, once for each usable core.
+def checked_hosts(hosts: object, fabrics: Fabrics) -> list[str]:
+    """The host names, one a slave; none given: those that the fabric chooses, or this machine, once for each core.
 
-    A whole number n means n slaves on this machine; a string is one host; ``name*n`` is a host n times;
+    A whole number n means n slaves, wherever the fabric has them; a string is one host; ``name*n`` is a host n times;
     ``{'host': ...}`` entries, as they stand in a master's ``hosts``, are taken by their host.
+
+    Raises:
+        InputError: says what is wrong with which of them.
+        EngineError: what is to start slaves cannot be used here.
     """
     if isinstance(hosts, int) and not isinstance(hosts, bool):
         if hosts < 1:
-            raise InputError(f"hosts as a number is how many slaves to start here: at least 1, not {hosts}")
-        return ["localhost"] * hosts
-    if isinstance(hosts, str):
-        names = repeated_host(hosts)
-    elif isinstance(hosts, Iterable):
-        names = [name for host in hosts for name in repeated_host(_host_name(host))]
-    else:
-        raise InputError(f"hosts must be a list of host names, not {hosts!r}")
+            raise InputError(f"hosts as a number is how many slaves to start: at least 1, not {hosts}")
+        return fabrics.hosts_for(hosts)
+    names = host_names(hosts)
     if not names:
-        return ["localhost"] * usable_cores()
+        return fabrics.hosts_for(None)
     for name in dict.fromkeys(names):
-        check_host(name)
+        if not name.strip():
+            raise InputError(f"host {name!r} is no host name")
+        fabrics.check_host(name)
     return names
+
+
+def host_names(hosts: object) -> list[str]:
+    """The names in what was given as ``hosts``, one a slave, whether there are such hosts or not."""
+    if isinstance(hosts, str):
+        return repeated_host(hosts)
+    if isinstance(hosts, Iterable):
+        return [name for host in hosts for name in repeated_host(_host_name(host))]
+    raise InputError(f"hosts must be a list of host names, not {hosts!r}")
 
 
 def repeated_host(entry: str) -> list[str]:

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tracking.fabrics.base import Fabric
-from tracking.fabrics.registry import make_fabric
+from tracking.fabrics.registry import Fabrics
 from tracking.pool import arguments
 from tracking.pool.client import MASTER_NUMBERS
 from tracking.pool.crew import Crew
@@ -82,7 +82,8 @@ class SlavePool(Executor):
         max_jobs: int | None = None,
     ) -> None:
         arguments.check_not_loading()
-        names = names_for(arguments.checked_hosts(hosts))
+        fabrics = Fabrics(fabric)
+        names = names_for(arguments.checked_hosts(hosts, fabrics))
         nice = arguments.checked_niceness(niceness)
         self._max_deaths = arguments.checked_number(
             "max_deaths", max_deaths, 1, is_optional=True, is_whole=True
@@ -97,13 +98,12 @@ class SlavePool(Executor):
             "memory_limit": arguments.checked_memory_limit(memory_limit),
             "max_jobs": arguments.checked_number("max_jobs", max_jobs, 1, is_optional=True, is_whole=True),
         }
-        shared_fabric = make_fabric(fabric or "local")
         self._crew = Crew(**crew_options)
         self._calls: Calls | None = None  # made with the first submit, under the crew's lock
         self._is_shut = False  # under the crew's lock
         for host, nickname in names:
             niceness_there = nice.get(host, nice.get("default", 0))
-            self._crew.fill(Place(nickname, host, niceness_there, show_output, shared_fabric))
+            self._crew.fill(Place(nickname, host, niceness_there, show_output, fabrics.of(host)))
         self._thread = PoolThread(self._crew)
         self._thread.start()
         # Who forgets a pool wants no more of it than the outcome of the calls that he has made.
