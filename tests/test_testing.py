@@ -196,7 +196,7 @@ def test_a_slave_says_what_the_test_says_of_a_job_that_goes_on_and_of_its_memory
 
 def test_a_slave_script_is_not_run(fabric: ScriptedFabric) -> None:
     lines = fabric.start(SlaveSpec(5, "here_0", "here"))
-    lines.line.send((m.SETUP, 1, m.SCRIPT, "slave.py", None, None))
+    lines.line.send((m.SETUP, 1, m.SCRIPT, ("slave.py", b""), None, None))
     fabric.poll()
     slave = fabric.slaves[0]
     slave.finish(Job(1, 1, [1]))

@@ -13,7 +13,8 @@ from typing import Any
 
 from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.fabrics.local import LocalFabric
-from tracking.slave.loading import Context, Params
+from tracking.slave.loading import Params, Script
+from tracking.slave.surroundings import Context, installed
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
@@ -120,15 +121,23 @@ class Puppet:
         return self._came
 
     def set_up(
-        self, work: Any, params: object = None, kind: str = "", *, item_timeout_s: float | None = None
+        self,
+        work: Any,
+        params: object = None,
+        kind: str = "",
+        *,
+        item_timeout_s: float | None = None,
+        source: bytes | None = None,
     ) -> Message:
-        """READY, or SETUP_FAILED."""
+        """READY, or SETUP_FAILED. ``source``: what stands in the script, if not what its file says now."""
         code: Any = work
-        if not isinstance(work, str):
+        if isinstance(work, str):
+            code = Script(work, Path(work).read_bytes() if source is None else source)
+        if not isinstance(code, Script):
             code = mainmodule.encode_function(work, "work")
             kind = kind or (m.SLAVE_CLASS if isinstance(work, type) else m.FUNCTION)
         encoded = None if params is None else Params(codec.encode(params, "params"), None)
-        context = Context(MASTER, list(sys.path), os.getcwd(), item_timeout_s)
+        context = Context(MASTER, list(sys.path), os.getcwd(), item_timeout_s, installed())
         self.send((m.SETUP, CALCULATION, kind or m.SCRIPT, code, encoded, context))
         return self.expect(m.READY, m.SETUP_FAILED)
 

@@ -191,11 +191,6 @@ def test_the_line_of_a_syntax_error_is_named(puppet: Puppet, script: Path) -> No
     assert f'File "{script}", line 2' in refusal(puppet, script, "x = 1\ndef broken(:\n")[1]
 
 
-def test_a_script_that_is_missing_is_named(puppet: Puppet, script: Path) -> None:
-    message = puppet.set_up(str(script))
-    assert f"No such file or directory: '{script}'" in message[2][1]
-
-
 def test_a_traceback_of_a_script_shows_its_lines_only(puppet: Puppet, script: Path) -> None:
     traceback = refusal(puppet, script, "def fail():\n    return 1 / 0\n\nfail()\n")[2]
     assert "return 1 / 0" in traceback

@@ -263,7 +263,7 @@ class DialledFabric(BaseFabric):
 
 
 def _identity(spec: SlaveSpec) -> Identity:
-    wanted: Mapping[str, object] = {name: getattr(spec, name) for name in Identity._fields}
+    wanted: Mapping[str, object] = {name: getattr(spec, name) for name in Identity._fields if hasattr(spec, name)}
     return Identity(**wanted)  # type: ignore[arg-type]
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from tracking.errors import EncodeError, InputError
 from tracking.pool.arguments import working_directory
 from tracking.pool.crew import Crew
-from tracking.slave.loading import Context, Params
+from tracking.slave.loading import Params, Script
+from tracking.slave.surroundings import Context, installed
 from tracking.wire import codec, mainmodule, mapped
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
@@ -23,7 +24,7 @@ class Worker:
     """What the slaves do with items: one of the kinds of work in ``messages``, and its code."""
 
     kind: str
-    code: codec.Payload | str
+    code: codec.Payload | Script
 
 
 class Unsendable(Exception):
@@ -48,9 +49,9 @@ class Sender:
         self._calculation = calculation
         self._worker = worker
         self._crew = crew
-        self._context = Context(calculation, list(sys.path), working_directory(), item_timeout_s)
+        self._context = Context(calculation, list(sys.path), working_directory(), item_timeout_s, installed())
         self._shared: list[mapped.SharedPayload] = []
-        self._code: codec.Payload | mapped.SharedPayload | str | None = None
+        self._shared_code: codec.Payload | mapped.SharedPayload | None = None  # for slaves that can map it
         self._known_names: dict[int, frozenset[str]] = {}  # tid -> names of __main__ that it was sent
         self._mean_bytes = 0.0
         self._is_closed = False
@@ -65,27 +66,34 @@ class Sender:
 
     def set_up(self, tid: int, params: object) -> None:
         """Send a slave all that it needs before its first job."""
-        if self._code is None:
-            self._code = self._shared_or_inline(self._worker.code)
-        encoded = None if params is None else self._encoded_params(params)
+        slave = self._crew.info(tid)
+        can_map = slave is not None and slave.shares_memory
+        encoded = None if params is None else self._encoded_params(params, can_map)
         self._known_names[tid] = frozenset()
-        self._crew.send(tid, (m.SETUP, self._calculation, self._worker.kind, self._code, encoded, self._context))
+        kind, code = self._worker.kind, self._code(can_map)
+        self._crew.send(tid, (m.SETUP, self._calculation, kind, code, encoded, self._context))
 
-    def _shared_or_inline(self, payload: codec.Payload | str) -> codec.Payload | mapped.SharedPayload | str:
-        """What is large lies in memory once for all slaves of a host."""
-        shared = None if isinstance(payload, str) else mapped.share(payload)
+    def _code(self, can_map: bool) -> codec.Payload | mapped.SharedPayload | Script:
+        code = self._worker.code
+        if isinstance(code, Script) or not can_map:
+            return code
+        if self._shared_code is None:
+            self._shared_code = self._shared_or_inline(code)
+        return self._shared_code
+
+    def _shared_or_inline(self, payload: codec.Payload) -> codec.Payload | mapped.SharedPayload:
+        """What is large lies in memory once for all slaves of this host."""
+        shared = mapped.share(payload)
         if shared is None:
             return payload
         self._shared.append(shared)
         return shared
 
-    def _encoded_params(self, params: object) -> Params:
+    def _encoded_params(self, params: object, can_map: bool) -> Params:
         payload = codec.encode_user(params, "what getInitParameters returned")
         names = mainmodule.names_needed(payload)
         definitions = mainmodule.bundle(names) if names else None
-        code = self._shared_or_inline(payload)
-        assert not isinstance(code, str)
-        return Params(code, definitions)
+        return Params(self._shared_or_inline(payload) if can_map else payload, definitions)
 
     def forget(self, tid: int) -> None:
         """The slave is gone."""
@@ -177,17 +185,31 @@ def make_worker(function: object, slave_script: Any) -> Worker:
 
     Raises:
         EncodeError: the function or class cannot be sent; names the part.
+        InputError: the script cannot be read.
     """
     if function is not None:
         return Worker(m.FUNCTION, mainmodule.encode_function(function, "function"))
     if isinstance(slave_script, type):
         return Worker(m.SLAVE_CLASS, mainmodule.encode_function(slave_script, f"slave class {slave_script.__name__}"))
-    return Worker(m.SCRIPT, os.path.abspath(slave_script))
+    return Worker(m.SCRIPT, read_script(slave_script))
+
+
+def read_script(path: str | os.PathLike[str]) -> Script:
+    """A slave script as it is now: all slaves run the same, whatever becomes of its file, and wherever they are.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return Script(os.path.abspath(path), file.read())
+    except OSError as error:
+        raise InputError(f"slave script {str(path)!r} cannot be read: {error.strerror}") from error
 
 
 def modules_needed(worker: Worker) -> tuple[str, ...]:
     """The code picklers that slaves need to load this, if any."""
-    return () if isinstance(worker.code, str) else mainmodule.modules_needed(worker.code)
+    return () if isinstance(worker.code, Script) else mainmodule.modules_needed(worker.code)
 
 
 def checked_chunk(ids: Sequence[Hashable], chunk: object) -> Mapping[Hashable, Any]:

@@ -29,7 +29,7 @@ from tracking.errors import EncodeError, ItemKilledSlave, ItemRaised, ItemResult
 from tracking.pool.client import MASTER_NUMBERS, JobKey, SlaveInfo
 from tracking.pool.crew import Crew
 from tracking.slave.calling import call
-from tracking.slave.loading import Context
+from tracking.slave.surroundings import Context
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
 from tracking.wire.channel import Message

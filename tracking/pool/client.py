@@ -17,12 +17,13 @@ JobKey = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class SlaveInfo:
-    """Who a slave is, and when it was started (on the crew's clock)."""
+    """Who a slave is, when it was started (on the crew's clock), and whether it can map memory of this process."""
 
     tid: int
     nickname: str
     host: str
     started_at: float = field(default=0.0, compare=False)
+    shares_memory: bool = field(default=True, compare=False)
 
 
 class Client(Protocol):

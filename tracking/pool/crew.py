@@ -113,8 +113,10 @@ class Crew:
         with self.lock:
             if self._is_closed:
                 raise RuntimeError("the slaves were told to end: no other can be started")
-            info = SlaveInfo(next(_slave_numbers), place.nickname, place.host, self.now())
             fabric = place.fabric
+            info = SlaveInfo(
+                next(_slave_numbers), place.nickname, place.host, self.now(), shares_memory=fabric.shares_memory
+            )
             try:
                 spec = SlaveSpec(info.tid, info.nickname, info.host, place.niceness, self._memory_limit)
                 lines = fabric.start(spec)

@@ -28,8 +28,8 @@ from tracking.pool import arguments
 from tracking.pool.client import MASTER_NUMBERS
 from tracking.pool.crew import Crew
 from tracking.pool.slaves import Place, names_for
+from tracking.slave import surroundings
 from tracking.slave.calling import call_chunk
-from tracking.slave.loading import Context
 
 if TYPE_CHECKING:
     from tracking.pool.calls import Calls
@@ -149,7 +149,12 @@ class SlavePool(Executor):
             if self._calls is None:
                 from tracking.pool.calls import Calls  # a pool that serves masters only does not need it
 
-                context = Context(next(MASTER_NUMBERS), list(sys.path), arguments.working_directory())
+                context = surroundings.Context(
+                    next(MASTER_NUMBERS),
+                    list(sys.path),
+                    arguments.working_directory(),
+                    installed=surroundings.installed(),
+                )
                 self._calls = Calls(self._crew, context, self._max_deaths)
                 self._crew.attach(self._calls)
             calls = self._calls

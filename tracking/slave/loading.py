@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from tracking.slave import surroundings
+from tracking.slave.surroundings import Context
 from tracking.slave.work import FunctionWork, GoWork
 from tracking.wire import codec, mainmodule, mapped
 from tracking.wire import messages as m
@@ -20,16 +23,14 @@ if TYPE_CHECKING:
     from tracking.slave.process import SlaveProcess
 
 
-class Context(NamedTuple):
-    """What of the master's surroundings holds on its slaves, who the master is, and how long it lets an item run."""
-
-    master: int
-    sys_path: list[str]
-    directory: str
-    item_timeout_s: float | None = None
-
-
 Code: TypeAlias = "codec.Payload | mapped.SharedPayload"
+
+
+class Script(NamedTuple):
+    """A slave script: its absolute path on the master, and what stands in it."""
+
+    path: str
+    source: bytes
 
 
 class Params(NamedTuple):
@@ -58,33 +59,27 @@ def is_loading_code() -> bool:
 
 
 def load(
-    process: SlaveProcess, number: int, kind: str, code: Code | str, params: Params | None, context: Context
+    process: SlaveProcess, number: int, kind: str, code: Code | Script, params: Params | None, context: Context
 ) -> Calculation:
     """Make the calculation ready for jobs; registers it with the process as soon as it can hear.
 
     Args:
-        code: path of the script, or the function or class.
+        code: the script, function or class.
 
     Raises whatever the user's code raises.
     """
-    _adopt_surroundings(context)
+    surroundings.OWN.adopt(context)
     main = sys.modules["__main__"] = ModuleType("__main__")
-    if kind == m.SCRIPT:
+    if isinstance(code, Script):
         with _loading_code():
-            slave = _run_script(process, str(code), main)
+            slave = _run_script(process, code, main)
         return _start_slave(process, number, slave, params, context)
-    assert not isinstance(code, str)
     with _loading_code():
         worker = mainmodule.decode_function(_inline(code))
     if kind == m.SLAVE_CLASS:
         return _start_slave(process, number, worker(), params, context)
     _apply_niceness(process.identity.niceness)
     return process.register(number, FunctionWork(worker, context.item_timeout_s))
-
-
-def _adopt_surroundings(context: Context) -> None:
-    sys.path[:] = context.sys_path
-    os.chdir(context.directory)
 
 
 def _inline(code: Code) -> codec.Payload:
@@ -117,16 +112,18 @@ def _value(params: Params | None) -> object:
     return codec.decode(_inline(params.value))
 
 
-def _run_script(process: SlaveProcess, path: str, main: ModuleType) -> JobSlave:
+def _run_script(process: SlaveProcess, script: Script, main: ModuleType) -> JobSlave:
     """Run a slave script as the program that it is, ``python SCRIPT NICE``, in this process."""
     from tracking.slave import job_slave
 
+    path = script.path
     nice = max(0, process.identity.niceness - os.getpriority(os.PRIO_PROCESS, 0))
     sys.argv = [path, str(nice)]
-    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    if os.path.isdir(directory := os.path.dirname(path)):
+        sys.path.insert(0, directory)
     main.__dict__.update(__file__=path, __builtins__=builtins)
-    with open(path, "rb") as file:
-        code = compile(file.read(), path, "exec", dont_inherit=True)
+    _show_lines_of(script)
+    code = compile(script.source, path, "exec", dont_inherit=True)
     with job_slave.collecting_started() as started:
         try:
             exec(code, main.__dict__)  # noqa: S102  (to run the user's script is what we were asked for)
@@ -138,6 +135,18 @@ def _run_script(process: SlaveProcess, path: str, main: ModuleType) -> JobSlave:
     if started:
         raise TypeError(f"slave script {path} starts {len(started)} slaves; it must start one")
     return _only_slave_class(path, main.__dict__)()
+
+
+def _show_lines_of(script: Script) -> None:
+    """Let tracebacks show the script's own lines, also where its file is not there, or is another by now."""
+    with contextlib.suppress(OSError), open(script.path, "rb") as file:
+        if file.read() == script.source:
+            return
+    import linecache
+    from importlib.util import decode_source
+
+    text = decode_source(script.source)
+    linecache.cache[script.path] = len(text), None, text.splitlines(keepends=True), script.path
 
 
 def _only_slave_class(path: str, names: dict[str, Any]) -> type[JobSlave]:

@@ -42,7 +42,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from tracking.errors import ProtocolError
-from tracking.slave import copies, loading, memory, reports
+from tracking.slave import copies, loading, memory, reports, surroundings
 from tracking.slave.heard import Calculation, tell
 from tracking.slave.work import Failures, Work, WrongReturn
 from tracking.wire import codec, mainmodule
@@ -62,6 +62,8 @@ class Identity(NamedTuple):
         tid, nickname, host: its number, what people call it, and where it is.
         niceness: the nice value that it shall have when it works.
         memory_limit: bytes that it may hold; None: as many as there are.
+        is_far: it is on another host than its master, or may be: what the master has need not be there.
+        directory: where it works, if it is far; None: where the master does if that is there, else where it is.
     """
 
     tid: int
@@ -69,6 +71,8 @@ class Identity(NamedTuple):
     host: str
     niceness: int = 0
     memory_limit: int | None = None
+    is_far: bool = False
+    directory: str | None = None
 
 
 class SlaveProcess:
@@ -97,6 +101,8 @@ class SlaveProcess:
         self._calculations: dict[int, Calculation] = {}
         self._is_stopping = False
         copies.this_is_none()
+        if identity.is_far:
+            surroundings.OWN.be_far(identity)
 
     # ---- main thread
 
@@ -142,9 +148,9 @@ class SlaveProcess:
         self,
         number: int,
         kind: str,
-        code: loading.Code | str,
+        code: loading.Code | loading.Script,
         params: loading.Params | None,
-        context: loading.Context,
+        context: surroundings.Context,
     ) -> None:
         try:
             loading.load(self, number, kind, code, params, context)

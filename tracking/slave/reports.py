@@ -6,7 +6,7 @@ import contextlib
 import sys
 
 from tracking.errors import EncodeError
-from tracking.slave import memory
+from tracking.slave import memory, surroundings
 from tracking.wire import codec
 from tracking.wire.messages import REPORT_RAISED, REPORT_RESULT, Report
 
@@ -31,7 +31,8 @@ def _text(error: BaseException) -> str:
     text = "".join(traceback.format_exception_only(error)).strip()
     if isinstance(error, MemoryError) and memory.OWN.limit is not None:
         text += f": needs more than the memory limit of {memory.in_words(memory.OWN.limit)}"
-    return text
+    advice = surroundings.OWN.what_to_do(error)
+    return f"{text}; {advice}" if advice else text
 
 
 def let_go_of_values(error: BaseException) -> None:

@@ -21,7 +21,7 @@ from tracking.errors import ProtocolError
 PROTOCOL_VERSION: Final = 1
 
 # down, on the job line
-SETUP: Final = 1  # calculation, kind of work, code (payload, or path of a script), parameters or None, context
+SETUP: Final = 1  # calculation, kind of work, code (payload, or script: path and source), parameters or None, context
 CODE: Final = 2  # calculation, payload: a bundle of definitions that later payloads need
 JOB: Final = 3  # calculation, job, payload: list of values (function) or dict {id: value} (go)
 FORGET: Final = 4  # calculation: it is over
@@ -55,7 +55,7 @@ ENDS_JOB: Final = frozenset((DONE, FAILED, RETURNED))
 # kinds of work
 FUNCTION: Final = "function"  # the code is a function of one value
 SLAVE_CLASS: Final = "class"  # the code is a JobSlave subclass
-SCRIPT: Final = "script"  # the code is the path of a slave script
+SCRIPT: Final = "script"  # the code is a slave script, as a program
 
 # why something failed
 REPORT_RAISED: Final = "raised"
