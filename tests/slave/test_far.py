@@ -11,11 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+import cloudpickle
 import pytest
 
 from tests.far import FarFabric
 from tests.slave import jobs
-from tests.slave.puppet import Puppet
+from tests.slave.puppet import CALCULATION, Puppet
+from tracking.wire import codec
 from tracking.wire import messages as m
 
 
@@ -104,6 +106,22 @@ def test_a_module_that_its_host_has_not_got_is_named_with_what_to_do(
         assert text.startswith("ModuleNotFoundError: No module named 'my_tools'; host node lacks module 'my_tools':")
         assert "install it there, or put it into" in text
         assert "cloudpickle.register_pickle_by_value(my_tools)" in text
+
+
+def test_a_module_that_is_registered_to_go_by_value_need_not_be_there(
+    home: Path, elsewhere: Path, beside: ModuleType
+) -> None:
+    cloudpickle.register_pickle_by_value(beside)
+    try:
+        with far_slave(home) as puppet:
+            shutil.rmtree(elsewhere)
+            assert puppet.set_up(beside.twice)[0] == m.READY
+            puppet.send((m.JOB, CALCULATION, 1, codec.encode_user([beside.Point(3)], "items")))
+            (result,), _ = puppet.answer(1)
+    finally:
+        cloudpickle.unregister_pickle_by_value(beside)
+    assert result.x == 6
+    assert type(result) is beside.Point
 
 
 def test_it_is_found_in_the_directory_of_the_host(home: Path, elsewhere: Path, beside: ModuleType) -> None:

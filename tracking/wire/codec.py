@@ -8,6 +8,7 @@ pickle refers to, never copied. Things defined in ``__main__`` are pickled by na
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -112,7 +113,17 @@ def keep_large(buffers: list[Buffer]) -> BufferCallback:
 
 
 def _pickle_dumps(obj: object, buffer_callback: BufferCallback) -> bytes:
-    return pickle.dumps(obj, PROTOCOL, buffer_callback=buffer_callback)
+    data = pickle.dumps(obj, PROTOCOL, buffer_callback=buffer_callback)
+    if names_what_goes_by_value(data):
+        raise pickle.PicklingError("it names a module that is registered with cloudpickle to be sent by value")
+    return data
+
+
+def names_what_goes_by_value(data: bytes) -> bool:
+    """Whether a pickle may name a module that the user wants sent along (``cloudpickle.register_pickle_by_value``)."""
+    cloudpickle = sys.modules.get("cloudpickle")
+    registered = () if cloudpickle is None else cloudpickle.list_registry_pickle_by_value()
+    return any(name.encode() in data for name in registered)
 
 
 def _cloudpickle_dumps(obj: object, buffer_callback: BufferCallback) -> bytes:

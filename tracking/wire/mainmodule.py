@@ -58,8 +58,9 @@ def install(bundle_payload: Payload) -> None:
 def encode_function(function: object, what: str) -> Payload:
     """Turn the user's function or class into bytes, with all that is needed to call it elsewhere.
 
-    By name where it can be imported; from ``__main__``, a lambda or a closure by value, with only the globals
-    that it uses. ``decode_function`` is all that its payload needs.
+    By name where it can be imported, unless its module is registered with cloudpickle to go by value; from
+    ``__main__``, a lambda or a closure by value, with only the globals that it uses. ``decode_function`` is all that
+    its payload needs.
 
     Raises:
         EncodeError: it cannot be sent; the message names the part that is at fault.
@@ -67,7 +68,7 @@ def encode_function(function: object, what: str) -> Payload:
     buffers: list[Buffer] = []
     with contextlib.suppress(Exception):  # whatever it was, the other picklers may do better
         data = pickle.dumps(function, codec.PROTOCOL, buffer_callback=codec.keep_large(buffers))
-        if b"__main__" not in data:
+        if b"__main__" not in data and not codec.names_what_goes_by_value(data):
             return Payload(data, tuple(buffers))
     return codec.encode_with(_CODE_PICKLERS, function, what, {})
 
