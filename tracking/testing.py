@@ -25,7 +25,7 @@ from threading import RLock
 from types import MappingProxyType
 from typing import Any
 
-from tracking.fabrics.base import BaseFabric, SlaveEnded, SlaveLines, SlaveSpec
+from tracking.fabrics.base import BaseFabric, News, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.slave import reports
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
@@ -110,10 +110,15 @@ class ScriptedSlave:
 
     Attributes:
         tid, nickname, host: who it is.
+        real_host: where it says that it has come up; "": where it was to be.
+        left_s: so long it may stay; None: as long as it likes.
         jobs: what it was given and has not answered, in that order.
         heard: every message that came, on both lines.
         is_alive: not ended yet.
     """
+
+    real_host: str = ""
+    left_s: float | None = None
 
     def __init__(self, spec: SlaveSpec, fabric: ScriptedFabric) -> None:
         self.tid = spec.tid
@@ -246,9 +251,12 @@ class ScriptedSlave:
             if self.is_alive:
                 os.write(self._output, text.encode())
 
-    def die(self, how: str = "killed by SIGKILL") -> None:
-        """End, ``how`` in words; its lines are cut, and its fabric tells."""
-        self._fabric.bury(self, how)
+    def die(self, how: str = "killed by SIGKILL", *, is_innocent: bool = False) -> None:
+        """End, ``how`` in words; its lines are cut, and its fabric tells.
+
+        ``is_innocent``: what ended is its host, its line or its time in a queue.
+        """
+        self._fabric.bury(self, how, is_innocent=is_innocent)
 
     def cut_lines(self) -> None:
         """Its lines are cut, but nobody tells of its end."""
@@ -337,9 +345,12 @@ class ScriptedFabric(BaseFabric):
         slaves: all that were started, in that order.
         failing: {host: why no slave can be started there}, as a check of hosts is to find out.
         lock: held while slaves act.
+        words: what it says that slaves wait for which are not up yet.
     """
 
     name = "scripted"
+    shares_memory = True
+    words = ""
 
     def __init__(
         self, *script: Reaction, slave: Callable[[SlaveSpec, ScriptedFabric], ScriptedSlave] = ScriptedSlave
@@ -349,7 +360,7 @@ class ScriptedFabric(BaseFabric):
         self.lock = RLock()
         self._script = deque(script)
         self._make_slave = slave
-        self._ended: list[SlaveEnded] = []
+        self._news_to_tell: list[News] = []
         self._is_open = False
 
     def react(self, slave: ScriptedSlave, job: Job) -> None:
@@ -357,7 +368,7 @@ class ScriptedFabric(BaseFabric):
         reaction = self._script.popleft() if self._script else done
         reaction(slave, job)
 
-    def bury(self, slave: ScriptedSlave, how: str | None) -> None:
+    def bury(self, slave: ScriptedSlave, how: str | None, *, is_innocent: bool = False) -> None:
         """The slave has ended; None: and nobody is told."""
         with self.lock:
             if not slave.is_alive:
@@ -367,8 +378,11 @@ class ScriptedFabric(BaseFabric):
                 self._selector.unregister(channel)
             slave.close_own_ends()
             if how is not None:
-                self._ended.append(SlaveEnded(slave.tid, how))
-                os.write(self._news, b"n")
+                self._tell(SlaveEnded(slave.tid, how, is_innocent=is_innocent))
+
+    def _tell(self, news: News) -> None:
+        self._news_to_tell.append(news)
+        os.write(self._news, b"n")
 
     # ---- the fabric
 
@@ -378,15 +392,21 @@ class ScriptedFabric(BaseFabric):
     def check(self, hosts: Sequence[str]) -> dict[str, str]:
         return {host: self.failing[host] for host in hosts if host in self.failing}
 
-    def start(self, spec: SlaveSpec) -> SlaveLines:
+    def waiting_for(self) -> str:
+        return self.words
+
+    def start(self, spec: SlaveSpec) -> SlaveLines | None:
         with self.lock:
             slave = self._make_slave(spec, self)
             self._open()
             self.slaves.append(slave)
             for channel, ready in slave.watched():
                 self._selector.register(channel, selectors.EVENT_READ, ready)
+            comes_later = bool(slave.real_host) or slave.left_s is not None
+            if comes_later:
+                self._tell(SlaveConnected(slave.tid, slave.lines, slave.real_host, slave.left_s))
             slave.on_start()
-            return slave.lines
+            return None if comes_later else slave.lines
 
     def _open(self) -> None:
         if not self._is_open:
@@ -399,12 +419,12 @@ class ScriptedFabric(BaseFabric):
     def descriptors(self) -> Iterable[int]:
         return [self._selector.fileno()] if self._is_open else []
 
-    def poll(self) -> list[SlaveEnded]:
+    def poll(self) -> list[News]:
         with self.lock:
             for key, _ in self._selector.select(0) if self._is_open else ():
                 key.data()  # a slave that has ended meanwhile reads nothing
-            ended, self._ended = self._ended, []
-            return ended
+            news, self._news_to_tell = self._news_to_tell, []
+            return news
 
     def stop(self, tid: int) -> None:
         with self.lock:

@@ -128,3 +128,63 @@ def test_a_host_that_may_have_few_deaths_is_on_probation_from_the_first(most_fai
 def test_a_host_without_a_limit_is_never_on_probation() -> None:
     record = HostRecord("node", most_failures=None)
     assert not any(is_tried(dies(record)) for _ in range(100))
+
+
+# ---- hosts that are lost
+
+
+def is_lost(record: HostRecord, now: float, *, was_up: bool = False) -> Replace | LeaveOut:
+    return record.host_was_lost(now, "could not be reached", was_up=was_up)
+
+
+def tried_until_left_out(record: HostRecord) -> tuple[list[float], LeaveOut]:
+    """The delays after each failed try, each made as soon as it may be, and the end."""
+    now, delays = 1000.0, []
+    decision = is_lost(record, now, was_up=True)
+    while isinstance(decision, Replace):
+        delays.append(decision.delay_s)
+        now += decision.delay_s
+        decision = is_lost(record, now)
+    return delays, decision
+
+
+def worked_once() -> HostRecord:
+    record = HostRecord("node")
+    record.slave_is_up()
+    return record
+
+
+def test_a_lost_host_is_tried_again_later_and_later_and_left_out_after_ten_minutes() -> None:
+    delays, end = tried_until_left_out(worked_once())
+    assert delays[:9] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert sum(delays) == pytest.approx(600.0)
+    assert end.reason == "in 10 min no slave has come up there, 16 times tried; the last could not be reached"
+
+
+def test_a_slave_that_comes_up_makes_its_host_as_good_as_before() -> None:
+    record = worked_once()
+    for round in range(5):
+        assert is_lost(record, 500.0 * round, was_up=True) == Replace(0.5)
+        assert is_lost(record, 500.0 * round + 400.0) == Replace(1.0)
+        record.slave_is_up()
+
+
+def test_a_loss_of_living_slaves_begins_the_time_anew() -> None:
+    record = worked_once()
+    is_lost(record, 0.0, was_up=True)
+    assert isinstance(is_lost(record, 1200.0, was_up=True), Replace), "another of its slaves had lived on until then"
+    assert isinstance(is_lost(record, 1201.0), Replace)
+
+
+def test_a_host_that_never_had_a_slave_gets_three_tries() -> None:
+    record = HostRecord("node")
+    assert [is_lost(record, now) for now in (0.0, 1.0)] == [Replace(0.2), Replace(0.4)]
+    assert isinstance(is_lost(record, 2.0), LeaveOut)
+
+
+def test_lost_hosts_are_not_brought_to_probation() -> None:
+    record = HostRecord("node", most_failures=2)
+    record.slave_is_up()
+    for now in range(20):
+        is_lost(record, float(now), was_up=True)
+    assert not record.is_on_probation

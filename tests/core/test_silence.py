@@ -260,3 +260,13 @@ def test_a_silent_slave_that_is_ended_for_the_work_of_others_costs_our_item_noth
     made.add_slave()
     assert not given_up(made)
     made.finish()
+
+
+@pytest.mark.parametrize("on_purpose", [False, True])
+def test_an_item_whose_silent_slave_is_lost_with_its_host_is_not_to_blame(on_purpose: bool) -> None:
+    made = world(1, slaves=1, max_deaths=1, redistribute=False)
+    made.fall_silent(made.slaves[1])
+    made.lose(made.slaves[1], on_purpose=on_purpose, is_innocent=True)
+    assert not made.given_up
+    made.finish()
+    assert made.results[0] == 1

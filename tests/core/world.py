@@ -110,10 +110,12 @@ class World:
         slave.is_silent = False
         self.handle(e.SlaveHeard(slave.number))
 
-    def lose(self, slave: FakeSlave, *, is_known: bool = True, on_purpose: bool = False) -> None:
+    def lose(
+        self, slave: FakeSlave, *, is_known: bool = True, on_purpose: bool = False, is_innocent: bool = False
+    ) -> None:
         del self.slaves[slave.number]
         running = slave.jobs[0] if slave.jobs and is_known else None
-        self.handle(e.SlaveLost(slave.number, "killed", running, on_purpose))
+        self.handle(e.SlaveLost(slave.number, "killed", running, on_purpose, is_innocent))
 
     def answer(self, event: e.JobDone | e.JobFailed | e.JobReturned) -> None:
         """A job leaves its slave; its results are taken where they are wanted."""

@@ -31,6 +31,7 @@ class Noting:
         self.messages: list[tuple[int, Message]] = []
         self.lost: list[tuple[str, str, tuple[JobKey, ...], bool]] = []  # nickname, how, jobs, on purpose
         self.last_lines: list[str] = []
+        self.innocent: list[bool] = []  # of those lost: whether nothing is to blame for it
         self.heard_of: list[tuple[str, bool]] = []  # nickname, whether it is silent
         self.end = ""
 
@@ -47,8 +48,15 @@ class Noting:
         self.heard_of.append((slave.nickname, False))
 
     def slave_is_lost(
-        self, slave: SlaveInfo, how: str, jobs: tuple[JobKey, ...], on_purpose: bool, last_lines: str
+        self,
+        slave: SlaveInfo,
+        how: str,
+        jobs: tuple[JobKey, ...],
+        on_purpose: bool,
+        last_lines: str,
+        is_innocent: bool = False,
     ) -> None:
+        self.innocent.append(is_innocent)
         self.lost.append((slave.nickname, how, jobs, on_purpose))
         self.last_lines.append(last_lines)
 

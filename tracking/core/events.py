@@ -38,12 +38,14 @@ class SlaveLost(NamedTuple):
 
     ``running`` is the job that it was working on, None if it was idle or that is unknown;
     its other jobs had not begun. ``on_purpose``: we ended it ourselves, so no item is guilty.
+    ``is_innocent``: its host, its line or its time in a queue ended, so no item is guilty either.
     """
 
     slave: int
     reason: str
     running: int | None = None
     on_purpose: bool = False
+    is_innocent: bool = False
 
 
 class SlaveRetired(NamedTuple):

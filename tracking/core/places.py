@@ -10,6 +10,9 @@ On probation: of the places there that wait for a slave only one gets one at a t
 (with no timer of their own), and those slaves that live go on. When that slave dies the next place is tried, after the
 delay of the new verdict; when any slave there has done a job (``job_was_done`` says True) all of them are
 filled at once.
+
+A host that was lost (it crashed, the network to it was cut, a queue has ended its slaves) is not in doubt: it is tried
+again, later and later, and left out only when no slave has come up there for ``UNREACHABLE_S``.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ _LONGEST_DELAY_S = 10.0
 _MOST_DOUBLINGS = 10  # any number that leads beyond the longest delay
 _FAILED_STARTS = 3
 _FAILURE_WINDOW_S = 600.0
+_FIRST_RETURN_S = 0.5  # a host that was lost is tried again after so long ...
+_LONGEST_RETURN_S = 60.0  # ... then after twice as long each time, and at least so often
+UNREACHABLE_S = 600.0  # a host that was lost is waited for so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,14 @@ class HostRecord:
     most_failures: int | None = 10
     failed_starts: int = 0  # in a row: slaves that ended before they were up
     deaths: deque[float] = field(default_factory=deque)  # when, since the last job done
+    was_ever_up: bool = False  # a slave has come up here, at some time
+    losses: int = 0  # in a row: how often the host was lost, or not reached, since a slave came up
+    lost_at: float = 0.0  # when the first of these was
 
     def slave_is_up(self) -> None:
         """A slave has come up."""
-        self.failed_starts = 0
+        self.was_ever_up = True
+        self.failed_starts = self.losses = 0
 
     @property
     def is_on_probation(self) -> bool:
@@ -78,6 +88,27 @@ class HostRecord:
         was_on_probation = self.is_on_probation
         self.deaths.clear()
         return was_on_probation
+
+    def host_was_lost(self, now: float, how: str, *, was_up: bool) -> Replace | LeaveOut:
+        """Slaves here have ended, or could not be started, through no fault of their own nor of their work.
+
+        A host on which no slave ever came up is not given that credit: there, it is a failed start like any other.
+
+        Args:
+            now: seconds on any clock.
+            how: in words.
+            was_up: a slave was up until now; False: one that was to come up did not.
+        """
+        if not (was_up or self.was_ever_up):
+            return self.slave_died(now, how, was_up=False, did_jobs=False)
+        if was_up or not self.losses:
+            self.lost_at = now
+        self.losses += 1
+        left_s = self.lost_at + UNREACHABLE_S - now
+        if left_s <= 0.0:
+            tries = f"in {UNREACHABLE_S / 60:g} min no slave has come up there, {self.losses - 1} times tried"
+            return LeaveOut(self.host, f"{tries}; the last {how}")
+        return Replace(min(left_s, _doubled(self.losses - 1, _FIRST_RETURN_S, _LONGEST_RETURN_S)))
 
     def slave_died(self, now: float, how: str, *, was_up: bool, did_jobs: bool) -> Replace | LeaveOut:
         """A slave has ended without being asked to.
@@ -109,5 +140,5 @@ def _slaves(count: int) -> str:
     return f"{count} slave{'s' * (count != 1)}"
 
 
-def _doubled(times: int) -> float:
-    return min(_LONGEST_DELAY_S, _FIRST_DELAY_S * float(2 ** min(times, _MOST_DOUBLINGS)))
+def _doubled(times: int, first_s: float = _FIRST_DELAY_S, longest_s: float = _LONGEST_DELAY_S) -> float:
+    return min(longest_s, first_s * float(2 ** min(times, _MOST_DOUBLINGS)))

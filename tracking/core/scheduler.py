@@ -206,7 +206,9 @@ class Scheduler:
         held = len(slave.jobs)
         running = slave.jobs[0].number if held == 1 and event.running is None else event.running
         for job in reversed(self._dealer.remove_all(slave, now)):
-            if job.is_timed_out and not slave.is_silent:
+            if event.is_innocent:
+                self._dealer.put_back(job)
+            elif job.is_timed_out and not slave.is_silent:
                 self._blame.took_too_long(job, now)
             elif job.is_timed_out or (job.number == running and not event.on_purpose) or (
                 job.number == event.running and slave.is_silent  # ended for that: an item can do this to any slave

@@ -73,6 +73,7 @@ class SlaveEnded:
         how: in words ("killed by SIGKILL", "ended with exit status 3").
         printed: what it had printed, where it ended before it had lines.
         is_innocent: what ended is its host, its line or its time in a queue: nothing that it worked on is to blame.
+            A slave that was told to ``stop`` and did is not innocent.
     """
 
     tid: int

@@ -39,13 +39,17 @@ class SlaveQuiet:
 
 @dataclass(frozen=True, slots=True)
 class SlaveGone:
-    """A slave has ended, ``how`` in words; ``jobs`` had no answer yet, it was working on the first of them."""
+    """A slave has ended, ``how`` in words; ``jobs`` had no answer yet, it was working on the first of them.
+
+    ``is_innocent``: what ended is its host, its line or its time in a queue; none of its jobs is to blame.
+    """
 
     slave: SlaveInfo
     how: str
     jobs: tuple[JobKey, ...]
     on_purpose: bool
     last_lines: str
+    is_innocent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +105,15 @@ class Desk:
         self._notes.put(SlaveQuiet(slave, is_silent=False))
 
     def slave_is_lost(
-        self, slave: SlaveInfo, how: str, jobs: tuple[JobKey, ...], on_purpose: bool, last_lines: str
+        self,
+        slave: SlaveInfo,
+        how: str,
+        jobs: tuple[JobKey, ...],
+        on_purpose: bool,
+        last_lines: str,
+        is_innocent: bool = False,
     ) -> None:
-        self._notes.put(SlaveGone(slave, how, jobs, on_purpose, last_lines))
+        self._notes.put(SlaveGone(slave, how, jobs, on_purpose, last_lines, is_innocent))
 
     def crew_is_lost(self, why: str) -> None:
         self._notes.put(CrewGone(why))

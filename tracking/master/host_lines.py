@@ -25,6 +25,8 @@ def host_lines(
     states: dict[str, str] = {}
     for tid, slave in list(slaves.items()):
         state, name = doing.get(tid, "starting"), slave["nickname"]
+        if name in names:
+            names[name] = slave["host"]  # its fabric may have chosen where it is
         states[name] = state if state != "silent" else states.get(name, state)  # another may stand in for it
     lines = []
     for nickname, host in names.items():

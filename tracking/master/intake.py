@@ -129,7 +129,8 @@ class Intake:
         if self._scheduler.has_slave(tid):
             # A slave that died idle, or from another calculation's job, is no fault of our items.
             running = next((job for number, job in gone.jobs[:1] if number == calculation), None)
-            self._decide(e.SlaveLost(tid, gone.how, running, gone.on_purpose or running is None))
+            on_purpose = gone.on_purpose or running is None
+            self._decide(e.SlaveLost(tid, gone.how, running, on_purpose, gone.is_innocent))
         for job in jobs:
             del self._answers.jobs[job]
 

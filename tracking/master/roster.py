@@ -47,7 +47,7 @@ class Roster:
         if tid not in self._setting_up:
             return
         self._setting_up.discard(tid)
-        if gone.on_purpose or tid <= self._newest_counted:
+        if gone.on_purpose or gone.is_innocent or tid <= self._newest_counted:
             return
         self._newest_counted = max([tid, *(slave.tid for slave in self._crew.slaves())])
         self._setup_deaths += 1

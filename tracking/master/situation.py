@@ -72,7 +72,7 @@ def now_of(master: JobMaster, calculation: Calculation) -> f.Now:
         item_timeout_s=scheduler.policy.item_timeout_s,
         problem=calculation.record.problem,
         n_waiting=waiting.not_started,
-        waiting=tuple(_waits(waiting, clock)),
+        waiting=(*_not_up_yet(calculation), *_waits(waiting, clock)),
     )
 
 
@@ -84,7 +84,16 @@ def troubles_of(calculation: Calculation) -> tuple[str, ...]:
     if calculation.scheduler.is_finished:
         hosts = tuple(host for host in hosts if host.state == "left out")
         losses = tuple(filter(None, [calculation.chronicle.losses()]))
+    else:
+        losses = tuple(_not_up_yet(calculation))
     return (*trouble_lines(f.Now(at, 0, 0, 0, hosts=hosts, problem=calculation.record.problem)), *losses)
+
+
+def _not_up_yet(calculation: Calculation) -> Iterator[str]:
+    """What slaves that are being started wait for, if their fabric knows."""
+    words = calculation.crew.waiting_for()
+    if words:
+        yield f"slaves that are not up yet: {words}"
 
 
 def _hosts(calculation: Calculation, epoch: float) -> Iterator[f.HostFact]:

@@ -34,6 +34,7 @@ def take_snapshot(master: JobMaster) -> Snapshot:
 
 
 def _troubles(calculation: Calculation) -> tuple[str, ...]:
-    if not (calculation.record.problem or calculation.crew.trouble() or calculation.chronicle.losses()):
-        return ()
-    return troubles_of(calculation)
+    crew = calculation.crew
+    if calculation.record.problem or crew.trouble() or crew.waiting_for() or calculation.chronicle.losses():
+        return troubles_of(calculation)
+    return ()

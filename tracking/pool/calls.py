@@ -187,7 +187,13 @@ class Calls:
             self._decide(e.SlaveHeard(slave.tid))
 
     def slave_is_lost(
-        self, slave: SlaveInfo, how: str, jobs: tuple[JobKey, ...], on_purpose: bool, last_lines: str
+        self,
+        slave: SlaveInfo,
+        how: str,
+        jobs: tuple[JobKey, ...],
+        on_purpose: bool,
+        last_lines: str,
+        is_innocent: bool = False,
     ) -> None:
         own = [job for calculation, job in jobs if calculation == self.calculation]
         is_ours = bool(jobs) and jobs[0][0] == self.calculation
@@ -199,8 +205,8 @@ class Calls:
         if self._scheduler.has_slave(slave.tid):
             running = own[0] if is_ours else None
             # That it died of another calculation's job, or idle, is no fault of our calls.
-            self._decide(e.SlaveLost(slave.tid, how, running, on_purpose or not is_ours))
-        elif slave.tid in self._setting_up and not jobs and not on_purpose:
+            self._decide(e.SlaveLost(slave.tid, how, running, on_purpose or not is_ours, is_innocent))
+        elif slave.tid in self._setting_up and not (jobs or on_purpose or is_innocent):
             self._died_of_setup(slave, how, last_lines)
         self._setting_up.discard(slave.tid)
 

@@ -17,13 +17,29 @@ JobKey = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class SlaveInfo:
-    """Who a slave is, when it was started (on the crew's clock), and whether it can map memory of this process."""
+    """Who a slave is. Times are on the crew's clock.
+
+    Attributes:
+        tid, nickname: its number, and what people call it.
+        host: where it is; before it is up, where it is to be.
+        started_at: when its start began.
+        came_at: when it got its lines, where it may stay for a limited time.
+        ends_at: when its time is up; None: it may stay as long as it likes.
+        shares_memory: it is on this machine, and may map memory of this process.
+    """
 
     tid: int
     nickname: str
     host: str
     started_at: float = field(default=0.0, compare=False)
+    came_at: float = field(default=0.0, compare=False)
+    ends_at: float | None = field(default=None, compare=False)
     shares_memory: bool = field(default=True, compare=False)
+
+    @property
+    def life_s(self) -> float | None:
+        """The whole time that it may stay, in seconds; None: as long as it likes."""
+        return None if self.ends_at is None else self.ends_at - self.came_at
 
 
 class Client(Protocol):
@@ -49,9 +65,18 @@ class Client(Protocol):
         """A slave that was silent has spoken, and may be given jobs again."""
 
     def slave_is_lost(
-        self, slave: SlaveInfo, how: str, jobs: tuple[JobKey, ...], on_purpose: bool, last_lines: str
+        self,
+        slave: SlaveInfo,
+        how: str,
+        jobs: tuple[JobKey, ...],
+        on_purpose: bool,
+        last_lines: str,
+        is_innocent: bool = False,
     ) -> None:
-        """A slave has ended, ``how`` in words; ``jobs``, of all calculations, had no answer yet, in their order."""
+        """A slave has ended, ``how`` in words; ``jobs``, of all calculations, had no answer yet, in their order.
+
+        ``is_innocent``: what ended is its host, its line or its time in a queue; none of its jobs is to blame.
+        """
 
     def crew_is_lost(self, why: str) -> None:
         """No slave is left, and none can be started; or the crew ends."""

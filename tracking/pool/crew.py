@@ -22,6 +22,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from threading import RLock
 
 from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
@@ -153,6 +154,12 @@ class Crew:
         """The hosts that have fewer slaves than they should, and why."""
         with self.lock:
             return self._vacancies.trouble()
+
+    def waiting_for(self) -> str:
+        """What slaves that have not come up wait for, as their fabrics say; "": nothing that is known."""
+        with self.lock:
+            fabrics = {id(slave.place.fabric): slave.place.fabric for slave in self._slaves.values() if not slave.is_up}
+            return "; ".join(dict.fromkeys(filter(None, (fabric.waiting_for() for fabric in fabrics.values()))))
 
     def info(self, tid: int) -> SlaveInfo | None:
         """Who this is; None if there is no such slave (any more)."""
@@ -380,8 +387,11 @@ class Crew:
         slave = self._slaves.get(news.tid)
         if slave is None or slave.lines is not None or slave.line_is_cut:
             close_lines(news.lines)  # it was given up meanwhile
-        else:
-            self._connect(slave, news.lines)
+            return
+        now = self.now()
+        ends_at = None if news.left_s is None else now + news.left_s
+        slave.info = replace(slave.info, host=news.host or slave.info.host, came_at=now, ends_at=ends_at)
+        self._connect(slave, news.lines)
 
     # ---- the end
 

@@ -30,6 +30,7 @@ logger = logging.getLogger("tracking")
 
 _REASON_TIMEOUT_S = 1.0  # a cut line is explained by its fabric within this time, or not at all
 _KILL_TIMEOUT_S = 5.0  # a slave that was killed is gone within this time, or given up
+_FAR_S = 15.0  # the same for slaves on other machines: their fabric has to find out first whether it reaches them
 GRACE_S = 2.0  # idle slaves get this long to end by themselves
 _FIRST_LOOK_S = 0.1  # at the end of all, those that are still there after this time are looked at: are they frozen?
 
@@ -72,8 +73,10 @@ class Endings:
             self._kill(slave)
 
     def _kill(self, slave: Slave) -> None:
-        slave.place.fabric.stop(slave.info.tid)
-        self._loop.after(_KILL_TIMEOUT_S, lambda: self.lose(slave.info.tid, "killed", {}))
+        fabric = slave.place.fabric
+        fabric.stop(slave.info.tid)
+        timeout_s = _KILL_TIMEOUT_S if fabric.shares_memory else _FAR_S
+        self._loop.after(timeout_s, lambda: self.lose(slave.info.tid, "killed", {}))
 
     def leave(self, slave: Slave) -> None:
         """Give it no more jobs, and let it end when it has done those that it has."""
@@ -118,9 +121,10 @@ class Endings:
         if not slave.line_is_cut:
             slave.fault = slave.fault or fault
             self._hear_no_more(slave)
-            tid = slave.info.tid
-            slave.place.fabric.stop(tid)
-            self._loop.after(_REASON_TIMEOUT_S, lambda: self.lose(tid, "gone: its line was cut", {}))
+            tid, fabric = slave.info.tid, slave.place.fabric
+            fabric.stop(tid)
+            timeout_s = _REASON_TIMEOUT_S if fabric.shares_memory else _FAR_S
+            self._loop.after(timeout_s, lambda: self.lose(tid, "gone: its line was cut", {}))
 
     def have_ended(self, ended: Sequence[SlaveEnded]) -> None:
         """Their fabric has told of their ends."""
@@ -134,18 +138,22 @@ class Endings:
         for news in ended:
             if news.printed and news.tid in self._slaves:
                 self._slaves[news.tid].output.feed(news.printed)
-            self.lose(news.tid, news.how, verdicts)
+            self.lose(news.tid, news.how, verdicts, is_innocent=news.is_innocent)
 
     def _hear_no_more(self, slave: Slave) -> None:
         slave.line_is_cut = True
         if slave.lines is not None:
             self._loop.forget(slave.lines.line)
 
-    def lose(self, tid: int, how: str, verdicts: Verdicts) -> None:
-        """It is gone, or as good as gone: whoever is concerned is told, and its place is filled."""
+    def lose(self, tid: int, how: str, verdicts: Verdicts, *, is_innocent: bool = False) -> None:
+        """It is gone, or as good as gone: whoever is concerned is told, and its place is filled.
+
+        ``is_innocent``: what ended is its host, its line or its time in a queue.
+        """
         slave = self._slaves.pop(tid, None)
         if slave is None:
             return
+        is_innocent = is_innocent and not (slave.fault and slave.is_up)  # else it is ended for what it did
         how = slave.fault or how
         slave.read_rest_of_output()
         last_lines = slave.output.tail()
@@ -154,11 +162,11 @@ class Endings:
             return
         jobs = tuple(slave.jobs)
         for client in list(self._clients.values()):
-            client.slave_is_lost(slave.info, how, jobs, slave.is_ending, last_lines)
+            client.slave_is_lost(slave.info, how, jobs, slave.is_ending, last_lines, is_innocent)
         if slave.is_ending:
             self.replace(slave)
         elif not slave.is_replaced:
-            self._vacancies.slave_died(slave, how, last_lines, verdicts)
+            self._vacancies.slave_died(slave, how, last_lines, verdicts, is_innocent=is_innocent)
         self.tell_all_if_lost()
 
     def _let_go(self, slave: Slave) -> None:

@@ -3,7 +3,7 @@
 ::
 
     fill(place) ----------------------------+--> start --> (could not, or it never came up) --+
-    slave_died --> HostRecord: when? -------+                    a while later, as long as    |
+    slave_died, host_was_lost --> HostRecord: when?              a while later, as long as    |
                       |         on probation^  trial over        there is hope <--------------+
                       |              held places, one of them on trial
                       +--> left out: no slave any more
@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tracking.core.places import HostRecord, LeaveOut, Replace
+from tracking.core.places import UNREACHABLE_S, HostRecord, LeaveOut, Replace
 from tracking.pool.loop import Loop
 from tracking.pool.slaves import Place, Slave
 
@@ -111,14 +111,28 @@ class Vacancies:
 
     # ---- what happens
 
+    def slave_is_up(self, host: str) -> None:
+        """A slave on this host has come up."""
+        self.record(host).slave_is_up()
+        if host not in self._held:
+            self._next_try.pop(host, None)  # what was said of that is of old
+
     def job_was_done(self, host: str) -> None:
         """A slave on this host has done a job."""
         self.record(host).job_was_done()
         if self._held:
             self._end_probation(host)
 
-    def slave_died(self, slave: Slave, how: str, last_lines: str, verdicts: Verdicts) -> None:
-        """A slave has ended without being asked to: another takes its place, if that makes sense."""
+    def slave_died(
+        self, slave: Slave, how: str, last_lines: str, verdicts: Verdicts, *, is_innocent: bool = False
+    ) -> None:
+        """A slave has ended without being asked to: another takes its place, if that makes sense.
+
+        ``is_innocent``: what ended is its host, its line or its time in a queue.
+        """
+        if is_innocent:
+            self._host_was_lost(slave, how, last_lines)
+            return
         if not slave.is_up:
             self._start_failed(slave.place, how, last_lines)
             return
@@ -156,6 +170,20 @@ class Vacancies:
         if isinstance(verdict, Replace):
             self._next_try[place.host] = now + verdict.delay_s
             self._reasons[place.host] = f"the last slave {how}"
+        self._act_on(verdict, place, last_lines)
+
+    def _host_was_lost(self, slave: Slave, how: str, last_lines: str) -> None:
+        """Its place waits until the host is tried again; all that was lost there until then counts once."""
+        place, now = slave.place, self._loop.clock()
+        next_try = self._next_try.get(place.host, now)
+        if now < next_try:
+            self._fill_later(place, next_try - now)
+            return
+        verdict = self.record(place.host).host_was_lost(now, how, was_up=slave.is_up)
+        if isinstance(verdict, Replace):
+            self._next_try[place.host] = now + verdict.delay_s
+            end = f"left out when none has come up for {UNREACHABLE_S / 60:g} min"
+            self._reasons[place.host] = f"the last slave {how} ({end})"
         self._act_on(verdict, place, last_lines)
 
     def _act_on(self, verdict: Replace | LeaveOut, place: Place, last_lines: str) -> None:

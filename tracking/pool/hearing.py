@@ -86,7 +86,7 @@ class Hearing:
             self._recalls.job_is_answered(slave, (calculation, job))
         if kind == m.DONE:
             slave.did_jobs = True
-            self._vacancies.job_was_done(slave.info.host)
+            self._vacancies.job_was_done(slave.place.host)
         if was_there and kind != m.RETURNED:
             slave.jobs_done += 1
             if slave.jobs_done == self._max_jobs:
@@ -109,6 +109,6 @@ class Hearing:
         if slave.is_up or slave.is_ending:
             return
         slave.is_up = True
-        self._vacancies.record(slave.info.host).slave_is_up()
+        self._vacancies.slave_is_up(slave.place.host)
         for client in list(self._clients.values()):
             client.slave_is_up(slave.info)

@@ -112,7 +112,7 @@ class Vitals:
         if verdict is Verdict.ASK or self._must_hear_us(slave, now):
             self._ask(slave, now)
         elif verdict is Verdict.NEVER_UP:
-            self._endings.cut(slave, f"did not come up within {slave.place.fabric.start_timeout_s:g} s")
+            self._endings.cut(slave, _never_up(slave.place.fabric))
         elif verdict is Verdict.SILENT:
             self._is_silent(slave)
         if pulse.is_silent and not slave.is_replaced:
@@ -154,3 +154,7 @@ class Vitals:
         if not others and self._endings.replace(slave):
             self._endings.leave(slave)
 
+
+def _never_up(fabric: Fabric) -> str:
+    words = fabric.waiting_for()
+    return f"did not come up within {fabric.start_timeout_s:g} s" + (f": {words}" if words else "")

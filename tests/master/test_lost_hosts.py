@@ -1,0 +1,59 @@
+"""A calculation whose slaves end through no fault of its items, and whose fabric chooses where they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tracking import NoSlavesError, TrackingJobMaster
+from tracking.testing import Job, ScriptedFabric, ScriptedSlave
+
+
+def loses_its_host(slave: ScriptedSlave, job: Job) -> None:
+    slave.die("lost with its host", is_innocent=True)
+
+
+def master(fabric: ScriptedFabric, **options: Any) -> TrackingJobMaster:
+    data = {n: str(n) for n in range(4)}
+    return TrackingJobMaster(data, function=str.upper, fabric=fabric, verbose=0, **{"hosts": "localhost"} | options)
+
+
+def test_an_item_is_not_blamed_when_its_host_is_lost() -> None:
+    made = master(ScriptedFabric(loses_its_host, loses_its_host), max_deaths=1)
+    assert made.calculateResult() == {n: str(n) for n in range(4)}
+    assert not made.errors
+
+
+def test_slaves_are_where_their_fabric_says() -> None:
+    class Placed(ScriptedSlave):
+        real_host = "node17"
+
+    hosts: list[str] = []
+
+    class Noting(TrackingJobMaster):
+        def job_done(self, slave_id: int, results: Any) -> None:
+            hosts.append(self.slaves[slave_id]["host"])
+            super().job_done(slave_id, results)
+
+    made = Noting({1: "a"}, function=str.upper, fabric=ScriptedFabric(slave=Placed), hosts="localhost", verbose=0)
+    made.calculateResult()
+    assert hosts == ["node17"]
+
+
+def test_slaves_that_never_come_up_end_it_with_what_they_waited_for() -> None:
+    class Unborn(ScriptedSlave):
+        def on_start(self) -> None:
+            pass
+
+    fabric = ScriptedFabric(slave=Unborn)
+    fabric.words, fabric.start_timeout_s = "1 job pending: Resources", 0.2
+    told: list[str] = []
+
+    made = master(fabric)
+    made.start()
+    while not any("not up yet" in text for text in told):
+        told.append(str(made.why()))
+    with pytest.raises(NoSlavesError, match=r"did not come up within 0.2 s: 1 job pending: Resources"):
+        made.calculateResult()
+    assert "slaves that are not up yet: 1 job pending: Resources" in told[-1]
