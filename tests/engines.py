@@ -19,16 +19,17 @@ import pytest
 CANNOT_BE_HAD = 77  # the exit status of a script whose engine is not installed, or not allowed, here
 
 
-def engine(name: str) -> dict[str, str]:
+def engine(name: str, *arguments: str) -> dict[str, str]:
     """Start the engine, or find it running; return the environment variables by which it is reached.
 
     Args:
         name: of the script ``NAME-up``: 'x', 'ssh', 'slurm', ...
+        arguments: of the script, such as '-m', 'netns': in another shape a running engine is started anew.
     """
     script = engines_folder() / f"{name}-up"
     if not script.is_file():
         _not_there(f"no {name}-up in TRACKING_ENGINES")
-    status, stdout, stderr = _run(script)
+    status, stdout, stderr = _run(script, *arguments)
     if status == CANNOT_BE_HAD:
         _not_there(f"the engine {name} cannot be had here: {stderr.strip()}")
     if status != 0:
@@ -49,8 +50,8 @@ def parse_exports(text: str) -> dict[str, str]:
 
 
 @functools.cache
-def _run(script: Path) -> tuple[int, str, str]:
-    done = subprocess.run([script], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=50)
+def _run(script: Path, *arguments: str) -> tuple[int, str, str]:
+    done = subprocess.run([script, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=50)
     return done.returncode, done.stdout, done.stderr
 
 
