@@ -29,6 +29,7 @@ FLOORS = {
     "pool": 4,
     "master": 5,
     "cli": 6,
+    "hosts": 6,
     "testing": 6,
     "__main__": 7,
 }

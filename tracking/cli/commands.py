@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 import tracking as package
+from tracking.cli.hosts import hosts
 from tracking.cli.loading import put_on_path
 from tracking.cli.working import (
     Order,
@@ -39,12 +40,14 @@ def _number_or(word: str, meaning: str | None) -> Callable[[click.Context, click
 
 
 def _hosts(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[str]:
-    """``a,b*2`` given once or more, as ['a', 'b', 'b']."""
+    """``a,b*2,@FILE`` given once or more, as ['a', 'b', 'b', '@FILE']: what the file says is looked up when it runs."""
+    from tracking.fabrics.hosts_file import expand
     from tracking.pool.arguments import repeated_host
 
     entries = [entry.strip() for value in values for entry in value.split(",")]
     try:
-        return [name for entry in entries for name in repeated_host(entry)]
+        expand(entries)
+        return [name for entry in entries for name in ([entry] if entry[:1] == "@" else repeated_host(entry))]
     except InputError as exc:
         raise click.BadParameter(str(exc)) from None
 
@@ -111,7 +114,13 @@ def tracking() -> None:
 @click.argument("function", metavar="MODULE:FUNCTION")
 @click.argument("data", metavar="DATA")
 @_output
-@click.option("--hosts", multiple=True, callback=_hosts, metavar="NAME[*N],...", help="Where to work. [default: here]")
+@click.option(
+    "--hosts",
+    multiple=True,
+    callback=_hosts,
+    metavar="NAME[*N]|@FILE,...",
+    help="Where to work. [default: here]",
+)
 @click.option(
     "--chunk-size",
     default="auto",
@@ -176,6 +185,7 @@ def run(function: str, data: str, output: str, run_file: str | None, force: bool
     Examples:
       tracking run work:square numbers.json -o squares.json
       tracking run ./work.py:square work:numbers -o - --hosts 'localhost*2' --chunk-size 10
+      tracking run work:square numbers.json -o - --hosts @hosts.toml:own+shared
       tracking run work:area table.csv -o areas.csv --run-file areas.run --retries 1 --item-timeout 60
     """
     options["on_change"] = options["on_change"] or "keep"
@@ -331,6 +341,9 @@ def results(run_file: str, output: str, force: bool, trust: bool) -> None:
         place.check_ids([*found, *errors])
         place.write(found, {id: error.message for id, error in errors.items()})
     click.echo(f"tracking: {len(found)} of {n_items} results written, {len(errors)} items failed", err=True)
+
+
+tracking.add_command(hosts)
 
 
 def _existing(run_file: str) -> str:

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 HostKind = Literal["own", "shared", "other"]
+KINDS: tuple[HostKind, ...] = ("own", "shared", "other")
+
+_UNITS = {
+    "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40
+}
+_BYTES = re.compile(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?i?)b?\s*", re.IGNORECASE)
+
+
+def bytes_in(text: str) -> int | None:
+    """A number of bytes in words; None: it is none.
+
+    >>> bytes_in("1.5 GB"), bytes_in("512MiB"), bytes_in("much")
+    (1500000000, 536870912, None)
+    """
+    match = _BYTES.fullmatch(text)
+    return None if match is None else int(float(match[1]) * _UNITS[match[2].lower()])
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from tracking.core.policy import ChunkSize
 from tracking.errors import Interrupted, NoSlavesError
 from tracking.fabrics.base import Fabric
+from tracking.fabrics.hosts_file import expand
 from tracking.fabrics.registry import Fabrics
 from tracking.master import checks, sending
 from tracking.master.calculation import Calculation
@@ -53,7 +54,8 @@ class JobMaster(SlaveKeeper):
     Args:
         data: {id: value}, any hashable ids, any values that can be pickled.
         chunk_size: items per job, or 'auto' (sized from measured item times).
-        hosts: host names, one entry a slave, or 'name*n' for n there; or how many here; none: one per usable core.
+        hosts: host names, one entry a slave, or 'name*n' for n there; '@hosts.toml': those in a hosts file; or how many
+            here; none: one per usable core.
         niceness: {host: nice value, 'default': n}.
         slave_script: path of a script with a ``JobSlave`` subclass, or such a class.
         show_output: 0: what slaves print is not shown; 1: in a window per slave, or line by line.
@@ -122,9 +124,10 @@ class JobMaster(SlaveKeeper):
         checks.check_pool(pool, hosts, niceness)
         self.data = checks.checked_data(data)
         self.chunk_size = checks.checked_chunk_size(chunk_size)
-        self.niceness = arguments.checked_niceness(niceness if pool is None else {})
-        self._tr_fabrics = Fabrics(fabric)
-        self.hosts = checks.named_hosts(hosts, pool, self._tr_fabrics)
+        expanded = expand(hosts)
+        self.niceness = arguments.checked_niceness(niceness if pool is None else {}, expanded.niceness)
+        self._tr_fabrics = Fabrics(fabric, expanded.settings)
+        self.hosts = checks.named_hosts(expanded.hosts, pool, self._tr_fabrics)
         self.slave_script = slave_script
         self.show_output = show_output
         checks.checked_redistribute(redistribute)

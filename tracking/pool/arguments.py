@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tracking.errors import InputError
 from tracking.fabrics.registry import Fabrics
+from tracking.fabrics.settings import bytes_in
 from tracking.slave.loading import is_loading_code
 
 LEAST_MEMORY_BYTES = 64_000_000
-_UNITS = {
-    "": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40
-}
-_BYTES = re.compile(r"\s*(\d+(?:\.\d*)?)\s*([kmgt]?i?)b?\s*", re.IGNORECASE)
 
 
 def check_not_loading() -> None:
@@ -80,16 +77,16 @@ def _host_name(host: object) -> str:
     return host
 
 
-def checked_niceness(niceness: object) -> dict[str, int]:
-    """{host: nice value}; a number alone holds for all hosts."""
+def checked_niceness(niceness: object, of_file: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
+    """{host: nice value}; a number alone holds for all hosts, but those of which a hosts file says another."""
     if isinstance(niceness, int) and not isinstance(niceness, bool):
-        return {"default": niceness}
+        return {**of_file, "default": niceness}
     if not isinstance(niceness, Mapping):
         raise InputError(f"niceness must be a dict {{host: nice value, 'default': n}}, not {niceness!r}")
     for host, value in niceness.items():
         if isinstance(value, bool) or not isinstance(value, int):
             raise InputError(f"niceness of {host!r} must be a whole number, not {value!r}")
-    return dict(niceness)
+    return {**of_file, **niceness}
 
 
 def checked_number(
@@ -114,10 +111,10 @@ def checked_bytes(name: str, value: Any) -> int | None:
     """
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
         return value
-    match = _BYTES.fullmatch(value) if isinstance(value, str) else None
-    if match is None or not float(match[1]):
+    n_bytes = bytes_in(value) if isinstance(value, str) else None
+    if not n_bytes:
         raise InputError(f"{name} must be a number of bytes such as 2000000000, '2GB' or '512 MiB'; not {value!r}")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
+    return n_bytes
 
 
 def checked_memory_limit(value: Any) -> int | None:

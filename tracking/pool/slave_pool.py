@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tracking.fabrics.base import Fabric
+from tracking.fabrics.hosts_file import expand
 from tracking.fabrics.registry import Fabrics
 from tracking.pool import arguments
 from tracking.pool.client import MASTER_NUMBERS
@@ -50,8 +51,8 @@ class SlavePool(Executor):
         (1024, {1: 1.0, 2: 2.0})
 
     Args:
-        hosts: host names, one entry a slave, or 'name*n' for n there; a number: so many on this machine; none: one
-            per usable core.
+        hosts: host names, one entry a slave, or 'name*n' for n there; '@FILE': those in a hosts file; a number: so many
+            on this machine; none: one per usable core.
         niceness: nice value of the slaves, or {host: nice value, 'default': n}.
         show_output: 0: what slaves print is not shown; 1: in a window per slave, or line by line.
         fabric: how slaves are started: a name, or a fabric.
@@ -82,9 +83,10 @@ class SlavePool(Executor):
         max_jobs: int | None = None,
     ) -> None:
         arguments.check_not_loading()
-        fabrics = Fabrics(fabric)
-        names = names_for(arguments.checked_hosts(hosts, fabrics))
-        nice = arguments.checked_niceness(niceness)
+        expanded = expand(hosts)
+        fabrics = Fabrics(fabric, expanded.settings)
+        names = names_for(arguments.checked_hosts(expanded.hosts, fabrics))
+        nice = arguments.checked_niceness(niceness, expanded.niceness)
         self._max_deaths = arguments.checked_number(
             "max_deaths", max_deaths, 1, is_optional=True, is_whole=True
         )
