@@ -33,6 +33,7 @@ class Noting:
         self.last_lines: list[str] = []
         self.innocent: list[bool] = []  # of those lost: whether nothing is to blame for it
         self.heard_of: list[tuple[str, bool]] = []  # nickname, whether it is silent
+        self.leaving: list[str] = []  # nicknames
         self.end = ""
 
     def deliver(self, tid: int, message: Message) -> None:
@@ -46,6 +47,12 @@ class Noting:
 
     def slave_is_heard(self, slave: SlaveInfo) -> None:
         self.heard_of.append((slave.nickname, False))
+
+    def slave_is_leaving(self, slave: SlaveInfo) -> None:
+        self.leaving.append(slave.nickname)
+
+    def hosts_were_added(self) -> None:
+        self.end = ""
 
     def slave_is_lost(
         self,

@@ -199,6 +199,12 @@ class Fabrics:
                 failed |= dict.fromkeys(its_hosts, str(error))
         return {host: failed[host] for host in dict.fromkeys(hosts) if host in failed}
 
+    def niceness_of(self, host: str, niceness: Mapping[str, int]) -> int:
+        """The nice value of slaves on this host: what ``niceness`` says of it, else its settings, else the default."""
+        own = self.settings.get(host)
+        default = niceness.get("default", 0) if own is None or own.niceness is None else own.niceness
+        return niceness.get(host, default)
+
     def preload(self, modules: Iterable[str]) -> None:
         """Slaves to come will need these modules: they may be loaded once for all."""
         self._preloads += modules

@@ -29,7 +29,7 @@ from tracking.core.scheduler import Scheduler
 from tracking.errors import Interrupted, NoSlavesError
 from tracking.master.answers import Answers, SentJob
 from tracking.master.chronicle import Chronicle
-from tracking.master.desk import Asked, Came, CrewGone, Desk, Note, SlaveGone, SlaveQuiet, SlaveUp
+from tracking.master.desk import Asked, Came, CrewGone, Desk, Note, SlaveGone, SlaveLeaving, SlaveQuiet, SlaveUp
 from tracking.master.display import Display
 from tracking.master.intake import Intake
 from tracking.master.leaving import MERCY_S, end_jobs
@@ -222,7 +222,10 @@ class Calculation:
             self._slave_is_quiet(note.slave, is_silent=note.is_silent)
         elif isinstance(note, Asked):
             note.action()
-        elif isinstance(note, CrewGone):
+        elif isinstance(note, SlaveLeaving):
+            if self.scheduler.has_slave(note.slave.tid):
+                self._decide(e.SlaveRetired(note.slave.tid))
+        elif isinstance(note, CrewGone) and self.crew.is_lost:  # else hosts were added since
             raise NoSlavesError(f"no slave is left to do the work: {note.why}")
 
     def _take_message(self, tid: int, message: Message) -> None:

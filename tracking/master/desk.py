@@ -38,6 +38,13 @@ class SlaveQuiet:
 
 
 @dataclass(frozen=True, slots=True)
+class SlaveLeaving:
+    """A slave gets no more jobs, and ends when it has done those that it has."""
+
+    slave: SlaveInfo
+
+
+@dataclass(frozen=True, slots=True)
 class SlaveGone:
     """A slave has ended, ``how`` in words; ``jobs`` had no answer yet, it was working on the first of them.
 
@@ -71,7 +78,7 @@ class Asked:
     action: Callable[[], None]
 
 
-Note = Asked | Came | SlaveUp | SlaveQuiet | SlaveGone | CrewGone | Woken
+Note = Asked | Came | SlaveUp | SlaveQuiet | SlaveLeaving | SlaveGone | CrewGone | Woken
 
 
 class Desk:
@@ -103,6 +110,12 @@ class Desk:
 
     def slave_is_heard(self, slave: SlaveInfo) -> None:
         self._notes.put(SlaveQuiet(slave, is_silent=False))
+
+    def slave_is_leaving(self, slave: SlaveInfo) -> None:
+        self._notes.put(SlaveLeaving(slave))
+
+    def hosts_were_added(self) -> None:
+        """That there is hope again is seen when it matters."""
 
     def slave_is_lost(
         self,

@@ -186,6 +186,13 @@ class Calls:
         if self._scheduler.has_slave(slave.tid):
             self._decide(e.SlaveHeard(slave.tid))
 
+    def slave_is_leaving(self, slave: SlaveInfo) -> None:
+        if self._scheduler.has_slave(slave.tid):
+            self._decide(e.SlaveRetired(slave.tid))
+
+    def hosts_were_added(self) -> None:
+        self._lost = ""
+
     def slave_is_lost(
         self,
         slave: SlaveInfo,

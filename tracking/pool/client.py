@@ -64,6 +64,12 @@ class Client(Protocol):
     def slave_is_heard(self, slave: SlaveInfo) -> None:
         """A slave that was silent has spoken, and may be given jobs again."""
 
+    def slave_is_leaving(self, slave: SlaveInfo) -> None:
+        """A slave gets no more jobs, since its host was removed: it ends when it has done those that it has."""
+
+    def hosts_were_added(self) -> None:
+        """Slaves will come, even if none was left to hope for."""
+
     def slave_is_lost(
         self,
         slave: SlaveInfo,

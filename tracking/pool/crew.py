@@ -34,6 +34,7 @@ from tracking.pool.driving import Driving
 from tracking.pool.endings import GRACE_S, Endings
 from tracking.pool.filling import HostTrouble, Vacancies
 from tracking.pool.hearing import Hearing
+from tracking.pool.hosts import Hosts
 from tracking.pool.loop import READ, WRITE, Loop
 from tracking.pool.post import Post
 from tracking.pool.recalls import Recalls
@@ -90,6 +91,7 @@ class Crew:
             self._loop, self._post, self._endings, self._slaves, self._clients, heartbeat_s, silence_timeout_s
         )
         self._recalls = Recalls(self._loop, self._post, self._endings)
+        self.hosts = Hosts(self.lock, self._post, self._vacancies, self._endings, self._slaves, self._clients)
         self._hearing = Hearing(self._clients, self._vacancies, self._endings, self._recalls, self._vitals, max_jobs)
         self._fabrics = Watched(self._loop, self._poll)
         self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
@@ -103,6 +105,7 @@ class Crew:
     def fill(self, place: Place) -> None:
         """Have a slave at this place; where it cannot be started now, later, as long as there is hope."""
         with self.lock:
+            self.hosts.note(place)
             self._vacancies.fill(place)
 
     def start_slave(self, place: Place) -> int:
@@ -114,6 +117,7 @@ class Crew:
         with self.lock:
             if self._is_closed:
                 raise RuntimeError("the slaves were told to end: no other can be started")
+            self.hosts.note(place)
             fabric = place.fabric
             info = SlaveInfo(
                 next(_slave_numbers), place.nickname, place.host, self.now(), shares_memory=fabric.shares_memory
@@ -149,6 +153,12 @@ class Crew:
         with self.lock:
             slaves = self._slaves.values()
             return not self._vacancies.are_none or any(slave.is_to_be_replaced for slave in slaves)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether no slave is left and none will come, or nobody is let in any more."""
+        with self.lock:
+            return bool(self._refusal) or (not self._slaves and self._vacancies.are_none)
 
     def trouble(self) -> tuple[HostTrouble, ...]:
         """The hosts that have fewer slaves than they should, and why."""
@@ -198,9 +208,7 @@ class Crew:
         """How many jobs this slave may still be given; None: any number."""
         with self.lock:
             slave = self._slaves.get(tid)
-            if self._max_jobs is None or slave is None:
-                return None
-            return 0 if slave.is_leaving else max(0, self._max_jobs - slave.jobs_done - len(slave.jobs))
+            return slave.jobs_left(self._max_jobs) if slave else None
 
     def begun(self, calculation: int) -> dict[int, float | None]:
         """Since when busy slaves may work on a job of this calculation; None: they cannot have begun one."""
@@ -256,17 +264,9 @@ class Crew:
                 return
             self._client_threads.pop(client.calculation, None)
             for slave in list(self._slaves.values()):
-                self._leave_calculation(slave, client.calculation)
+                self._recalls.leave_calculation(slave, client.calculation)
             self.flush()
             self.look_who_is_busy()
-
-    def _leave_calculation(self, slave: Slave, calculation: int) -> None:
-        if slave.is_ending or not slave.is_up:
-            return
-        for job in [key for key in slave.jobs if key[0] == calculation]:
-            self.cancel(slave.info.tid, job)
-        if not slave.is_ending:
-            self._post.put(slave, (m.FORGET, calculation))
 
     def look_who_is_busy(self) -> None:
         """To be called when a client has begun, or ceased, to wait for something."""
@@ -328,9 +328,9 @@ class Crew:
 
     def _may_have_another_job(self, slave: Slave) -> bool:
         """If not, it leaves: so who counts on it is told of its end, whatever becomes of the jobs that it has."""
+        if slave.jobs_left(self._max_jobs) != 0:
+            return True
         if not slave.is_leaving:
-            if self._max_jobs is None or slave.jobs_done + len(slave.jobs) < self._max_jobs:
-                return True
             self._endings.leave(slave)
         return False
 

@@ -185,8 +185,7 @@ class Endings:
     def tell_if_lost(self, client: Client) -> None:
         """If no slave is left, and none will come: tell this client."""
         if not self._slaves and self._vacancies.are_none:
-            reasons = [f"{host}: {reason}" for host, reason in self._vacancies.left_out.items()]
-            client.crew_is_lost("; ".join(reasons) or "it has no slaves")
+            client.crew_is_lost(self._vacancies.why_none())
 
     # ---- the end of all
 

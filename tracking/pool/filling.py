@@ -75,7 +75,9 @@ class Vacancies:
         self._held: dict[str, deque[Place]] = {}  # host on probation -> places that wait until it is over
         self._on_trial: dict[str, Place] = {}  # host on probation -> the place that has a slave, or is to have one
         self._reasons: dict[str, str] = {}  # host -> what happened there last
+        self._eras: Counter[str] = Counter()  # host -> how often all that waited there was given up: so do its timers
         self.left_out: dict[str, str] = {}  # host -> why
+        self._removed: set[str] = set()  # hosts, by the user
         self._is_closed = False
 
     def close(self) -> None:
@@ -130,6 +132,8 @@ class Vacancies:
 
         ``is_innocent``: what ended is its host, its line or its time in a queue.
         """
+        if slave.place.is_removed:
+            return
         if is_innocent:
             self._host_was_lost(slave, how, last_lines)
             return
@@ -144,9 +148,43 @@ class Vacancies:
             )
         self._act_on(verdict, slave.place, last_lines)
 
+    def why_none(self) -> str:
+        """Why there are no slaves, and none will come."""
+        reasons = [f"{host}: {reason}" for host, reason in self.left_out.items()]
+        reasons += [f"{host}: it was removed" for host in sorted(self._removed)]
+        return "; ".join(reasons) or "it has no slaves"
+
+    # ---- what the user wants
+
+    def leave_out(self, host: str, reason: str) -> None:
+        """Start no slave on this host: it is known that it cannot work."""
+        self._give_up(host)
+        self.left_out.setdefault(host, reason)
+
+    def remove(self, host: str) -> None:
+        """The user does not want this host any more, whatever can be said of it."""
+        self._give_up(host)
+        self.left_out.pop(host, None)
+        self._records.pop(host, None)
+        self._removed.add(host)
+
+    def trust(self, host: str) -> None:
+        """The user wants slaves on this host: if it was left out or removed, all that is forgotten."""
+        if host in self.left_out or host in self._removed:
+            self.remove(host)
+            self._removed.discard(host)
+
+    def _give_up(self, host: str) -> None:
+        """Nobody waits for a slave there any more."""
+        self._eras[host] += 1
+        for waiting in (self._waiting, self._held, self._on_trial, self._next_try, self._reasons):
+            waiting.pop(host, None)
+
+    # ---- what is decided
+
     def fill(self, place: Place) -> bool:
         """Start a slave at this place; if that fails, later. False: there is no hope for its host."""
-        if self._is_closed or place.host in self.left_out:
+        if self._is_closed or place.is_removed or place.host in self.left_out:
             return False
         if self._must_wait_for_trial(place):
             self._hold(place)
@@ -156,8 +194,6 @@ class Vacancies:
         except OSError as error:
             self._start_failed(place, f"could not be started: {error}", "")
         return place.host not in self.left_out
-
-    # ---- what is decided
 
     def _start_failed(self, place: Place, how: str, last_lines: str) -> None:
         """It did not come up. Until the next try on its host, others that do not either tell nothing new."""
@@ -197,12 +233,13 @@ class Vacancies:
             self.fill(place)
 
     def _fill_later(self, place: Place, delay_s: float) -> None:
-        if place.host in self.left_out:
+        if place.is_removed or place.host in self.left_out:
             return
         self._waiting[place.host] += 1
+        era = self._eras[place.host]
 
         def fill() -> None:
-            if place.host not in self.left_out:
+            if self._eras[place.host] == era:
                 self._waiting[place.host] -= 1
                 self.fill(place)
                 self._tell()
@@ -211,10 +248,7 @@ class Vacancies:
 
     def _leave_out(self, verdict: LeaveOut, last_lines: str) -> None:
         words = f" Its last lines: {last_lines.strip()}" if last_lines.strip() else ""
-        self.left_out.setdefault(verdict.host, f"{verdict.reason}.{words}")
-        self._waiting.pop(verdict.host, None)
-        self._held.pop(verdict.host, None)
-        self._on_trial.pop(verdict.host, None)
+        self.leave_out(verdict.host, f"{verdict.reason}.{words}")
         self._tell()
 
     # ---- probation

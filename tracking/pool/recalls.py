@@ -36,6 +36,15 @@ class Recalls:
             slave.unwanted.add(job)
             self._post.tell(slave, (m.RECALL, *job))
 
+    def leave_calculation(self, slave: Slave, calculation: int) -> None:
+        """Nobody wants the answers of this calculation any more, and it will give out no more jobs."""
+        if slave.is_ending or not slave.is_up:
+            return
+        for job in [key for key in slave.jobs if key[0] == calculation]:
+            self.cancel(slave, job)
+        if not slave.is_ending:
+            self._post.put(slave, (m.FORGET, calculation))
+
     def job_is_answered(self, slave: Slave, answered: JobKey) -> None:
         """An unwanted job that becomes the first is either on its way back, or was begun before it was recalled."""
         slave.unwanted.discard(answered)

@@ -28,6 +28,7 @@ class Place:
     niceness: int
     show_output: int
     fabric: Fabric
+    is_removed: bool = False  # with its host: nobody is started here any more
 
 
 @dataclass(slots=True)
@@ -63,7 +64,13 @@ class Slave:
     @property
     def is_to_be_replaced(self) -> bool:
         """Whether another will take its place, but has not yet."""
-        return (self.is_ending or self.line_is_cut) and not self.is_replaced
+        return (self.is_ending or self.line_is_cut) and not (self.is_replaced or self.place.is_removed)
+
+    def jobs_left(self, max_jobs: int | None) -> int | None:
+        """How many jobs it may still be given; None: any number."""
+        if self.is_leaving:
+            return 0
+        return None if max_jobs is None else max(0, max_jobs - self.jobs_done - len(self.jobs))
 
     @property
     def has_sent_more(self) -> bool:
@@ -119,17 +126,44 @@ def close_lines(lines: SlaveLines) -> None:
         os.close(lines.output)
 
 
-def names_for(hosts: Iterable[str]) -> list[tuple[str, str]]:
-    """(host, nickname) of each: a host that is named once keeps its name, others are numbered from 0.
+class Nicknames:
+    """Gives slaves their nicknames: a host that is named once keeps its name, others are numbered from 0.
 
-    >>> names_for(['a', 'b', 'a'])
+    What was given once is not given again: slaves that are added later, to a host that is there or was, are counted on.
+
+    >>> nicknames = Nicknames()
+    >>> nicknames.give(['a', 'b', 'a'])
     [('a', 'a_0'), ('b', 'b'), ('a', 'a_1')]
+    >>> nicknames.give(['a', 'b', 'c'])
+    [('a', 'a_2'), ('b', 'b_1'), ('c', 'c')]
     """
-    hosts = list(hosts)
-    totals = Counter(hosts)
-    numbers: Counter[str] = Counter()
-    named = []
-    for host in hosts:
-        named.append((host, host if totals[host] == 1 else f"{host}_{numbers[host]}"))
-        numbers[host] += 1
-    return named
+
+    def __init__(self) -> None:
+        self._numbers: Counter[str] = Counter()  # host -> the next
+        self._given: set[str] = set()
+
+    def note(self, host: str, nickname: str) -> None:
+        """A slave has this one, from elsewhere."""
+        if nickname not in self._given:
+            self._given.add(nickname)
+            self._numbers[host] += 1
+
+    def give(self, hosts: Iterable[str]) -> list[tuple[str, str]]:
+        """(host, nickname) of each."""
+        hosts = list(hosts)
+        totals = Counter(hosts)
+        totals.update(self._numbers)
+        return [(host, self._next(host, is_single=totals[host] == 1)) for host in hosts]
+
+    def _next(self, host: str, *, is_single: bool) -> str:
+        nickname = host if is_single else f"{host}_{self._numbers[host]}"
+        self._numbers[host] += 1
+        if nickname in self._given:  # as that of a host which has a number in its name
+            return self._next(host, is_single=False)
+        self._given.add(nickname)
+        return nickname
+
+
+def names_for(hosts: Iterable[str]) -> list[tuple[str, str]]:
+    """(host, nickname) of each, where there is none yet."""
+    return Nicknames().give(hosts)

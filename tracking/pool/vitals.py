@@ -143,6 +143,9 @@ class Vitals:
             client.slave_is_silent(slave.info)
 
     def _have_stand_in(self, slave: Slave) -> None:
+        if slave.place.is_removed:
+            self._endings.kill(slave)  # nobody takes its place: whoever waited for its end might do so for ever
+            return
         others = [
             other for other in self._slaves.values()
             if other.place is slave.place and other is not slave and not other.is_ending

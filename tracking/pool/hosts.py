@@ -1,0 +1,115 @@
+"""The hosts of a crew while it is at work: more of them, or fewer.
+
+::
+
+    add(places) -----> what was said against their hosts is forgotten --> filled, as any place
+    remove(hosts) ---> their places are struck out: no slave is started there any more
+                         a slave that is not up, or silent, is killed
+                         others get no more jobs, and end when they have done theirs; now=True: killed, nobody is blamed
+                         no slave left and none to come: clients are told, so that nobody waits for ever
+
+Everything may be called from any thread; all of it is done under the crew's lock, at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from threading import RLock
+
+from tracking.pool.client import Client
+from tracking.pool.endings import Endings
+from tracking.pool.filling import Vacancies
+from tracking.pool.post import Post
+from tracking.pool.slaves import Place, Slave
+
+_REMOVED = "ended by us: its host was removed"
+
+
+class Hosts:
+    """Knows the places of a crew, adds to them, and strikes them out.
+
+    Args:
+        lock: the crew's.
+        post: lines of slaves.
+        vacancies: fills places.
+        endings: ends slaves.
+        slaves: those that live or are being started, by number.
+        clients: who is told, by calculation.
+    """
+
+    def __init__(
+        self,
+        lock: RLock,
+        post: Post,
+        vacancies: Vacancies,
+        endings: Endings,
+        slaves: dict[int, Slave],
+        clients: dict[int, Client],
+    ) -> None:
+        self._lock = lock
+        self._post = post
+        self._vacancies = vacancies
+        self._endings = endings
+        self._slaves = slaves
+        self._clients = clients
+        self._places: dict[int, Place] = {}  # by id: those that are not struck out
+
+    def note(self, place: Place) -> None:
+        """A slave is to be started at this place."""
+        self._places[id(place)] = place
+
+    def names(self) -> list[str]:
+        """The hosts that there are, once each."""
+        with self._lock:
+            return list(dict.fromkeys(place.host for place in self._places.values()))
+
+    def add(self, places: Sequence[Place]) -> None:
+        """More places, on hosts that are there or not; one that was left out or removed gets another chance."""
+        with self._lock:
+            for host in dict.fromkeys(place.host for place in places):
+                self._vacancies.trust(host)
+            for client in list(self._clients.values()):
+                client.hosts_were_added()
+            for place in places:
+                self.note(place)
+                self._vacancies.fill(place)
+
+    def leave_out(self, reasons: Mapping[str, str]) -> None:
+        """No slave can be started on these hosts: {host: why}."""
+        with self._lock:
+            for host, reason in reasons.items():
+                self._vacancies.leave_out(host, reason)
+
+    def remove(self, hosts: Iterable[str], *, now: bool = False) -> None:
+        """Strike out these hosts; those that are not there are none to strike out.
+
+        Args:
+            hosts: names.
+            now: their slaves end at once, and what they work on goes to others; else they end their jobs.
+        """
+        with self._lock:
+            hosts = frozenset(hosts)
+            for host in hosts:
+                self._vacancies.remove(host)
+            self._strike_out(hosts)
+            for slave in list(self._slaves.values()):
+                if slave.place.host in hosts and not slave.is_ending:
+                    self._send_away(slave, now=now)
+            self._post.flush_all()
+            self._endings.tell_all_if_lost()
+
+    def _strike_out(self, hosts: Collection[str]) -> None:
+        """First of all: whoever ends from now on is not replaced."""
+        for key, place in list(self._places.items()):
+            if place.host in hosts:
+                place.is_removed = True
+                del self._places[key]
+
+    def _send_away(self, slave: Slave, *, now: bool) -> None:
+        if now or not slave.is_up or slave.pulse.is_silent:
+            slave.fault = slave.fault or _REMOVED
+            self._endings.kill(slave)
+            return
+        for client in list(self._clients.values()):
+            client.slave_is_leaving(slave.info)
+        self._endings.leave(slave)
