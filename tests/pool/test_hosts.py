@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from tests.pool.helpers import Noting, Stage, stage
 from tests.pool.test_crew import DiesUnborn, SaysNothing, finish_all, send_job
 from tests.pool.test_filling import bring_to_probation
+from tracking.fabrics.base import SlaveConnected, SlaveLines, SlaveSpec
 from tracking.pool.crew import Place
 from tracking.testing import ScriptedFabric, ScriptedSlave, silent
 from tracking.wire import messages as m
@@ -263,6 +265,36 @@ def test_one_that_is_frozen_when_its_host_is_removed_is_ended_at_once() -> None:
         it.pass_time(10.0)
         assert not it.living
         assert client.end == "here: it was removed"
+
+
+class OnNode(ScriptedFabric):
+    """It chooses the hosts itself: slaves dial from there."""
+
+    def start(self, spec: SlaveSpec) -> SlaveLines | None:  # type: ignore[override]
+        self._lines[spec.tid] = super().start(spec)
+        return None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: dict[int, SlaveLines] = {}
+
+    def poll(self) -> list[Any]:  # type: ignore[override]
+        lines, self._lines = self._lines, {}
+        up = [SlaveConnected(tid, its_lines, f"node{tid % 2}") for tid, its_lines in lines.items()]
+        return [*up, *super().poll()]
+
+
+def test_a_host_that_the_fabric_has_chosen_can_be_removed_by_its_own_name() -> None:
+    with stage(OnNode(), ("queue", "queue")) as it:
+        client = it.client()
+        up(it, client, 2)
+        assert sorted(it.crew.hosts.names()) == ["node0", "node1", "queue"]
+        gone, stays = client.up
+        it.crew.hosts.remove([gone.host])
+        it.turn_until(lambda: client.lost)
+        it.pass_time(30.0)
+        assert living(it) == [stays.nickname]
+        assert it.crew.hosts.names() == ["queue", stays.host]
 
 
 def test_unknown_hosts_are_none_to_remove_and_twice_is_once() -> None:

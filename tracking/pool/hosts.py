@@ -59,9 +59,11 @@ class Hosts:
         self._places[id(place)] = place
 
     def names(self) -> list[str]:
-        """The hosts that there are, once each."""
+        """The hosts that there are, once each; where a fabric chooses them, those that have slaves, too."""
         with self._lock:
-            return list(dict.fromkeys(place.host for place in self._places.values()))
+            wanted = [place.host for place in self._places.values()]
+            chosen = [slave.info.host for slave in self._slaves.values() if not slave.place.is_removed]
+            return list(dict.fromkeys([*wanted, *chosen]))
 
     def add(self, places: Sequence[Place]) -> None:
         """More places, on hosts that are there or not; one that was left out or removed gets another chance."""
@@ -91,19 +93,20 @@ class Hosts:
             hosts = frozenset(hosts)
             for host in hosts:
                 self._vacancies.remove(host)
-            self._strike_out(hosts)
-            for slave in list(self._slaves.values()):
-                if slave.place.host in hosts and not slave.is_ending:
+            leaving = [slave for slave in self._slaves.values() if {slave.place.host, slave.info.host} & hosts]
+            self._strike_out(hosts, leaving)
+            for slave in leaving:
+                if not slave.is_ending:
                     self._send_away(slave, now=now)
             self._post.flush_all()
             self._endings.tell_all_if_lost()
 
-    def _strike_out(self, hosts: Collection[str]) -> None:
+    def _strike_out(self, hosts: Collection[str], leaving: Iterable[Slave]) -> None:
         """First of all: whoever ends from now on is not replaced."""
-        for key, place in list(self._places.items()):
-            if place.host in hosts:
-                place.is_removed = True
-                del self._places[key]
+        places = [slave.place for slave in leaving]
+        for place in [*places, *(place for place in self._places.values() if place.host in hosts)]:
+            place.is_removed = True
+            self._places.pop(id(place), None)
 
     def _send_away(self, slave: Slave, *, now: bool) -> None:
         if now or not slave.is_up or slave.pulse.is_silent:
