@@ -16,13 +16,14 @@ import pytest
 
 from tracking.errors import InputError
 from tracking.slave import dialling
-from tracking.slave.dialling import address_of, dial, identity_text, main, take_identity
+from tracking.slave.dialling import dial, identity_text, main, take_identity
 from tracking.slave.process import Identity
 from tracking.testing import Clock
 from tracking.wire import keys
 from tracking.wire.handshake import Answerer, Line
 from tracking.wire.keys import Key
 from tracking.wire.listener import Listener
+from tracking.wire.tickets import address_of
 
 ROOT = Path(__file__).parents[2]
 KEY = Key()

@@ -257,7 +257,7 @@ def test_more_than_is_wanted_is_refused() -> None:
 
 def test_a_line_of_no_kind_is_refused() -> None:
     hello = bytearray(hello_of().hello)
-    hello[10] = 3
+    hello[10] = 4
     with pytest.raises(ProtocolError, match="of a kind that there is not"):
         Answerer(KEY).received(bytes(hello))
 

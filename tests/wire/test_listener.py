@@ -16,7 +16,14 @@ from tracking.testing import Clock
 from tracking.wire import listener as module
 from tracking.wire.handshake import Dialler, Line
 from tracking.wire.keys import Key
-from tracking.wire.listener import CROWDED_HANDSHAKE_S, HANDSHAKE_S, MOST_HALF_OPEN, Dialled, Listener
+from tracking.wire.listener import (
+    CROWDED_HANDSHAKE_S,
+    HANDSHAKE_S,
+    MOST_HALF_OPEN,
+    OF_SLAVE,
+    Dialled,
+    Listener,
+)
 
 TIMEOUT_S = 30.0
 TID = 5
@@ -86,7 +93,7 @@ def place() -> Iterator[Place]:
 
 
 def test_an_expected_slave_gets_each_of_its_lines_once(place: Place) -> None:
-    ends = [place.dial(kind=kind) for kind in Line]
+    ends = [place.dial(kind=kind) for kind in OF_SLAVE]
     assert [(dialled.tid, dialled.line) for dialled in place.dialled] == [(TID, Line.JOB), (TID, Line.CONTROL)]
     for end, dialled in zip(ends, place.dialled, strict=True):
         end.sendall(b"through")

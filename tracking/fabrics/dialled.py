@@ -34,7 +34,7 @@ from tracking.wire import keys
 from tracking.wire.channel import Channel
 from tracking.wire.handshake import Line
 from tracking.wire.keys import Key
-from tracking.wire.listener import Listener
+from tracking.wire.listener import OF_SLAVE, Listener
 
 _MASTER_SILENCE_S = 60.0
 _END_TIMEOUT_S = 5.0
@@ -209,7 +209,7 @@ class DialledFabric(BaseFabric):
 
     def _connected(self, tid: int) -> list[News]:
         started = self._started[tid]
-        if len(started.lines) < len(Line):
+        if len(started.lines) < len(OF_SLAVE):
             return []
         lines = SlaveLines(Channel(started.lines[Line.JOB]), Channel(started.lines[Line.CONTROL]), started.output)
         started.lines.clear()

@@ -25,6 +25,7 @@ from tracking.wire import tcp
 from tracking.wire.channel import Channel
 from tracking.wire.handshake import Dialler, Line
 from tracking.wire.keys import Key, take_key
+from tracking.wire.tickets import Address, address_of
 
 WHO = "TRACKING_SLAVE"
 DIAL_TIMEOUT_S = 60.0  # so long a slave looks for its master
@@ -33,8 +34,6 @@ _HANDSHAKE_TIMEOUT_S = 10.0
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _MOST_REFUSALS = 3  # a master of another version, or with another key, does not change its mind
-
-Address = tuple[str, int]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,18 +56,6 @@ def main(arguments: Sequence[str]) -> int:
     sys.argv = [""]
     SlaveProcess(identity, Channel(job, blocking=True), Channel(control)).serve()
     return 0
-
-
-def address_of(text: str) -> Address:
-    """``HOST:PORT``; an IPv6 host may stand in brackets.
-
-    Raises:
-        InputError: it is none.
-    """
-    host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
-        raise InputError(f"{text!r} is no address: write HOST:PORT")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def identity_text(identity: Identity) -> str:

@@ -25,7 +25,7 @@ import secrets
 import struct
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from tracking.errors import ProtocolError
 from tracking.wire.keys import Key
@@ -40,13 +40,23 @@ _CLAIM: Final = struct.Struct("!HBQ")
 _LISTENER: Final = b"tracking listener"
 _DIALLER: Final = b"tracking dialler "
 _WELCOME: Final = b"tracking welcome "
+_DIALLER_SEAL: Final = b"tracking seal of the dialler "
+_LISTENER_SEAL: Final = b"tracking seal of the listener"
 
 
 class Line(IntEnum):
-    """Which of a slave's two lines."""
+    """Which line of whom: a slave has two, a relay one."""
 
     JOB = 1
     CONTROL = 2
+    RELAY = 3
+
+
+class Seals(NamedTuple):
+    """What both ends say of this handshake over an encrypted line: nobody else can, and none fits another one."""
+
+    dialler: bytes
+    listener: bytes
 
 
 class _End:
@@ -94,6 +104,11 @@ class _End:
 
     def _code(self, role: bytes) -> bytes:
         return self._key.code_of(role + self._transcript)
+
+    def seals(self) -> Seals:
+        """For what follows a handshake that is done, where nobody else can hear it."""
+        assert self.is_done
+        return Seals(self._code(_DIALLER_SEAL), self._code(_LISTENER_SEAL))
 
     _transcript = b""
 

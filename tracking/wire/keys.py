@@ -11,7 +11,6 @@ Who takes the key removes these variables, so that programs which the work start
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import os
 import secrets
@@ -20,6 +19,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import NoReturn
 
 from tracking.errors import InputError
+from tracking.wire.private import read_private, write_private
 
 KEY_BYTES = 32
 BY_DESCRIPTOR = "TRACKING_KEY_FD"
@@ -70,7 +70,11 @@ class Key:
 
     def for_environment(self) -> dict[str, str]:
         """What to add to the environment of a child."""
-        return {BY_VALUE: self._secret.hex()}
+        return {BY_VALUE: self.hex()}
+
+    def hex(self) -> str:
+        """The bits as text, for a private channel or file."""
+        return self._secret.hex()
 
     def into_file(self, path: str | os.PathLike[str]) -> None:
         """Write it to a new file that nobody else can read.
@@ -78,16 +82,7 @@ class Key:
         Raises:
             OSError: there is something of this name, or the file cannot be written; nothing is left behind.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
-        try:
-            with open(descriptor, "wb") as file:
-                os.fchmod(descriptor, 0o600)  # whatever the umask
-                file.write(self._secret)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-            raise
+        write_private(path, self._secret)
 
 
 def without_key(environ: Mapping[str, str]) -> dict[str, str]:
@@ -136,25 +131,4 @@ def from_file(path: str | os.PathLike[str]) -> Key:
     Raises:
         InputError: it cannot be read, is a link or no ordinary file, belongs to another user, or is open to others.
     """
-    try:
-        # Without O_NONBLOCK a named pipe that somebody has put there would hold us up for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise InputError(f"key file {os.fspath(path)} cannot be opened (it must not be a link): {error}") from None
-    try:
-        problem = _distrust(os.fstat(descriptor))
-        if problem:
-            raise InputError(f"key file {os.fspath(path)} {problem}")
-        return Key(os.read(descriptor, KEY_BYTES + 1))
-    finally:
-        os.close(descriptor)
-
-
-def _distrust(status: os.stat_result) -> str:
-    if not stat.S_ISREG(status.st_mode):
-        return "is no ordinary file"
-    if status.st_uid != os.geteuid():
-        return f"belongs to another user (uid {status.st_uid}), who knows the key"
-    if status.st_mode & 0o077:
-        return f"is open to others (mode {stat.S_IMODE(status.st_mode):04o}), who may know the key: make a new one"
-    return ""
+    return Key(read_private(path, "key file", KEY_BYTES + 1))

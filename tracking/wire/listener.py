@@ -18,21 +18,24 @@ still gets its chance (and a slave dials again), and the flood costs the master 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import selectors
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from tracking.errors import ProtocolError
 from tracking.wire import tcp
-from tracking.wire.handshake import Answerer, Line
+from tracking.wire.handshake import Answerer, Line, Seals
 from tracking.wire.keys import Key
 
 logger = logging.getLogger("tracking")
 
+OF_SLAVE = (Line.JOB, Line.CONTROL)
+OF_RELAY = (Line.RELAY,)
 MOST_HALF_OPEN = 128
 HANDSHAKE_S = 5.0
 CROWDED_HANDSHAKE_S = 0.1
@@ -44,11 +47,20 @@ _LOG_INTERVAL_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Dialled:
-    """A line of a slave, proved; the socket belongs to whoever gets this."""
+    """A line of a slave or relay, proved; the socket belongs to whoever gets this.
+
+    Attributes:
+        tid, line: which line of whom.
+        socket: not blocking.
+        peer: where it came from, for people.
+        seals: of its handshake.
+    """
 
     tid: int
     line: Line
     socket: socket.socket
+    peer: str
+    seals: Seals = field(repr=False)
 
 
 @dataclass(slots=True)
@@ -84,8 +96,8 @@ class Listener:
 
     Args:
         key: the pool's.
-        address: where to listen, a numeric address or a name of this machine.
-        port: 0: any that is free.
+        address: where to listen, a numeric address or a name of this machine; "": on all of its addresses.
+        port: 0: any that is free; (first, last): one of these.
         clock: seconds, monotonic.
 
     Raises:
@@ -93,7 +105,11 @@ class Listener:
     """
 
     def __init__(
-        self, key: Key, address: str = "127.0.0.1", port: int = 0, clock: Callable[[], float] = time.monotonic
+        self,
+        key: Key,
+        address: str = "127.0.0.1",
+        port: int | tuple[int, int] = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._key = key
         self._clock = clock
@@ -101,13 +117,17 @@ class Listener:
         self._half_open: dict[int, _HalfOpen] = {}  # by descriptor; the oldest first
         self._accept_at = 0.0  # not before, on the clock
         self._is_accepting = False
-        self._refusals = _RateLimited(clock)
+        self._is_resting = False
+        self._refusals = RateLimited(clock)
         self.counts = Counts()
-        family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        self._socket = socket.create_server((str(place[0]), port), family=family, backlog=_BACKLOG)
-        self._socket.setblocking(False)
+        self._socket = _listening(address, port)
         self._selector = selectors.DefaultSelector()
         self._accept_again()
+
+    @property
+    def speaks_ipv6(self) -> bool:
+        """Whether it can be reached over IPv6."""
+        return self._socket.family == socket.AF_INET6
 
     @property
     def port(self) -> int:
@@ -119,13 +139,21 @@ class Listener:
         """The descriptor to watch."""
         return self._selector.fileno()
 
-    def expect(self, tid: int) -> None:
-        """Let this slave in, once on each of its lines."""
-        self._expected |= {(tid, line) for line in Line}
+    def expect(self, tid: int, lines: Iterable[Line] = OF_SLAVE) -> None:
+        """Let this one in, once on each of these lines."""
+        self._expected |= {(tid, line) for line in lines}
+        self._is_resting = False
+        self._accept_again()
 
     def forget(self, tid: int) -> None:
-        """Let this slave in no more."""
+        """Let this one in no more."""
         self._expected -= {(tid, line) for line in Line}
+
+    def rest(self) -> None:
+        """Accept nobody before somebody is expected again; the port stays ours. Who comes waits in the kernel."""
+        self._is_resting = True
+        if self._is_accepting:
+            self._pause(0.0)
 
     @property
     def expects_anybody(self) -> bool:
@@ -149,7 +177,7 @@ class Listener:
 
     def poll_within_s(self) -> float | None:
         """In how many seconds ``poll`` is wanted, though nothing can be read; None: never."""
-        dues = [] if self._is_accepting else [self._accept_at]
+        dues = [] if self._is_accepting or self._is_resting else [self._accept_at]
         if self._half_open:
             dues.append(next(iter(self._half_open.values())).since + HANDSHAKE_S)
         return max(0.0, min(dues) - self._clock()) if dues else None
@@ -198,8 +226,9 @@ class Listener:
         self.counts.accepted += 1
         near.setblocking(False)
         tcp.tune(near)
-        peer = f"{address[0]} port {address[1]}"
-        line = _HalfOpen(near, address[0], peer, self._clock(), Answerer(self._key))
+        host = address[0].removeprefix("::ffff:")  # IPv4 on a socket for both
+        peer = f"{host} port {address[1]}"
+        line = _HalfOpen(near, host, peer, self._clock(), Answerer(self._key))
         self._half_open[near.fileno()] = line
         self._selector.register(near, selectors.EVENT_READ, line)
         self._advance(line, dialled)  # whoever means it has said hello by now
@@ -211,7 +240,7 @@ class Listener:
         self._selector.unregister(self._socket)
 
     def _accept_again(self) -> None:
-        if not self._is_accepting and self._clock() >= self._accept_at:
+        if not self._is_accepting and not self._is_resting and self._clock() >= self._accept_at:
             self._is_accepting = True
             self._selector.register(self._socket, selectors.EVENT_READ, None)
 
@@ -256,12 +285,12 @@ class Listener:
     def _let_in(self, line: _HalfOpen, dialled: list[Dialled]) -> None:
         who = line.answerer.tid, line.answerer.line
         if who not in self._expected:
-            raise ProtocolError(f"it knows our key, but slave {who[0]} is not expected, or has its line already")
+            raise ProtocolError(f"it knows our key, but {_name(*who)} is not expected, or has its line already")
         self._say(line, line.answerer.welcome())
         self._expected.discard(who)
         self._leave(line)
         self.counts.let_in += 1
-        dialled.append(Dialled(*who, line.socket))
+        dialled.append(Dialled(*who, line.socket, line.peer, line.answerer.seals()))
 
     def _drop_slow(self) -> None:
         while self._half_open:
@@ -284,7 +313,40 @@ class Listener:
         del self._half_open[line.socket.fileno()]
 
 
-class _RateLimited:
+def _name(number: int, line: Line) -> str:
+    return f"{'relay' if line is Line.RELAY else 'slave'} {number}"
+
+
+def _listening(address: str, port: int | tuple[int, int]) -> socket.socket:
+    first, last = (port, port) if isinstance(port, int) else port
+    for number in range(first, last + 1):
+        try:
+            listening = _listening_at(address, number)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or number == last:
+                words = f"one cannot listen at {address or 'all addresses'}, port {first}"
+                raise OSError(error.errno, words + (f" to {last}" if last > first else "")) from error
+            continue
+        listening.setblocking(False)
+        return listening
+    raise ValueError(f"port range {port} is empty")
+
+
+def _listening_at(address: str, port: int) -> socket.socket:
+    if not address and socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise
+            # else IPv6 is known to the system, and switched off
+    if not address:
+        return socket.create_server(("", port), backlog=_BACKLOG)
+    family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return socket.create_server((str(place[0]), port), family=family, backlog=_BACKLOG)
+
+
+class RateLimited:
     """Warnings, one in ten seconds; the others are counted."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
