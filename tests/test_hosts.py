@@ -104,6 +104,18 @@ def test_what_is_said_of_a_host_to_the_master_goes_before_the_file(anew: Path) -
     assert master.niceness == {"localhost": 4, "default": 7}
 
 
+def test_a_restarted_master_knows_what_the_file_had_said(anew: Path) -> None:
+    (anew / "hosts.toml").write_text("[own]\nlocalhost = {slots = 2, niceness = 3, environment = {A = 1}}")
+    master = TrackingJobMaster({i: i for i in range(3)}, 1, ["@"], function=triple, verbose=0)
+    master.saveRst("half.rst")
+    (anew / "hosts.toml").unlink()
+    again = tracking.restart("half.rst", verbose=0)
+    assert again._tr_fabrics.settings == master._tr_fabrics.settings
+    assert (again.hosts, again.niceness) == (master.hosts, master.niceness)
+    assert again.calculateResult() == {0: 0, 1: 3, 2: 6}
+    assert tracking.restart("half.rst", hosts=["localhost"], verbose=0)._tr_fabrics.settings == {}
+
+
 def test_the_module_reads_nothing_before_a_name_is_used() -> None:
     code = "import os; os.environ['TRACKING_HOSTS'] = 'gone'; import tracking.hosts, sys; print('rich' in sys.modules)"
     answer = subprocess.run(

@@ -24,7 +24,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,6 +118,14 @@ def expand(hosts: object) -> Expanded:
     settings = {str(host): host.settings for host in listed if isinstance(host, ListedHost)}
     niceness = {host: its.niceness for host, its in settings.items() if its.niceness is not None}
     return Expanded([str(host) if isinstance(host, ListedHost) else host for host in listed], settings, niceness)
+
+
+def with_saved(hosts: Iterable[Mapping[str, str]], saved: Mapping[str, Mapping[str, Any]]) -> list[object]:
+    """The hosts of a master that was saved, with what a hosts file had said of them: {host: fields of its settings}."""
+    known = {field.name for field in fields(HostSettings)}
+    settings = {host: HostSettings(**{k: v for k, v in its.items() if k in known}) for host, its in saved.items()}
+    names = [entry["host"] for entry in hosts]
+    return [ListedHost(name, settings[name]) if name in settings else name for name in names]
 
 
 def named_in(entry: str) -> list[ListedHost]:
@@ -253,18 +261,18 @@ def _settings(entry: object, where: str, default: HostSettings) -> HostSettings:
         entry = {"slots": entry}
     if not isinstance(entry, dict):
         raise InputError(f"{where}: expected {{slots = 8, ...}}, or the number of slots alone; not {entry!r}")
-    fields: dict[str, Any] = {}
+    taken: dict[str, Any] = {}
     for key, value in entry.items():
         if key not in _KEYS:
             dots = "; a name with dots in it must stand in quotes" if isinstance(value, dict) else ""
             raise InputError(f"{where}: there is no key {key!r}{_meant(key, _KEYS)}{dots}")
         field, take, expected = _KEYS[key]
-        if (taken := take(value)) is None:
+        taken[field] = take(value)
+        if taken[field] is None:
             raise InputError(f"{where}: {key} must be {expected}, not {value!r}")
-        fields[field] = taken
-    if "environment" in fields:
-        fields["environment"] = {**default.environment, **fields["environment"]}
-    return replace(default, **fields)
+    if "environment" in taken:
+        taken["environment"] = {**default.environment, **taken["environment"]}
+    return replace(default, **taken)
 
 
 def _whole(least: int, most: int) -> Callable[[object], int | None]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tracking.core.policy import ChunkSize
 from tracking.errors import InputError, StoreError
+from tracking.fabrics.hosts_file import with_saved
 from tracking.master.options import OF_SLAVES, Options
 from tracking.master.tracking_job_master import TrackingJobMaster
 
@@ -73,6 +74,8 @@ def restart(rst: Mapping[str, Any] | str | os.PathLike[str], **params: Any) -> T
     rst = {**rst, **params}
     arguments = {name: rst[name] for name in _ARGUMENTS - _ADDED if name in rst}
     arguments |= rst.get("tracking_options", {}) | {name: params[name] for name in _ADDED & params.keys()}
+    if (settings := rst.get("host_settings")) and "hosts" not in params:
+        arguments["hosts"] = with_saved(rst["hosts"], settings)
     if params.get("pool") is not None:
         for name in {"hosts", "niceness", *OF_SLAVES} - params.keys():
             arguments.pop(name, None)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -38,6 +39,7 @@ _OF_THIS_PROCESS = (
     type(threading.RLock()),
 )
 _NOT_SAVED = frozenset({"status", "lock", "lockMsg", "slaves"})
+_FOR_RESTART = ("master_class", "tracking_options", "host_settings")
 
 
 class TrackingJobMaster(JobMaster):
@@ -224,6 +226,7 @@ class TrackingJobMaster(JobMaster):
             "status_objects": dict(self.status.objects),
             "master_class": type(self),
             "tracking_options": _saveable(self._tr_options.lasting()),
+            "host_settings": {host: asdict(its) for host, its in self._tr_fabrics.settings.items()},
         }
         fields = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in _NOT_SAVED}
         return _saveable(fields) | rst
@@ -243,7 +246,7 @@ class TrackingJobMaster(JobMaster):
 
         Items that had failed are to be computed again, as those that were active.
         """
-        rest = {name: value for name, value in rst.items() if name not in ("master_class", "tracking_options")}
+        rest = {name: value for name, value in rst.items() if name not in _FOR_RESTART}
         self.data = rest.pop("data", self.data)
         self.result = dict(rest.pop("result", self.result))
         states = dict(rest.pop("status_objects", {}))
