@@ -10,24 +10,18 @@ the end of their lines).
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import gc
 import importlib
 import os
 import select
-import signal
 import socket
 import sys
-import threading
-from collections.abc import Callable
-from io import TextIOWrapper
 from typing import NoReturn
 
 from tracking.slave import job_slave, orders, process  # noqa: F401  (job_slave: loaded here once, for all slaves)
+from tracking.slave.forks import Forks
 from tracking.wire.channel import Channel
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main(descriptor: int) -> NoReturn:
@@ -43,17 +37,11 @@ class Starter:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
         self._up = Channel(line, blocking=True)
-        self._tids: dict[int, int] = {}  # pid -> tid
-        self._pids: dict[int, int] = {}  # tid -> pid
-        self._pid = os.getpid()
         self._master_ended = _open_parent()
-        self._die_with_me = _death_signal_setter()
-        self._child_ended, self._wakeup = os.pipe()
-        for end in (self._child_ended, self._wakeup):
-            os.set_blocking(end, False)
-        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._slaves = Forks(self._tell)
+
+    def _tell(self, kind: int, tid: int, value: int | str) -> None:
+        self._up.send((kind, tid, value))
 
     def serve(self) -> None:
         """Obey until the master is gone."""
@@ -61,7 +49,7 @@ class Starter:
         gc.enable()  # it was off while all this was loaded
         poller = select.poll()
         poller.register(self._line, select.POLLIN)
-        poller.register(self._child_ended, select.POLLIN)
+        poller.register(self._slaves.child_ended, select.POLLIN)
         if self._master_ended is not None:
             poller.register(self._master_ended, select.POLLIN)
         with contextlib.suppress(OSError):  # the master is gone
@@ -69,11 +57,11 @@ class Starter:
                 ready = {fd for fd, _ in poller.poll()}
                 if self._master_ended in ready:
                     break
-                if self._child_ended in ready:
-                    self._reap()
+                if self._slaves.child_ended in ready:
+                    self._slaves.reap()
                 if self._line.fileno() in ready and not self._take_order():
                     break
-        self._kill_all()
+        self._slaves.kill_all()
 
     def _take_order(self) -> bool:
         """Read one order; False at the end of the line."""
@@ -103,87 +91,11 @@ class Starter:
         if order[0] == orders.FORK:
             _, tid, nickname, host, niceness, limit = order
             identity = process.Identity(int(tid), nickname, host, int(niceness), int(limit) if limit else None)
-            self._fork(identity, descriptors)
+            self._slaves.fork(identity, descriptors)
         elif order[0] == orders.PRELOAD:
             _preload(order[1], order[2])
         else:
-            self._kill(int(order[1]))
-
-    def _fork(self, identity: process.Identity, descriptors: list[int]) -> None:
-        try:
-            pid = os.fork()
-        except OSError as error:  # no memory, or too many processes: the other slaves live on
-            pid = -1
-            self._up.send((orders.NOT_FORKED, identity.tid, f"could not be started: {error.strerror}"))
-        if pid == 0:
-            self._be_slave(identity, descriptors)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        if pid > 0:
-            self._know(pid, identity.tid)
-
-    def _know(self, pid: int, tid: int) -> None:
-        self._tids[pid] = tid
-        self._pids[tid] = pid
-        self._up.send((orders.FORKED, tid, pid))
-
-    def _reap(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._child_ended, 4096)
-        while self._tids:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if not pid:
-                return
-            tid = self._tids.pop(pid, None)
-            if tid is not None:
-                del self._pids[tid]
-                _kill_rest_of_group(pid)
-                self._up.send((orders.ENDED, tid, status))
-
-    def _kill(self, tid: int) -> None:
-        if tid in self._pids:  # not yet reaped: its number cannot mean another process
-            _kill_group(self._pids[tid])
-
-    def _kill_all(self) -> None:
-        for pid in self._tids:
-            _kill_group(pid)
-        for pid in self._tids:
-            os.waitpid(pid, 0)
-
-    # ---- in the new process
-
-    def _be_slave(self, identity: process.Identity, descriptors: list[int]) -> NoReturn:
-        status = 1
-        try:
-            line, control, output = descriptors
-            self._leave_starter(output)
-            job_line = Channel(socket.socket(fileno=line), blocking=True)
-            control_line = Channel(socket.socket(fileno=control))
-            process.SlaveProcess(identity, job_line, control_line).serve()
-            status = 0
-        except BaseException:  # noqa: BLE001  (whatever it is, it must not run on in the starter's code)
-            import traceback
-
-            traceback.print_exc()
-        finally:
-            _exit(status)
-
-    def _leave_starter(self, output: int) -> None:
-        os.setpgid(0, 0)
-        self._die_with_me()
-        if os.getppid() != self._pid:
-            os._exit(1)  # the starter ended before the kernel was told
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for descriptor in (self._child_ended, self._wakeup, self._master_ended):
-            if descriptor is not None:
-                os.close(descriptor)
-        self._up.close()
-        for descriptor in (1, 2):
-            os.dup2(output, descriptor)
-        os.close(output)
-        if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen, and not lost with a killed slave
+            self._slaves.kill(int(order[1]))
 
 
 def _preload(module: str, path: str) -> None:
@@ -212,36 +124,3 @@ def _open_parent() -> int | None:
         return os.pidfd_open(os.getppid())
     except OSError:
         return None
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)  # it may not have made its group yet
-    _kill_rest_of_group(pid)
-
-
-def _kill_rest_of_group(pid: int) -> None:
-    """Kill what the work has started and left behind."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _death_signal_setter() -> Callable[[], None]:
-    if sys.platform != "linux":
-        return lambda: None
-    import ctypes
-
-    prctl = ctypes.CDLL(None, use_errno=True).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-def _exit(status: int) -> NoReturn:
-    """End like a program does: exit functions, buffers; but never through the starter's frames."""
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that the work has left running
-        atexit._run_exitfuncs()
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
-    finally:
-        os._exit(status)

@@ -1,0 +1,173 @@
+"""Forks slaves, reaps them, and kills them with all that they have started: for a process with a single thread.
+
+::
+
+    starter, relay --fork(identity, descriptors)--> slave (leads a process group, dies with its parent)
+         ^--- child_ended is readable --> reap() --> tell(ENDED, ...)
+
+Whatever descriptors its parent has, a slave keeps its own three only: job line, control line, output.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from typing import NoReturn
+
+from tracking.slave import orders, process
+from tracking.wire.channel import Channel
+
+_PR_SET_PDEATHSIG = 1
+_STANDARD = (0, 1, 2)
+
+
+class Forks:
+    """Slaves that are children of this process.
+
+    Args:
+        tell: told FORKED, NOT_FORKED and ENDED, each with its words as in ``orders``.
+
+    Attributes:
+        child_ended: readable when ``reap`` is to be called.
+    """
+
+    def __init__(self, tell: Callable[[int, int, int | str], None]) -> None:
+        self._tell = tell
+        self._tids: dict[int, int] = {}  # pid -> tid
+        self._pids: dict[int, int] = {}  # tid -> pid
+        self._pid = os.getpid()
+        self._die_with_me = _death_signal_setter()
+        self.child_ended, self._wakeup = os.pipe()
+        for end in (self.child_ended, self._wakeup):
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def fork(self, identity: process.Identity, descriptors: Sequence[int]) -> None:
+        """Fork a slave with these: job line, control line, output. They are closed here."""
+        try:
+            pid = os.fork()
+        except OSError as error:  # no memory, or too many processes: the other slaves live on
+            pid = -1
+            self._tell(orders.NOT_FORKED, identity.tid, f"could not be started: {error.strerror}")
+        if pid == 0:
+            self._be_slave(identity, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if pid > 0:
+            self._tids[pid] = identity.tid
+            self._pids[identity.tid] = pid
+            self._tell(orders.FORKED, identity.tid, pid)
+
+    def reap(self) -> None:
+        """See which slaves have ended; what they have left behind is killed."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.child_ended, 4096)
+        while self._tids:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            tid = self._tids.pop(pid, None)
+            if tid is not None:
+                del self._pids[tid]
+                _kill_rest_of_group(pid)
+                self._tell(orders.ENDED, tid, status)
+
+    def pid_of(self, tid: int) -> int | None:
+        """The process of a slave; None: it has ended."""
+        return self._pids.get(tid)
+
+    def kill(self, tid: int) -> None:
+        """Kill a slave and its process group."""
+        if tid in self._pids:  # not yet reaped: its number cannot mean another process
+            _kill_group(self._pids[tid])
+
+    def kill_all(self) -> None:
+        """Kill all slaves, and wait for their ends; nobody is told."""
+        for pid in self._tids:
+            _kill_group(pid)
+        for pid in self._tids:
+            os.waitpid(pid, 0)
+        self._tids.clear()
+        self._pids.clear()
+
+    # ---- in the new process
+
+    def _be_slave(self, identity: process.Identity, descriptors: Sequence[int]) -> NoReturn:
+        status = 1
+        try:
+            line, control, _ = descriptors
+            self._leave_parent(descriptors)
+            job_line = Channel(socket.socket(fileno=line), blocking=True)
+            control_line = Channel(socket.socket(fileno=control))
+            process.SlaveProcess(identity, job_line, control_line).serve()
+            status = 0
+        except BaseException:  # noqa: BLE001  (whatever it is, it must not run on in the parent's code)
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            _exit(status)
+
+    def _leave_parent(self, descriptors: Sequence[int]) -> None:
+        os.setpgid(0, 0)
+        self._die_with_me()
+        if os.getppid() != self._pid:
+            os._exit(1)  # the parent ended before the kernel was told
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        output = descriptors[2]
+        for standard in (1, 2):
+            os.dup2(output, standard)
+        # The parent's objects are not touched: they stay referenced by its frames, and this process never unwinds them.
+        close_all_but({*_STANDARD, *descriptors[:2]})
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen, and not lost with a killed slave
+
+
+def close_all_but(kept: set[int]) -> None:
+    """Close all other descriptors of this process."""
+    for descriptor in {int(name) for name in os.listdir("/dev/fd")} - kept:
+        with contextlib.suppress(OSError):  # that of the listing
+            os.close(descriptor)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)  # it may not have made its group yet
+    _kill_rest_of_group(pid)
+
+
+def _kill_rest_of_group(pid: int) -> None:
+    """Kill what the work has started and left behind."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _death_signal_setter() -> Callable[[], None]:
+    if sys.platform != "linux":
+        return lambda: None
+    import ctypes
+
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _exit(status: int) -> NoReturn:
+    """End like a program does: exit functions, buffers; but never through the parent's frames."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that the work has left running
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+    finally:
+        os._exit(status)
