@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
+from tracking.fabrics.base import Fabric, News, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.fabrics.local import LocalFabric
 from tracking.slave.loading import Params, Script
 from tracking.slave.surroundings import Context, installed
@@ -28,6 +29,38 @@ def wait_readable(what: Any, timeout_s: float = TIMEOUT_S) -> None:
     assert select.select([what], [], [], timeout_s)[0], "nothing came"
 
 
+_kept: WeakKeyDictionary[Fabric, list[News]] = WeakKeyDictionary()  # news that came while something else was waited for
+
+
+def attend(fabric: Fabric, what: Any = None, timeout_s: float = TIMEOUT_S) -> bool:
+    """Wait for something to be readable while the fabric does its part; without it, for news of the fabric.
+
+    False: it is the fabric that has done something.
+    """
+    within_s = fabric.poll_within_s()
+    watched = list(fabric.descriptors())
+    wait_s = timeout_s if within_s is None else min(within_s, timeout_s)
+    ready = select.select([*watched, *([] if what is None else [what])], [], [], wait_s)[0]
+    if what is not None and what in ready:
+        return True
+    assert ready or within_s is not None or not timeout_s, "nothing came"
+    if ready or within_s is not None:
+        _kept.setdefault(fabric, []).extend(fabric.poll())
+    return False
+
+
+def attend_until_readable(fabric: Fabric, what: Any, timeout_s: float = TIMEOUT_S) -> None:
+    """Wait for something to be readable while the fabric does its part."""
+    end = time.monotonic() + timeout_s
+    while not attend(fabric, what, max(0.0, end - time.monotonic())):
+        assert time.monotonic() < end, "nothing came"
+
+
+def news_of(fabric: Fabric) -> list[News]:
+    """What the fabric has told since this was called last."""
+    return _kept.pop(fabric, [])
+
+
 def wait_for_end(pid: int, timeout_s: float = TIMEOUT_S) -> None:
     """Wait until a process, whoever's child it is, has ended."""
     try:
@@ -41,20 +74,25 @@ def wait_for_end(pid: int, timeout_s: float = TIMEOUT_S) -> None:
 
 
 def wait_for_news(fabric: Fabric, count: int = 1) -> list[SlaveEnded]:
-    """Poll the fabric when it has news, until so many slaves have ended."""
-    ended = list(fabric.poll())
-    while len(ended) < count:
-        wait_readable(*fabric.descriptors())
-        ended += fabric.poll()
-    return ended
+    """Let the fabric do its part until so many slaves have ended."""
+    end = time.monotonic() + TIMEOUT_S
+    ended: list[SlaveEnded] = []
+    while True:
+        ended += [news for news in [*news_of(fabric), *fabric.poll()] if isinstance(news, SlaveEnded)]
+        if len(ended) >= count:
+            return ended
+        assert time.monotonic() < end, f"{len(ended)} of {count} slaves have ended"
+        attend(fabric, None, end - time.monotonic())
 
 
 def started(fabric: Fabric, spec: SlaveSpec) -> SlaveLines:
-    """The lines of a new slave; of one that dials, when it has."""
+    """The lines of a new slave; of one that gets them later, when it has."""
     lines = fabric.start(spec)
+    end = time.monotonic() + TIMEOUT_S
     while lines is None:
-        wait_readable(*fabric.descriptors())
-        for news in fabric.poll():
+        assert time.monotonic() < end, "it did not come up"
+        attend(fabric, None, end - time.monotonic())
+        for news in news_of(fabric):
             assert isinstance(news, SlaveConnected), news
             lines = news.lines
     return lines
@@ -90,6 +128,7 @@ class Puppet:
     def __init__(
         self, fabric: Fabric, tid: int = 2, *, niceness: int = 0, memory_limit: int | None = None
     ) -> None:
+        self._fabric = fabric
         self.lines = started(fabric, SlaveSpec(tid, f"node_{tid}", "node", niceness, memory_limit))
         self.printed = ""
         self._came: list[Message] = []
@@ -97,7 +136,8 @@ class Puppet:
     def send(self, *messages: Message) -> None:
         while not self.lines.line.send(*messages):
             messages = ()
-            select.select([], [self.lines.line], [], TIMEOUT_S)
+            attend(self._fabric, None, 0.0)
+            select.select([], [self.lines.line], [], 0.01)
 
     def tell(self, *messages: Message) -> None:
         assert self.lines.control.send(*messages)
@@ -110,12 +150,13 @@ class Puppet:
                 if message[0] in kinds:
                     self._came.remove(message)
                     return message
-            wait_readable(self.lines.line, end - time.monotonic())
+            attend_until_readable(self._fabric, self.lines.line, end - time.monotonic())
             self._came += self.lines.line.receive()
 
     @property
     def came(self) -> list[Message]:
         """All that has come by now and was not expected."""
+        attend(self._fabric, None, 0.0)
         while select.select([self.lines.line], [], [], 0)[0]:
             self._came += self.lines.line.receive()
         return self._came
@@ -177,7 +218,7 @@ class Puppet:
         """What the slave prints, until it fits."""
         assert self.lines.output is not None
         while not until(self.printed):
-            wait_readable(self.lines.output)
+            attend_until_readable(self._fabric, self.lines.output)
             self.printed += os.read(self.lines.output, 65536).decode()
         return self.printed
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol, runtime_checkable
 
 from tracking.errors import InputError
 from tracking.fabrics.machine import is_local, usable_cores
+from tracking.slave.looks import Condition
 from tracking.wire.channel import Channel
 
 START_TIMEOUT_S = 60.0
+
+__all__ = [
+    "BaseFabric", "Condition", "Fabric", "News", "SlaveConnected", "SlaveEnded", "SlaveLines", "SlaveSpec"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +87,6 @@ class SlaveEnded:
 
 
 News = SlaveConnected | SlaveEnded
-
-
-class Condition(Enum):
-    """What a fabric can see of a slave that says nothing."""
-
-    WORKING = "working"  # it uses the processor: it computes without a break, in C code
-    STOPPED = "stopped"  # it does not run, and will not before somebody lets it
-    UNKNOWN = "unknown"
 
 
 @runtime_checkable

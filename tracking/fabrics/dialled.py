@@ -26,9 +26,10 @@ from typing import Literal
 import tracking
 from tracking.errors import InputError
 from tracking.fabrics.base import BaseFabric, Condition, News, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
-from tracking.fabrics.local import Looks, exit_in_words
+from tracking.fabrics.local import exit_in_words
 from tracking.fabrics.machine import is_local
 from tracking.slave import dialling
+from tracking.slave.looks import Looks
 from tracking.slave.process import Identity
 from tracking.wire import keys
 from tracking.wire.channel import Channel

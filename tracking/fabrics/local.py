@@ -23,12 +23,12 @@ from collections.abc import Iterable
 import tracking
 from tracking.fabrics.base import BaseFabric, Condition, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.slave import orders
+from tracking.slave.looks import Looks
 from tracking.wire.channel import Channel
 
 _ORDER_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 5.0
 _DRAIN_BYTES = 64 * 1024
-_STOPPED_STATES = frozenset("Tt")  # by a signal, by a debugger
 
 
 class Starter:
@@ -207,42 +207,6 @@ class LocalFabric(BaseFabric):
         if starter is not None:
             starter.end()
             starter.close()
-
-
-class Looks:
-    """Looks at processes of this machine again and again: which of them work, and which are stopped."""
-
-    def __init__(self) -> None:
-        self._ticks: dict[int, int] = {}  # tid -> what it had used when it was last looked at
-
-    def look(self, tid: int, pid: int) -> Condition:
-        """What can be seen of this slave."""
-        seen = look_at_process(pid)
-        if seen is None:
-            return Condition.UNKNOWN
-        state, ticks = seen
-        before = self._ticks.get(tid, ticks)
-        self._ticks[tid] = ticks
-        if state in _STOPPED_STATES:
-            return Condition.STOPPED
-        return Condition.WORKING if ticks > before else Condition.UNKNOWN
-
-    def forget(self, tid: int) -> None:
-        """It has ended."""
-        self._ticks.pop(tid, None)
-
-
-def look_at_process(pid: int) -> tuple[str, int] | None:
-    """State of a process (one letter, as in ps) and processor time of it and of children that it has waited for.
-
-    The time is in ticks of the system. None: it is gone, or this system does not tell.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            words = file.read().rpartition(b")")[2].split()  # the program's name may have blanks and brackets
-        return words[0].decode(), sum(map(int, words[11:15]))
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def _socket_pair(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:

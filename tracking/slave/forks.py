@@ -26,6 +26,9 @@ from tracking.wire.channel import Channel
 
 _PR_SET_PDEATHSIG = 1
 _STANDARD = (0, 1, 2)
+_HANDLED = (  # perhaps by the parent, never by a slave unless its work does
+    signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2
+)  # fmt: skip
 
 
 class Forks:
@@ -123,7 +126,8 @@ class Forks:
         if os.getppid() != self._pid:
             os._exit(1)  # the parent ended before the kernel was told
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in _HANDLED:
+            signal.signal(number, signal.SIG_DFL)
         output = descriptors[2]
         for standard in (1, 2):
             os.dup2(output, standard)

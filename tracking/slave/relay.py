@@ -1,0 +1,205 @@
+"""A relay: forks slaves on its host, and carries their lines over one line of its own to the master.
+
+``python -m tracking.slave.relay TICKET NUMBER`` dials the master that has written the ticket; over ssh the relay gets
+its line from who starts it. It has one thread and runs no user's code, so it hears whatever its slaves do::
+
+    master <== one line: pipe, TLS ==> relay --fork--> slaves
+      says  begin, start, stop, look,    |  job line, control line, output of each: a stream on the line, both ways
+            preload                      |
+      hears up, forked, not_forked,      +-- signs of life go both ways; without any the master is gone
+            ended, seen
+
+Stop order: the line ends, or the master is silent for too long, or a signal asks for it -> all slaves and what they
+have started are killed -> the relay ends. Should it be killed itself, the kernel kills the slaves (on Linux).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import time
+from typing import Any, Final
+
+from tracking.slave import job_slave, orders, process  # noqa: F401  (job_slave: loaded here once, for all slaves)
+from tracking.slave.forks import Forks
+from tracking.slave.looks import look_at_process
+from tracking.wire.carriers import Carrier
+from tracking.wire.pump import Pump
+
+VERSION: Final = 1
+MASTER_SILENCE_S: Final = 60.0
+_JOB, _CONTROL, _OUTPUT = 1, 2, 3
+_BEAT_S = 2.5  # until the master says another
+_ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2)  # queues warn in many ways
+
+
+def streams_of(tid: int) -> tuple[int, int, int]:
+    """The streams of a slave's job line, control line and output."""
+    return tid * 4 + _JOB, tid * 4 + _CONTROL, tid * 4 + _OUTPUT
+
+
+def serve(
+    carrier: Carrier,
+    *,
+    slots: int | None,
+    master_silence_s: float = MASTER_SILENCE_S,
+    directory: str | None = None,
+    left_s: float | None = None,
+) -> int:
+    """Be a relay on this line until it ends; the exit status.
+
+    Args:
+        carrier: the line to the master, who is known to be ours.
+        slots: so many slaves there is room for; None: any number.
+        master_silence_s: without a word of the master for so long it is taken for gone.
+        directory: where slaves work; None: where the master does, if that is here, too.
+        left_s: in so many seconds the time of this relay is up; None: it may stay.
+    """
+    if directory is not None:
+        os.chdir(directory)
+    Relay(carrier, slots, master_silence_s, directory, left_s).serve()
+    return 0
+
+
+class Relay:
+    """See ``serve``."""
+
+    def __init__(
+        self, carrier: Carrier, slots: int | None, master_silence_s: float, directory: str | None, left_s: float | None
+    ) -> None:
+        self._master_silence_s = master_silence_s
+        self._beat_s = _BEAT_S
+        self._directory = directory
+        self._pump = Pump(carrier, self._obey, time.monotonic)
+        self._slaves = Forks(self._tell)
+        self._ended: dict[int, int] = {}  # tid -> wait status: not told yet, since more of its bytes must go first
+        self._is_ending = False
+        for number in _ENDS:
+            signal.signal(number, self._end)
+        self._pump.say(
+            **{"is": "up"}, version=VERSION, host=socket.gethostname(), pid=os.getpid(), slots=slots, left_s=left_s
+        )
+
+    def _end(self, *_: object) -> None:
+        self._is_ending = True
+
+    def serve(self) -> None:
+        """Obey until the master is gone."""
+        gc.collect()
+        gc.freeze()  # what is here now is shared with all slaves for ever
+        poller = select.poll()
+        poller.register(self._pump, select.POLLIN)
+        poller.register(self._slaves.child_ended, select.POLLIN)
+        try:
+            while self._goes_on():
+                self._pump.beat_if_due(self._beat_s)
+                poller.poll(0 if self._pump.has_more else self._beat_s * 1000)
+                self._slaves.reap()
+        finally:
+            self._slaves.kill_all()
+            self._pump.close()
+
+    def _goes_on(self) -> bool:
+        """Do what can be done now; False: this is the end."""
+        self._pump.turn()
+        self._tell_ends()
+        self._pump.flush()
+        return not (self._is_ending or self._pump.fault or self._is_alone())
+
+    def _is_alone(self) -> bool:
+        """The master is silent; but if we were stopped ourselves, what it said meanwhile is still to be read."""
+        if time.monotonic() - self._pump.heard_at <= self._master_silence_s:
+            return False
+        self._pump.turn()
+        return time.monotonic() - self._pump.heard_at > self._master_silence_s
+
+    # ---- what the master says
+
+    def _obey(self, order: dict[str, Any]) -> None:
+        what = order.pop("do", None)
+        if what == "start":
+            self._start(**order)
+        elif what == "stop":
+            self._slaves.kill(order["tid"])
+        elif what == "look":
+            self._look(order["tid"])
+        elif what == "preload":
+            self._preload(order["modules"])
+        elif what == "begin":
+            self._beat_s = float(order["beat_s"])
+        elif what == "end":
+            self._is_ending = True
+
+    def _start(self, tid: int, nickname: str, host: str, niceness: int, memory_limit: int | None) -> None:
+        identity = process.Identity(
+            tid, nickname, host, niceness, memory_limit, is_far=True, directory=self._directory
+        )
+        try:
+            near, far = self._open_lines()
+        except OSError as error:  # too many open files
+            self._tell(orders.NOT_FORKED, tid, f"could not be started: {error.strerror}")
+            return
+        job, control, output = streams_of(tid)
+        self._pump.attach(job, near[0], is_read=True)
+        self._pump.attach(control, near[1], is_read=False)
+        self._pump.attach(output, near[2], is_read=True)
+        self._slaves.fork(identity, far)
+
+    @staticmethod
+    def _open_lines() -> tuple[list[int], list[int]]:
+        """Our ends of a slave's lines, and its own: job line, control line, output."""
+        near: list[int] = []
+        far: list[int] = []
+        try:
+            for _ in range(2):
+                for line, ends in zip(socket.socketpair(), (near, far), strict=True):
+                    ends.append(line.detach())
+            for descriptor, ends in zip(os.pipe(), (near, far), strict=True):
+                ends.append(descriptor)
+        except OSError:
+            for descriptor in near + far:
+                os.close(descriptor)
+            raise
+        for descriptor in near:
+            os.set_blocking(descriptor, False)
+        return near, far
+
+    def _look(self, tid: int) -> None:
+        pid = self._slaves.pid_of(tid)
+        seen = None if pid is None else look_at_process(pid)
+        if seen is not None:
+            self._pump.say(**{"is": "seen"}, tid=tid, state=seen[0], ticks=seen[1])
+
+    @staticmethod
+    def _preload(modules: list[str]) -> None:
+        for module in modules:
+            if module in orders.PRELOADABLE:
+                with contextlib.suppress(Exception):  # slaves that need it will say what is wrong with it
+                    importlib.import_module(module)
+        gc.freeze()
+
+    # ---- what slaves do
+
+    def _tell(self, kind: int, tid: int, value: int | str) -> None:
+        if kind == orders.FORKED:
+            self._pump.say(**{"is": "forked"}, tid=tid, pid=value)
+        elif kind == orders.NOT_FORKED:
+            for stream in streams_of(tid):
+                self._pump.detach(stream)
+            self._pump.say(**{"is": "not_forked"}, tid=tid, why=value)
+        else:
+            self._ended[tid] = int(value)
+
+    def _tell_ends(self) -> None:
+        """Tell of slaves that have ended, behind all that they have sent and printed."""
+        for tid, status in list(self._ended.items()):
+            if all(self._pump.drain(stream) for stream in streams_of(tid)):
+                del self._ended[tid]
+                for stream in streams_of(tid):
+                    self._pump.detach(stream)
+                self._pump.say(**{"is": "ended"}, tid=tid, status=status)

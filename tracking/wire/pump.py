@@ -1,0 +1,297 @@
+"""Moves bytes between a carrier and the descriptors of this process whose streams it carries; never waits.
+
+::
+
+    local descriptors  --read while there is room at the other end-->  Streams  --> carrier
+                       <-- written as fast as they take it, queued --   (pure)  <--
+
+Stop order: ``close`` lets go of the carrier and of all local descriptors, which belong to the pump.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracking.errors import ProtocolError
+from tracking.wire.carriers import Carrier
+from tracking.wire.streams import LONGEST_FRAME_BYTES, Came, Ended, MayGoOn, Said, Streams
+
+_MOST_OUTGOING_BYTES = 1024 * 1024  # beyond that nothing local is read
+_READS_A_TURN = 16  # of the carrier, so that a flood does not keep us from all else
+
+
+@dataclass(slots=True)
+class _Local:
+    """A local descriptor and what is known of it."""
+
+    stream: int
+    descriptor: int
+    is_read: bool
+    queue: deque[memoryview] = field(default_factory=deque)  # came for it, not written yet
+    is_ending: bool = False  # nothing more comes for it
+    mask: int = 0  # what it is watched for
+
+    def write(self) -> int:
+        """Write what it takes; how many bytes. OSError: nobody reads it any more."""
+        total = 0
+        while self.queue:
+            try:
+                written = os.write(self.descriptor, self.queue[0])
+            except BlockingIOError:
+                break
+            total += written
+            if written < len(self.queue[0]):
+                self.queue[0] = self.queue[0][written:]
+                break
+            self.queue.popleft()
+        return total
+
+
+class Pump:
+    """Carries local descriptors over a carrier.
+
+    Args:
+        carrier: the line; belongs to the pump.
+        on_said: called with what the other end says.
+        clock: seconds, monotonic.
+
+    Attributes:
+        fault: why the line is of no more use; "": it is. Then what came before is still delivered.
+        heard_at: when something came last, on the clock.
+        sent_at: when something was sent last.
+        has_more: there is something to be read though no descriptor says so: ``turn`` again.
+    """
+
+    def __init__(self, carrier: Carrier, on_said: Callable[[dict[str, Any]], None], clock: Callable[[], float]) -> None:
+        self.carrier = carrier
+        self._on_said = on_said
+        self._clock = clock
+        self._streams = Streams()
+        self._locals: dict[int, _Local] = {}  # by stream
+        self._selector = selectors.DefaultSelector()
+        self._carrier_masks: dict[int, int] = {}
+        self.fault = ""
+        self.heard_at = self.sent_at = clock()
+        self.has_more = False
+        self._is_closed = False
+        self._watch_carrier()
+
+    def fileno(self) -> int:
+        """Readable when ``turn`` has something to do."""
+        return self._selector.fileno()
+
+    # ---- streams
+
+    def attach(self, stream: int, descriptor: int, *, is_read: bool) -> None:
+        """Carry a local descriptor, which does not block and belongs to the pump from now on."""
+        self._streams.open(stream)
+        local = self._locals[stream] = _Local(stream, descriptor, is_read)
+        self._watch(local)
+
+    def detach(self, stream: int) -> None:
+        """Carry it no more: it is closed, and what still comes for it is dropped."""
+        local = self._locals.pop(stream, None)
+        if local is not None:
+            self._set_mask(local, 0)
+            os.close(local.descriptor)
+            self._streams.forget(stream)
+
+    def is_delivered(self, stream: int) -> bool:
+        """Whether all that has come of this stream was taken."""
+        local = self._locals.get(stream)
+        return local is None or not local.queue
+
+    def drain(self, stream: int) -> bool:
+        """Read what there is to be read now of a local descriptor that nobody writes any more; True: that was all."""
+        while (local := self._locals.get(stream)) is not None and local.is_read:
+            if not self._may_read(local):
+                return False
+            if not self._read(local):
+                return True
+        return True
+
+    # ---- talk
+
+    def say(self, **what: Any) -> None:
+        """Say something to the other end; it goes with the next ``flush`` or ``turn``."""
+        self._streams.say(**what)
+
+    def beat_if_due(self, interval_s: float) -> None:
+        """Give a sign of life if nothing was sent for so long, and nothing waits to be."""
+        if self._clock() - self.sent_at >= interval_s and not self._streams.outgoing_bytes:
+            self._streams.beat()
+            self.flush()
+
+    # ---- moving
+
+    def turn(self, timeout_s: float | None = 0.0) -> None:
+        """Move what can be moved; wait for something to move, at most so long."""
+        if self._is_closed:
+            return
+        for key, mask in self._selector.select(0.0 if self.has_more else timeout_s):
+            local: _Local | None = key.data
+            if local is None:
+                continue
+            if self._locals.get(local.stream) is local and mask & selectors.EVENT_WRITE:
+                self._write(local)
+            if self._locals.get(local.stream) is local and mask & selectors.EVENT_READ and self._may_read(local):
+                self._read(local)
+        if not self.fault:
+            self._receive()
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what the carrier takes."""
+        streams = self._streams
+        try:
+            while not self.fault and (pieces := streams.pieces()):
+                written = self.carrier.write(pieces)
+                if not written:
+                    break
+                self.sent_at = self._clock()
+                was_full = streams.outgoing_bytes > _MOST_OUTGOING_BYTES
+                streams.written(written)
+                if was_full and streams.outgoing_bytes <= _MOST_OUTGOING_BYTES:
+                    self._watch_all()
+        except OSError as error:
+            self._break(f"its line broke: {error.strerror or error}")
+        self._watch_carrier()
+
+    def _receive(self) -> None:
+        self.has_more = False
+        try:
+            for _ in range(_READS_A_TURN):
+                count = self.carrier.read_into(self._streams.space())
+                if count is None:
+                    return
+                if count == 0:
+                    self._break("its line ended")
+                    return
+                self.heard_at = self._clock()
+                for event in self._streams.received(count):
+                    self._happened(event)
+            self.has_more = True
+        except ProtocolError as error:
+            self._break(f"what came over its line is nothing of ours: {error}")
+        except OSError as error:
+            self._break(f"its line broke: {error.strerror or error}")
+
+    def _happened(self, event: Came | Ended | MayGoOn | Said) -> None:
+        if isinstance(event, Said):
+            self._on_said(event.what)
+            return
+        local = self._locals.get(event.stream)
+        if local is None:
+            return
+        if isinstance(event, Came):
+            local.queue.append(memoryview(event.data))
+            self._write(local)
+        elif isinstance(event, Ended):
+            local.is_ending = True
+            self._write(local)
+        else:
+            self._watch(local)
+
+    # ---- local descriptors
+
+    def _may_read(self, local: _Local) -> bool:
+        return bool(
+            local.is_read
+            and self._streams.room(local.stream)
+            and self._streams.outgoing_bytes <= _MOST_OUTGOING_BYTES
+            and not self.fault
+        )
+
+    def _read(self, local: _Local) -> bool:
+        """Send a piece of it on; False: there is nothing now, or nothing any more."""
+        most = min(LONGEST_FRAME_BYTES, self._streams.room(local.stream))
+        try:
+            data = os.read(local.descriptor, most)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            local.is_read = False
+            self._streams.end(local.stream)
+            self._watch(local)
+            return False
+        self._streams.send(local.stream, data)
+        self._watch(local)
+        return True
+
+    def _write(self, local: _Local) -> None:
+        try:
+            self._streams.passed_on(local.stream, local.write())
+        except OSError:  # nobody reads it any more: whoever wrote it is told by other means
+            self._streams.passed_on(local.stream, sum(map(len, local.queue)))
+            local.queue.clear()
+        if local.is_ending and not local.queue:
+            self._end_local(local)
+        else:
+            self._watch(local)
+
+    def _end_local(self, local: _Local) -> None:
+        """All has come for it: who reads it sees the end."""
+        self.detach(local.stream)
+
+    def _watch_all(self) -> None:
+        for local in list(self._locals.values()):
+            self._watch(local)
+
+    def _watch(self, local: _Local) -> None:
+        mask = selectors.EVENT_READ if self._may_read(local) else 0
+        self._set_mask(local, mask | (selectors.EVENT_WRITE if local.queue else 0))
+
+    def _set_mask(self, local: _Local, mask: int) -> None:
+        if mask == local.mask:
+            return
+        if not local.mask:
+            self._selector.register(local.descriptor, mask, local)
+        elif not mask:
+            self._selector.unregister(local.descriptor)
+        else:
+            self._selector.modify(local.descriptor, mask, local)
+        local.mask = mask
+
+    # ---- the carrier
+
+    def _watch_carrier(self) -> None:
+        wanted: dict[int, int] = {}
+        if not self.fault and not self._is_closed:
+            wanted[self.carrier.read_descriptor()] = selectors.EVENT_READ
+            if self._streams.outgoing_bytes or self.carrier.wants_write:
+                writing = self.carrier.write_descriptor()
+                wanted[writing] = wanted.get(writing, 0) | selectors.EVENT_WRITE
+        for descriptor in self._carrier_masks.keys() - wanted.keys():
+            self._selector.unregister(descriptor)
+        for descriptor, mask in wanted.items():
+            if descriptor not in self._carrier_masks:
+                self._selector.register(descriptor, mask, None)
+            elif self._carrier_masks[descriptor] != mask:
+                self._selector.modify(descriptor, mask, None)
+        self._carrier_masks = wanted
+
+    def _break(self, why: str) -> None:
+        self.fault = self.fault or why
+        self.has_more = False
+        self._watch_carrier()
+        self._watch_all()
+
+    def close(self) -> None:
+        """Let go of everything. May be called again."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for stream in list(self._locals):
+            self.detach(stream)
+        self._watch_carrier()
+        self._selector.close()
+        with contextlib.suppress(OSError):
+            self.carrier.close()
