@@ -130,7 +130,7 @@ class Surroundings:
 
     def _enter(self, masters: str, identity: Identity) -> str:
         if identity.directory is not None:
-            chosen = os.path.join(self._home.directory, os.path.expanduser(identity.directory))
+            chosen = os.path.join(os.path.expanduser("~"), os.path.expanduser(identity.directory))
             try:
                 os.chdir(chosen)
             except OSError as error:
