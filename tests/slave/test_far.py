@@ -113,7 +113,7 @@ def test_a_module_that_its_host_has_not_got_is_named_with_what_to_do(
         assert answer[0] == m.SETUP_FAILED
         text = answer[2][1]
         assert text.startswith("ModuleNotFoundError: No module named 'my_tools'; host node lacks module 'my_tools':")
-        assert "install it there, or put it into" in text
+        assert "install it there; if it is your own, put it into a directory that you set as" in text
         assert "cloudpickle.register_pickle_by_value(my_tools)" in text
 
 
