@@ -98,17 +98,13 @@ class SocketCarrier(PipeCarrier):
 
 
 class TlsCarrier:
-    """A socket with TLS, whose handshake is done; it belongs to it from now on.
-
-    What it is given to write must still come first the next time, unless it took it: it may be on its way in part.
-    One call takes at most what fits into one TLS record, and one call reads at most one.
-    """
+    """A socket with TLS, whose handshake is done; it belongs to it from now on."""
 
     def __init__(self, line: ssl.SSLSocket, name: str = "a TLS socket") -> None:
         self.name = name
         self._line = line
         self.wants_write = False
-        self._retry = b""  # what OpenSSL has encrypted and could not write; it wants to see the same again
+        self._retry = b""  # OpenSSL wants to see again what it could not write
         line.setblocking(False)
 
     def read_descriptor(self) -> int:
@@ -130,13 +126,11 @@ class TlsCarrier:
             return 0
 
     def write(self, pieces: Sequence[Piece]) -> int:
-        record: Piece = self._retry or _first_bytes(pieces, _TLS_RECORD_BYTES)
-        if not record:
-            return 0
+        record = self._retry or b"".join(_first_bytes(pieces, _TLS_RECORD_BYTES))
         try:
             written = self._line.send(record)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            self._retry = bytes(record)
+            self._retry = record
             return 0
         self._retry = b""
         return written
@@ -146,14 +140,11 @@ class TlsCarrier:
             self._line.close()
 
 
-def _first_bytes(pieces: Sequence[Piece], count: int) -> Piece:
-    """So many bytes, or all if there are fewer; copied only where they are of several pieces."""
-    if pieces and len(pieces[0]) >= count:
-        return memoryview(pieces[0])[:count]
+def _first_bytes(pieces: Sequence[Piece], count: int) -> list[Piece]:
     taken: list[Piece] = []
     for piece in pieces:
         taken.append(piece[:count])
         count -= len(taken[-1])
         if not count:
             break
-    return b"".join(taken)
+    return taken

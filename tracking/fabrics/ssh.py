@@ -1,0 +1,300 @@
+"""Slaves on other hosts over ssh: one connection for each host, however many slaves there.
+
+Nothing listens, on either side: all that is said goes through the ssh that is started here. What a host must have is a
+login without a password, and a Python of the same minor version as ours; ``bootstrap`` brings the rest along.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from tracking.errors import EngineError, InputError
+from tracking.fabrics.base import START_TIMEOUT_S
+from tracking.fabrics.bootstrap import REMOTE_COMMAND, FarPlace, Greeting, missing_picklers, script
+from tracking.fabrics.bundle import bundle, packed
+from tracking.fabrics.commands import run_command
+from tracking.fabrics.launcher import RelayEnded, RelayNews, RelayUp
+from tracking.fabrics.relayed import RelayedFabric
+from tracking.fabrics.settings import HostSettings
+from tracking.fabrics.ssh_process import Ended, Event, Greeted, HandedOver, SshProcesses
+from tracking.fabrics.ssh_words import SshOptions, host_problem, ssh_argv, ssh_question
+
+_AT_ONCE = 32  # hosts that are examined at a time: each takes a process here
+_PATIENCE_S = 10.0  # for logging in and starting Python, after the connection
+_QUESTION_TIMEOUT_S = 5.0
+_MASTER_SILENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostReport:
+    """What was found on a host.
+
+    Attributes:
+        host: its name, as it was given.
+        problem: why slaves cannot be started there; "": they can.
+        python_version: of the Python there ("3.11.2"); "": not known.
+        cores: how many slaves could compute there at a time; None: not known.
+        load: processes there that wanted to run in the last minute; None: not known.
+        platform: what system it is ("Linux x86_64").
+    """
+
+    host: str
+    problem: str = ""
+    python_version: str = ""
+    cores: int | None = None
+    load: float | None = None
+    platform: str = ""
+
+
+class SshLauncher:
+    """Brings relays to life over ssh; arguments as for ``SshFabric``.
+
+    Raises:
+        InputError: one of them makes no sense.
+    """
+
+    name = "ssh"
+    is_by_host = True
+    master_silence_s = _MASTER_SILENCE_S
+
+    def __init__(
+        self,
+        config: str | Path | None = None,
+        *,
+        python: str = "python3",
+        directory: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        settings: Mapping[str, HostSettings] = MappingProxyType({}),
+        connect_timeout: float = 10.0,
+        silence: float = 10.0,
+        options: Sequence[str] = (),
+    ) -> None:
+        _check(config, connect_timeout, silence, options)
+        path = None if config is None else str(Path(config).expanduser())
+        self._options = SshOptions(path, connect_timeout, silence, tuple(options))
+        self._default = FarPlace(python, directory, dict(environment or {}))
+        self._places = {host: self._place_by(own) for host, own in settings.items()}
+        self.silence_s = silence
+        self.start_timeout_s: float | None = connect_timeout + START_TIMEOUT_S
+        self._introduced_within_s = connect_timeout + _PATIENCE_S
+        self._processes = SshProcesses()
+        self._also: dict[int, list[int]] = {}  # further numbers of a launch
+
+    def _place_by(self, own: HostSettings) -> FarPlace:
+        default = self._default
+        return FarPlace(
+            own.python or default.python,
+            own.directory or default.directory,
+            {**default.environment, **own.environment},
+        )
+
+    def _place(self, host: str) -> FarPlace:
+        return self._places.get(host, self._default)
+
+    # ---- hosts
+
+    def check_host(self, host: str) -> None:
+        """Refuse a name that ssh could not mean anything by.
+
+        Raises:
+            InputError: names it and says why.
+            EngineError: there is no ssh here.
+        """
+        if problem := host_problem(host):
+            raise InputError(f"{host!r} cannot be the name of a host: {problem}")
+        meant = self._meant_by(host)
+        if "\nproxyjump " in meant or "\nproxycommand " in meant:
+            return  # another host will look for it
+        found = re.search(r"^hostname (.+)$", meant, re.MULTILINE)
+        name = found[1] if found else host
+        if not _resolves(name):
+            raise InputError(f"host {host!r} neither resolves nor is known to ssh: check its spelling")
+
+    def _meant_by(self, host: str) -> str:
+        """What ssh would do for this host."""
+        try:
+            answer = run_command(ssh_question(host, self._options), timeout_s=_QUESTION_TIMEOUT_S, engine="OpenSSH")
+        except OSError as error:
+            raise EngineError(f"ssh cannot be asked about host {host!r}: {error}") from error
+        if not answer.is_good:
+            raise InputError(f"ssh makes nothing of host {host!r}: {answer.complaint}")
+        return "\n" + answer.answer
+
+    def hosts_for(self, count: int | None) -> list[str]:
+        """None: they must be named.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError("name the hosts on which slaves are to run over ssh: hosts=['node1', 'node2']")
+
+    def check(self, hosts: Sequence[str]) -> dict[str, str]:
+        """As for a fabric."""
+        return {host: report.problem for host, report in self.examine(hosts).items() if report.problem}
+
+    def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:
+        """Log in on all these hosts, some at a time, and look whether slaves could be started; bounded."""
+        waiting = deque(enumerate(dict.fromkeys(hosts)))
+        names = dict(waiting)
+        reports: dict[str, HostReport] = {host: HostReport(host, host_problem(host)) for host in names.values()}
+        processes = SshProcesses()
+        try:
+            while waiting or len(processes):
+                while waiting and len(processes) < _AT_ONCE:
+                    number, host = waiting.popleft()
+                    if not reports[host].problem:
+                        self._start(processes, number, host)
+                for number, event in processes.poll(processes.poll_within_s()):
+                    host = names[number]
+                    reports[host] = _report(host, event, reports[host])
+                    if isinstance(event, Greeted) and number in processes:
+                        processes[number].kill()
+        finally:
+            processes.close()
+        return reports
+
+    # ---- relays
+
+    def launch(self, numbers: Sequence[int], host: str) -> None:
+        """Begin to start one relay, which has room for all.
+
+        Raises:
+            OSError, EngineError: it cannot be started now.
+        """
+        first, *others = numbers
+        self._start(self._processes, first, host)
+        self._also[first] = others
+        packed("tracking")  # made while ssh connects
+
+    def _start(self, processes: SshProcesses, number: int, host: str) -> None:
+        argv = ssh_argv(host, REMOTE_COMMAND, self._options)
+        processes.start(number, host, argv, script(self._place(host)), self._introduced_within_s)
+
+    def poll(self) -> Sequence[RelayNews]:
+        news: list[RelayNews] = []
+        for number, event in self._processes.poll():
+            if isinstance(event, HandedOver):
+                news.append(RelayUp(number, event.carrier))
+            elif isinstance(event, Ended):
+                ended = [number, *self._also.pop(number, ())]
+                news += [RelayEnded(one, event.how, event.printed) for one in ended]
+            elif number in self._processes:
+                self._answer(number, event.greeting)
+        return news
+
+    def _answer(self, number: int, greeting: Greeting) -> None:
+        process = self._processes[number]
+        options = {"master_silence_s": self.master_silence_s, "stays": self._place(process.host).directory is not None}
+        process.answer(bundle(missing_picklers(greeting), options))
+
+    def line_is_cut(self, number: int) -> None:
+        if number in self._processes:
+            self._processes[number].is_cut()
+
+    def descriptors(self) -> Iterable[int]:
+        return self._processes.descriptors()
+
+    def poll_within_s(self) -> float | None:
+        return self._processes.poll_within_s()
+
+    def waiting_for(self) -> str:
+        hosts = sorted({process.host for process in self._processes.coming()})
+        return f"ssh to {', '.join(hosts)}" if hosts else ""
+
+    def stop(self, number: int) -> None:
+        if number in self._processes:
+            self._processes[number].kill()
+
+    def close(self) -> None:
+        self._processes.close()
+        self._also.clear()
+
+
+class SshFabric(RelayedFabric):
+    """Starts slaves on other hosts over ssh.
+
+    Example:
+        >>> fabric = SshFabric(python="/opt/py/bin/python3", environment={"OMP_NUM_THREADS": "1"})
+        >>> fabric.name
+        'ssh'
+        >>> fabric.close()
+
+    Args:
+        config: an ssh config file instead of your own (~/.ssh/config), which is honoured: aliases, ports, keys, jumps.
+        python: the interpreter there, a path or a name that is looked up there; of the same minor version as ours.
+        directory: where slaves work; None: in the master's directory if it is there, else at home.
+        environment: variables that slaves have there, besides those that they find.
+        settings: {host: what is different there}.
+        connect_timeout: seconds to reach a host.
+        silence: a host that is not heard for so many seconds is lost.
+        options: further words of ssh's command line: ['-p', '2222'].
+
+    Raises:
+        InputError: one of them makes no sense.
+    """
+
+    def __init__(
+        self,
+        config: str | Path | None = None,
+        *,
+        python: str = "python3",
+        directory: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        settings: Mapping[str, HostSettings] = MappingProxyType({}),
+        connect_timeout: float = 10.0,
+        silence: float = 10.0,
+        options: Sequence[str] = (),
+    ) -> None:
+        self._ssh = SshLauncher(
+            config,
+            python=python,
+            directory=directory,
+            environment=environment,
+            settings=settings,
+            connect_timeout=connect_timeout,
+            silence=silence,
+            options=options,
+        )
+        super().__init__(self._ssh)
+
+    def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:
+        """Log in on all these hosts, and look whether slaves could be started there, without starting any; bounded."""
+        return self._ssh.examine(hosts)
+
+
+def _check(config: str | Path | None, connect_timeout: float, silence: float, options: Sequence[str]) -> None:
+    if config is not None and not Path(config).expanduser().is_file():
+        raise InputError(f"there is no ssh config file {str(config)!r}")
+    for name, seconds in (("connect_timeout", connect_timeout), ("silence", silence)):
+        if not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
+            raise InputError(f"{name} must be a number of seconds above 0, not {seconds!r}")
+    if isinstance(options, str) or not all(isinstance(word, str) for word in options):
+        raise InputError(f"options must be words of ssh's command line, ['-p', '2222'], not {options!r}")
+
+
+def _resolves(name: str) -> bool:
+    try:
+        return bool(socket.getaddrinfo(name, None))
+    except (OSError, UnicodeError):
+        return False
+
+
+def _report(host: str, event: Event, before: HostReport) -> HostReport:
+    """What is known of a host after this; that we end an ssh when we know enough is no problem of it."""
+    if isinstance(event, Ended):
+        if before.python_version:
+            return before
+        return _found(host, event.greeting, event.how)
+    return _found(host, event.greeting, "") if isinstance(event, Greeted) else before
+
+
+def _found(host: str, greeting: Greeting | None, problem: str) -> HostReport:
+    if greeting is None:
+        return HostReport(host, problem)
+    return HostReport(host, problem, greeting.python_version, greeting.cores, greeting.load, greeting.platform)
