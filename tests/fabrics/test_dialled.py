@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import select
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,10 +14,10 @@ import pytest
 
 from tests.fabrics.contract import FabricContract, Slaves
 from tests.slave import jobs
-from tests.slave.puppet import wait_for_end, wait_for_news, wait_readable
-from tracking import InputError, SlavePool
-from tracking.fabrics.base import Condition, SlaveEnded, SlaveSpec
-from tracking.fabrics.dialled import DialledFabric, slave_argv
+from tests.slave.puppet import attend, wait_for_end, wait_for_news
+from tracking import SlavePool
+from tracking.fabrics.base import Condition, SlaveSpec
+from tracking.fabrics.dialled import DialledFabric, relay_argv
 from tracking.fabrics.registry import make_fabric
 from tracking.wire import keys
 from tracking.wire import messages as m
@@ -74,39 +71,24 @@ def command_line_of(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
 
 
+class TestEncrypted(FabricContract):
+    @pytest.fixture
+    def fabric(self) -> Iterator[DialledFabric]:
+        fabric = DialledFabric(is_encrypted=True)
+        yield fabric
+        fabric.close()
+
+
+def begin(fabric: DialledFabric, tid: int = 2) -> None:
+    """Have the fabric ask for a slave."""
+    fabric.start(SlaveSpec(tid, "node", "localhost"))
+    fabric.poll()
+
+
 def test_it_has_a_name() -> None:
     fabric = make_fabric("dialled")
     assert isinstance(fabric, DialledFabric)
     fabric.close()
-
-
-def test_only_slaves_elsewhere_must_hear_of_the_master() -> None:
-    assert DialledFabric().master_silence_s is None
-    assert DialledFabric(address="0.0.0.0").master_silence_s == 60.0  # noqa: S104  (nothing listens)
-    assert DialledFabric(master_silence_s=5.0).master_silence_s == 5.0
-
-
-def test_a_slave_that_was_promised_to_hear_of_its_master_ends_when_it_does_not(
-    fabric: DialledFabric, slaves: Slaves
-) -> None:
-    puppet = slaves.start(2)
-    puppet.tell((m.BEAT, 0, 0.3))
-    puppet.expect(m.ALIVE)
-    (ended,) = wait_for_news(fabric)
-    assert ended.how == "killed by SIGKILL"
-
-
-def test_slaves_of_a_pool_that_does_nothing_still_hear_of_it() -> None:
-    with SlavePool(1, fabric=DialledFabric(master_silence_s=1.0)) as pool:
-        pid = pool.submit(os.getpid).result()
-        poller = select.poll()
-        descriptor = os.pidfd_open(pid)
-        try:
-            poller.register(descriptor, select.POLLIN)
-            assert not poller.poll(2500), "it has ended"
-        finally:
-            os.close(descriptor)
-        assert pool.submit(os.getpid).result() == pid
 
 
 def test_what_a_slave_does_can_be_seen(fabric: DialledFabric, slaves: Slaves) -> None:
@@ -118,31 +100,29 @@ def test_what_a_slave_does_can_be_seen(fabric: DialledFabric, slaves: Slaves) ->
     end = time.monotonic() + 30
     while fabric.look_at(2) is not Condition.WORKING:
         assert time.monotonic() < end
+        attend(fabric, None, 0.05)
     os.kill(pid, signal.SIGSTOP)
     while fabric.look_at(2) is not Condition.STOPPED:
         assert time.monotonic() < end
+        attend(fabric, None, 0.05)
     assert fabric.look_at(99) is Condition.UNKNOWN
 
 
-def test_a_port_is_open_only_while_slaves_are_awaited(fabric: DialledFabric, slaves: Slaves) -> None:
+def test_no_port_is_open_before_a_slave_is_wanted_and_after_the_end(fabric: DialledFabric) -> None:
     assert ports_open_here() == set()
-    fabric.start(SlaveSpec(2, "node", "node"))
+    begin(fabric)
     assert len(ports_open_here()) == 1
-    fabric.stop(2)
-    wait_for_news(fabric)
-    assert ports_open_here() == set()
-    slaves.start(3)
+    fabric.close()
     assert ports_open_here() == set()
 
 
 def test_it_listens_on_the_loopback_only(fabric: DialledFabric) -> None:
-    fabric.start(SlaveSpec(2, "node", "node"))
+    begin(fabric)
     (port,) = ports_open_here()
     rows = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     assert f"0100007F:{port:04X}" in rows
 
 
-@pytest.mark.parametrize("key_by", ["pipe", "environment"])
 def test_the_key_is_on_no_command_line_and_not_inherited_by_what_the_work_starts(key_by: str) -> None:
     fabric = DialledFabric(key_by=key_by)
     slaves = Slaves(fabric)
@@ -160,16 +140,6 @@ def test_the_key_is_on_no_command_line_and_not_inherited_by_what_the_work_starts
         fabric.close()
 
 
-def test_slaves_hold_no_lines_of_others_and_no_key_pipe(slaves: Slaves) -> None:
-    puppets = [slaves.start(tid) for tid in range(2, 5)]
-    for puppet in puppets:
-        puppet.set_up(jobs.obey)
-    held = [puppet.do(["describe"])[0][0]["descriptors"] for puppet in puppets]
-    for targets in held:
-        assert sum(target.startswith("socket:") for target in targets.values()) == 2
-        assert all(descriptor < 3 for descriptor, target in targets.items() if target.startswith("pipe:"))
-
-
 def test_slaves_have_the_niceness_that_they_shall_have(slaves: Slaves) -> None:
     puppet = slaves.start(2, niceness=3)
     puppet.set_up(jobs.obey)
@@ -183,48 +153,6 @@ def test_a_slave_whose_work_waits_for_its_children_finds_none_of_ours(slaves: Sl
     assert found == 0
 
 
-def test_a_command_that_cannot_be_started_is_an_os_error_and_leaves_nothing() -> None:
-    fabric = DialledFabric(["/no/such/command"])
-    with pytest.raises(FileNotFoundError):
-        fabric.start(SlaveSpec(2, "node", "node"))
-    assert ports_open_here() == set()
-    fabric.close()
-
-
-def test_one_that_cannot_be_watched_is_not_left_behind(fabric: DialledFabric, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(pid: int) -> int:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
-    monkeypatch.setattr(os, "pidfd_open", refuse)
-    with pytest.raises(OSError, match="Too many open files"):
-        fabric.start(SlaveSpec(2, "node", "node"))
-    assert ports_open_here() == set()
-
-
-def test_what_a_command_that_never_dials_has_printed_is_told_with_its_end() -> None:
-    fabric = DialledFabric(["sh", "-c", "echo no such module; exit 4"])
-    try:
-        fabric.start(SlaveSpec(2, "node", "node"))
-        assert wait_for_news(fabric) == [SlaveEnded(2, "ended with exit status 4", b"no such module\n")]
-    finally:
-        fabric.close()
-
-
-def test_a_slave_with_another_key_says_why_it_ends(fabric: DialledFabric) -> None:
-    fabric._listen()
-    fabric._key = keys.Key()  # another than that of the listener
-    fabric.start(SlaveSpec(2, "node", "node"))
-    (ended,) = wait_for_news(fabric)
-    assert ended.how == "ended with exit status 1"
-    assert b"its master was not found: 127.0.0.1 port" in ended.printed
-    assert b"it does not know our key: it is not our master" in ended.printed
-
-
-def test_there_are_two_ways_for_the_key() -> None:
-    with pytest.raises(InputError, match="key_by must be 'pipe' or 'environment', not 'argument'"):
-        DialledFabric(key_by="argument")
-
-
 def test_a_slave_finds_its_master_under_any_of_its_names() -> None:
     fabric = DialledFabric(reachable_as=["no-such-host.invalid", "127.0.0.3", "localhost"])
     slaves = Slaves(fabric)
@@ -233,15 +161,6 @@ def test_a_slave_finds_its_master_under_any_of_its_names() -> None:
     finally:
         slaves.close()
         fabric.close()
-
-
-def test_a_slave_that_has_only_one_line_by_the_time_it_ends_leaves_none(fabric: DialledFabric) -> None:
-    fabric.start(SlaveSpec(2, "node", "node"))
-    while not fabric._started[2].lines:
-        wait_readable(*fabric.descriptors())
-        fabric.poll()
-    fabric.stop(2)
-    assert wait_for_news(fabric)[0].how == "killed by SIGKILL"
 
 
 def test_a_slave_that_cannot_hear_is_gone_soon_after_its_line(slaves: Slaves) -> None:
@@ -288,27 +207,44 @@ def test_slaves_of_a_killed_master_are_gone_within_5_seconds_also_in_c_code_that
         wait_for_end(pid, timeout_s=5)
 
 
-def test_a_slave_that_was_killed_takes_its_guard_with_it(fabric: DialledFabric, slaves: Slaves) -> None:
+def test_the_ticket_is_on_no_command_line_and_in_no_environment(fabric: DialledFabric, slaves: Slaves) -> None:
     puppet = slaves.start(2)
     pid = puppet.expect(m.HELLO)[3]
-    members = group_members(pid)
-    assert len(members) == 2
-    os.kill(pid, signal.SIGKILL)
-    wait_for_news(fabric)
-    for member in members:
-        wait_for_end(member)
+    (relay,) = fabric.launcher._started.values()  # type: ignore[attr-defined]
+    secret = fabric.launcher._reception._key._secret.hex()  # type: ignore[attr-defined]
+    for process in (pid, relay.process.pid):
+        assert secret not in command_line_of(process)
+        assert secret not in "".join(environment_of(process).values())
 
 
-def group_members(group: int) -> list[int]:
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                if os.getpgid(int(name)) == group:
-                    found.append(int(name))
-            except ProcessLookupError:
-                continue
-    return found
+def test_slaves_hold_no_descriptors_of_their_relay(slaves: Slaves) -> None:
+    puppet = slaves.start(2)
+    puppet.set_up(jobs.obey)
+    targets = puppet.do(["describe"])[0][0]["descriptors"]
+    assert sum(target.startswith("socket:") for target in targets.values()) == 2
+    assert all(descriptor < 3 for descriptor, target in targets.items() if target.startswith("pipe:"))
+
+
+def test_a_command_that_cannot_be_started_is_told() -> None:
+    fabric = DialledFabric(["/no/such/command"])
+    try:
+        begin(fabric)
+        (ended,) = wait_for_news(fabric)
+        assert "could not be started: [Errno 2] No such file or directory" in ended.how
+        assert ended.is_innocent
+    finally:
+        fabric.close()
+
+
+def test_what_a_command_that_never_dials_has_printed_is_told_with_its_end() -> None:
+    fabric = DialledFabric(["sh", "-c", "echo no such module; exit 4"])
+    try:
+        begin(fabric)
+        (ended,) = wait_for_news(fabric)
+        assert ended.how == "the command that started it ended with exit status 4"
+        assert ended.printed == b"no such module\n"
+    finally:
+        fabric.close()
 
 
 def test_a_pool_works_with_slaves_that_dial() -> None:
@@ -316,20 +252,5 @@ def test_a_pool_works_with_slaves_that_dial() -> None:
         assert list(pool.map(jobs.square, range(50))) == [n * n for n in range(50)]
 
 
-def test_garbage_on_the_port_costs_the_slaves_nothing(fabric: DialledFabric) -> None:
-    fabric.start(SlaveSpec(2, "node", "node"))
-    (port,) = ports_open_here()
-    with socket.create_connection(("127.0.0.1", port)) as line:
-        line.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        news: list[object] = []
-        while not news:
-            select.select(list(fabric.descriptors()), [], [], 30)
-            news += fabric.poll()
-    for one in news:
-        one.lines.line.close()  # type: ignore[attr-defined]
-        one.lines.control.close()  # type: ignore[attr-defined]
-        os.close(one.lines.output)  # type: ignore[attr-defined]
-
-
 def test_the_command_looks_for_nothing_in_the_directory_that_it_is_in() -> None:
-    assert "-P" in slave_argv()
+    assert "-P" in relay_argv()
