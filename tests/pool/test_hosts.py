@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -272,6 +273,7 @@ class OnNode(ScriptedFabric):
 
     def start(self, spec: SlaveSpec) -> SlaveLines | None:  # type: ignore[override]
         self._lines[spec.tid] = super().start(spec)
+        os.write(self._news, b"n")
         return None
 
     def __init__(self) -> None:
