@@ -138,9 +138,9 @@ class Fabrics:
         *,
         make_ssh: Callable[[], Fabric] | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings = dict(settings)  # those of hosts that are added later come into it, too
         self._asked_for = None if fabric is None else make_fabric(fabric)
-        self._make_ssh = make_ssh or (lambda: _make("ssh", {"settings": settings}))
+        self._make_ssh = make_ssh or (lambda: _make("ssh", {"settings": self.settings}))
         self._by_name: dict[str, Fabric] = {}  # 'local', 'ssh': those that were needed
         self._preloads: list[str] = []  # for those to come, too
 
@@ -169,7 +169,8 @@ class Fabrics:
             InputError: names the host and says why.
             EngineError: what is to start slaves there cannot be made here.
         """
-        self.of(host).check_host(host)
+        if self._asked_for is None or host != self._asked_for.name:  # as it stands for hosts that an engine chooses
+            self.of(host).check_host(host)
 
     def hosts_for(self, count: int | None) -> list[str]:
         """The host of each slave where the user names none: what the fabric that was asked for says, or this machine.
@@ -198,12 +199,6 @@ class Fabrics:
             except EngineError as error:  # as when there is no ssh here
                 failed |= dict.fromkeys(its_hosts, str(error))
         return {host: failed[host] for host in dict.fromkeys(hosts) if host in failed}
-
-    def niceness_of(self, host: str, niceness: Mapping[str, int]) -> int:
-        """The nice value of slaves on this host: what ``niceness`` says of it, else its settings, else the default."""
-        own = self.settings.get(host)
-        default = niceness.get("default", 0) if own is None or own.niceness is None else own.niceness
-        return niceness.get(host, default)
 
     def preload(self, modules: Iterable[str]) -> None:
         """Slaves to come will need these modules: they may be loaded once for all."""

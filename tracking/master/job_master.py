@@ -21,7 +21,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracking.core.policy import ChunkSize
-from tracking.errors import Interrupted, NoSlavesError
+from tracking.errors import Interrupted
 from tracking.fabrics.base import Fabric
 from tracking.fabrics.hosts_file import expand
 from tracking.fabrics.registry import Fabrics
@@ -29,12 +29,13 @@ from tracking.master import checks, sending
 from tracking.master.calculation import Calculation
 from tracking.master.display import Display
 from tracking.master.ending import end_with_program
+from tracking.master.hosting import HostKeeper
 from tracking.master.options import Options
 from tracking.master.record import Record
-from tracking.master.spawning import SlaveKeeper
 from tracking.master.status import Status
 from tracking.pool import SlavePool, arguments
 from tracking.pool.crew import MASTER_NUMBERS
+from tracking.pool.slaves import Nicknames
 
 if TYPE_CHECKING:  # what a quiet calculation without a record does not need is loaded when it is
     from tracking import report
@@ -43,7 +44,7 @@ if TYPE_CHECKING:  # what a quiet calculation without a record does not need is 
 logger = logging.getLogger("tracking")
 
 
-class JobMaster(SlaveKeeper):
+class JobMaster(HostKeeper):
     """Cuts a data dict into jobs, gives them to slaves, and collects the results.
 
     Override its hooks to do more; all of them run in this thread, one at a time, under no lock of ours, and
@@ -128,6 +129,7 @@ class JobMaster(SlaveKeeper):
         self.niceness = arguments.checked_niceness(niceness if pool is None else {}, expanded.niceness)
         self._tr_fabrics = Fabrics(fabric, expanded.settings)
         self.hosts = checks.named_hosts(expanded.hosts, pool, self._tr_fabrics)
+        self._tr_nicknames = Nicknames()
         self.slave_script = slave_script
         self.show_output = show_output
         checks.checked_redistribute(redistribute)
@@ -167,7 +169,6 @@ class JobMaster(SlaveKeeper):
     _tr_interruption = ""  # by who ends it: why
     _tr_began = 0.0  # seconds, time.monotonic
     _tr_n_restored = 0
-    _tr_is_working = True  # False from the end of the loop; under lock
     _tr_is_finishing = False
     _tr_slaves_ended = False
     _tr_cleaned = False
@@ -287,17 +288,6 @@ class JobMaster(SlaveKeeper):
                 self._tr_all_over.notify_all()
             display.close()
 
-    def _tr_spawn_all(self) -> None:
-        if self._tr_options.pool is not None or self._tr_interruption or self.status.done():
-            return
-        self._tr_fabrics.preload(sending.modules_needed(self._tr_worker))  # once for all slaves, before they are forked
-        try:
-            self.spawnAll(self.niceness, self.show_output)
-        except OSError as error:
-            if not self.slaves:
-                raise NoSlavesError(f"no slave could be started: {error}") from error
-            logger.warning("only %d of %d slaves could be started: %s", len(self.slaves), len(self.hosts), error)
-
     def _tr_make_calculation(self, display: Display) -> Calculation:
         options = self._tr_options
         return Calculation(
@@ -328,6 +318,7 @@ class JobMaster(SlaveKeeper):
         if calculation is not None and not self._tr_slaves_ended:
             self._tr_slaves_ended = True
             calculation.leave_crew(keep_slaves=self._tr_options.pool is not None)
+            self._tr_fabrics.close()
 
     def _tr_clean_once(self) -> None:
         if self._tr_calculation is not None and not self._tr_cleaned:

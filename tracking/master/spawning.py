@@ -28,7 +28,7 @@ class SlaveKeeper(WaitableThread):
 
     def spawnAll(self, niceness: Mapping[str, int], show_output: int = 0) -> None:
         """Start a slave for each entry of ``hosts``; fills ``slaves``."""
-        for entry in self.hosts:
+        for entry in list(self.hosts):
             host, nickname = entry["host"], entry["nickname"]
             nice = niceness.get(host, niceness.get("default", 0))
             tid = self.spawn(host, nickname, nice, show_output)

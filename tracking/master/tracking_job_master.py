@@ -9,10 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from tracking.core import events as e
 from tracking.core.policy import ChunkSize
@@ -22,8 +21,6 @@ from tracking.master.job_master import JobMaster
 from tracking.master.options import DEFAULT_NICENESS
 from tracking.master.status import Status
 from tracking.pool import SlavePool
-
-T = TypeVar("T")
 
 _NO_DATA: Mapping[Any, Any] = MappingProxyType({})
 _LARGEST_RECIPE_BYTES = 64 * 1024 * 1024
@@ -145,6 +142,7 @@ class TrackingJobMaster(JobMaster):
             fabric=fabric,
         )
         self.add_hosts = add_hosts
+        self._tr_checks_hosts = bool(add_hosts)
 
     # ---- the end
 
@@ -255,28 +253,6 @@ class TrackingJobMaster(JobMaster):
         if states:
             self.status.objects = states
         return rest
-
-    def _tr_between_jobs(self, action: Callable[[], T]) -> T:
-        """Have something done in the master's thread, if that is at work, and wait for what comes of it."""
-        calculation = self._tr_calculation
-        if calculation is None or threading.current_thread() is self:
-            return action()
-        outcome: Future[T] = Future()
-        calculation.desk.ask(lambda: self._tr_do(action, outcome))
-        with self._tr_lock:
-            self._tr_all_over.wait_for(lambda: outcome.done() or not self._tr_is_working)
-        if outcome.cancel():  # the master came to its end before it took this up
-            return action()
-        return outcome.result()
-
-    def _tr_do(self, action: Callable[[], T], outcome: Future[T]) -> None:
-        if outcome.set_running_or_notify_cancel():
-            try:
-                outcome.set_result(action())
-            except Exception as error:  # noqa: BLE001  (raised where it was asked for)
-                outcome.set_exception(error)
-            with self._tr_lock:
-                self._tr_all_over.notify_all()
 
     def _tr_make_recipe(self) -> bytes | None:
         """What a run file needs to make this master anew: as a restart file, without results."""

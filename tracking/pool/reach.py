@@ -1,12 +1,14 @@
-"""Hosts that were found to fail, before any slave was started there: told, and left out."""
+"""Hosts that are asked for or not wanted any more: which there are; those that fail are told, and left out."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from tracking.errors import NoSlavesError
+from tracking.errors import InputError, NoSlavesError
+from tracking.fabrics.hosts_file import expand
 from tracking.fabrics.registry import Fabrics
+from tracking.pool.arguments import checked_hosts, host_names
 
 logger = logging.getLogger("tracking")
 
@@ -35,3 +37,41 @@ def tell_left_out(failed: Mapping[str, str], *, is_any_left: bool) -> None:
     if failed:
         count = "1 host is" if len(failed) == 1 else f"{len(failed)} hosts are"
         logger.warning("%s left out: %s", count, reasons)
+
+
+def more_hosts(
+    hosts: object, fabrics: Fabrics, niceness: dict[str, int], *, check: bool
+) -> tuple[list[str], dict[str, str]]:
+    """Names of hosts to be added, one a slave, and {host: why no slave can be started there} of those that fail.
+
+    Args:
+        hosts: as for a pool or master; an empty list means none.
+        fabrics: those of the hosts there are; told what a hosts file says of the new ones.
+        niceness: the same.
+        check: try them first; else all count as good.
+
+    Raises:
+        InputError, EngineError: nothing can be started on one of them.
+        NoSlavesError: all of them fail.
+    """
+    expanded = expand(hosts)
+    if not isinstance(expanded.hosts, int) and not host_names(expanded.hosts):
+        return [], {}
+    fabrics.settings.update(expanded.settings)
+    for host, nice in expanded.niceness.items():
+        niceness.setdefault(host, nice)
+    names = checked_hosts(expanded.hosts, fabrics)
+    return without_failing(names, fabrics) if check else (names, {})
+
+
+def known_hosts(hosts: object, there_are: Iterable[str]) -> frozenset[str]:
+    """The names of hosts to be removed, once each.
+
+    Raises:
+        InputError: there is no such host; names those that there are.
+    """
+    names, known = host_names(expand(hosts).hosts), list(dict.fromkeys(there_are))
+    for name in names:
+        if name not in known:
+            raise InputError(f"there is no host {name!r} here; there are: {', '.join(known) or 'none'}")
+    return frozenset(names)

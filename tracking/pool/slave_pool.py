@@ -28,7 +28,8 @@ from tracking.fabrics.registry import Fabrics
 from tracking.pool import arguments
 from tracking.pool.client import MASTER_NUMBERS
 from tracking.pool.crew import Crew
-from tracking.pool.slaves import Place, names_for
+from tracking.pool.reach import known_hosts, more_hosts, without_failing
+from tracking.pool.slaves import Nicknames, Place
 from tracking.slave import surroundings
 from tracking.slave.calling import call_chunk
 
@@ -55,7 +56,9 @@ class SlavePool(Executor):
             on this machine; none: one per usable core.
         niceness: nice value of the slaves, or {host: nice value, 'default': n}.
         show_output: 0: what slaves print is not shown; 1: in a window per slave, or line by line.
-        fabric: how slaves are started: a name, or a fabric.
+        fabric: how slaves are started where the name of a host does not say it: a name, or a fabric; None: on this
+            machine as its own processes, on others over ssh. An engine chooses the hosts where none is named.
+        check_hosts: try all remote hosts first, in parallel; one that fails is left out and named with the reason.
         max_deaths: a call that was alone on a slave that died so often is given up; None: never.
         host_failures: so many deaths without a job done between them, and a host is left out; None: never.
         silence_timeout: seconds without a sign of life after which a slave is waited for no longer, and a stand-in
@@ -66,6 +69,8 @@ class SlavePool(Executor):
 
     Raises:
         InputError: wrong use; nothing was started.
+        EngineError: what is to start slaves is not there, or refuses.
+        NoSlavesError: every host has failed the check.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class SlavePool(Executor):
         *,
         show_output: int = 0,
         fabric: str | Fabric | None = None,
+        check_hosts: bool = True,
         max_deaths: int | None = 2,
         host_failures: int | None = 10,
         silence_timeout: float = 30,
@@ -84,9 +90,12 @@ class SlavePool(Executor):
     ) -> None:
         arguments.check_not_loading()
         expanded = expand(hosts)
-        fabrics = Fabrics(fabric, expanded.settings)
-        names = names_for(arguments.checked_hosts(expanded.hosts, fabrics))
-        nice = arguments.checked_niceness(niceness, expanded.niceness)
+        self._fabrics = Fabrics(fabric, expanded.settings)
+        names = arguments.checked_hosts(expanded.hosts, self._fabrics)
+        self._niceness = arguments.checked_niceness(niceness, expanded.niceness)
+        self._show_output = show_output
+        self._checks_hosts = check_hosts
+        self._nicknames = Nicknames()  # under the crew's lock
         self._max_deaths = arguments.checked_number(
             "max_deaths", max_deaths, 1, is_optional=True, is_whole=True
         )
@@ -100,13 +109,13 @@ class SlavePool(Executor):
             "memory_limit": arguments.checked_memory_limit(memory_limit),
             "max_jobs": arguments.checked_number("max_jobs", max_jobs, 1, is_optional=True, is_whole=True),
         }
+        left, failed = without_failing(names, self._fabrics) if check_hosts else (names, {})
         self._crew = Crew(**crew_options)
         self._calls: Calls | None = None  # made with the first submit, under the crew's lock
         self._is_shut = False  # under the crew's lock
-        for host, nickname in names:
-            niceness_there = nice.get(host, nice.get("default", 0))
-            self._crew.fill(Place(nickname, host, niceness_there, show_output, fabrics.of(host)))
-        self._thread = PoolThread(self._crew)
+        self._crew.hosts.leave_out(failed)
+        self._crew.hosts.add(self._places(self._nicknames.give(left)))
+        self._thread = PoolThread(self._crew, self._fabrics)
         self._thread.start()
         # Who forgets a pool wants no more of it than the outcome of the calls that he has made.
         weakref.finalize(self, self._crew.end_when_idle, _SHUT_DOWN).atexit = False
@@ -116,6 +125,61 @@ class SlavePool(Executor):
             return "SlavePool of another process"
         state = ", shut down" if self._is_shut else ""
         return f"SlavePool: {len(self._crew.slaves())} slaves{state}"
+
+    def add_hosts(self, hosts: Any) -> dict[str, str]:
+        """Have more slaves, for all who use the pool, on hosts that are there already or not; from any thread.
+
+        Remote hosts are tried first, in parallel; this waits for that.
+
+        Args:
+            hosts: as for the pool itself; an empty list means none.
+
+        Returns:
+            {host: why no slave can be started there} of those that failed; they are left out.
+
+        Raises:
+            NoSlavesError: all of them failed.
+            InputError, EngineError: nothing can be started on one of them; nothing was added.
+            RuntimeError: the pool is shut down.
+        """
+        return self._add_hosts(hosts)[1]
+
+    def _add_hosts(self, hosts: Any) -> tuple[list[tuple[str, str]], dict[str, str]]:
+        """(host, nickname) of those that were added, and {host: why} of those that were not."""
+        self._crew.check_own_process()
+        left, failed = more_hosts(hosts, self._fabrics, self._niceness, check=self._checks_hosts)
+        with self._crew.lock:
+            if self._is_shut:
+                raise RuntimeError("the pool is shut down: it can have no more hosts")
+            named = self._nicknames.give(left)
+            self._crew.hosts.add(self._places(named))
+        return named, failed
+
+    def remove_hosts(self, hosts: Any, now: bool = False) -> None:
+        """Have no slaves on these hosts any more; from any thread.
+
+        Their slaves get no more jobs, and end when those that they have are done; with ``now`` they are ended, and
+        what they work on goes to others. Whoever uses the pool when no slave is left gets a ``NoSlavesError``.
+
+        Raises:
+            InputError: there is no such host; names those that there are.
+        """
+        self._remove_hosts(hosts, now=now)
+
+    def _remove_hosts(self, hosts: Any, *, now: bool) -> frozenset[str]:
+        """The names of those that were removed."""
+        self._crew.check_own_process()
+        with self._crew.lock:
+            names = known_hosts(hosts, self._crew.hosts.names())
+            self._crew.hosts.remove(names, now=now)
+        return names
+
+    def _places(self, named: Iterable[tuple[str, str]]) -> list[Place]:
+        nice, show_output = self._niceness, self._show_output
+        return [
+            Place(nickname, host, nice.get(host, nice.get("default", 0)), show_output, self._fabrics.of(host))
+            for host, nickname in named
+        ]
 
     @property
     def slaves(self) -> dict[int, dict[str, str]]:
@@ -212,9 +276,10 @@ class SlavePool(Executor):
 class PoolThread(threading.Thread):
     """The pool's thread: serves its crew, and closes it at the end. It knows nothing of the pool itself."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, fabrics: Fabrics) -> None:
         super().__init__(name="tracking-pool", daemon=True)
         self._crew = crew
+        self._fabrics = fabrics
         _running.add(self)
 
     def run(self) -> None:
@@ -222,6 +287,7 @@ class PoolThread(threading.Thread):
         driving = self._crew.driving
         driving.serve()
         self._crew.close(f"the loop has failed: {driving.fault!r}" if driving.fault else _SHUT_DOWN)
+        self._fabrics.close()
         driving.run_later()
 
     def end_now(self) -> None:
