@@ -19,7 +19,6 @@ from tracking import SlavePool
 from tracking.fabrics.base import Condition, SlaveSpec
 from tracking.fabrics.dialled import DialledFabric, relay_argv
 from tracking.fabrics.registry import make_fabric
-from tracking.wire import keys
 from tracking.wire import messages as m
 
 ROOT = Path(__file__).parents[2]
@@ -121,23 +120,6 @@ def test_it_listens_on_the_loopback_only(fabric: DialledFabric) -> None:
     (port,) = ports_open_here()
     rows = [line.split()[1] for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     assert f"0100007F:{port:04X}" in rows
-
-
-def test_the_key_is_on_no_command_line_and_not_inherited_by_what_the_work_starts(key_by: str) -> None:
-    fabric = DialledFabric(key_by=key_by)
-    slaves = Slaves(fabric)
-    try:
-        puppet = slaves.start(2)
-        pid = puppet.expect(m.HELLO)[3]
-        secret = fabric._key._secret.hex()
-        assert secret not in command_line_of(pid)
-        assert (secret in environment_of(pid).values()) is (key_by == "environment")
-        puppet.set_up(jobs.obey)
-        (child,), _ = puppet.do(["start_child"])
-        assert not {*keys.VARIABLES, "TRACKING_SLAVE"} & environment_of(child).keys()
-    finally:
-        slaves.close()
-        fabric.close()
 
 
 def test_slaves_have_the_niceness_that_they_shall_have(slaves: Slaves) -> None:
