@@ -31,6 +31,7 @@ _STAGGER_S = 0.1
 _CONNECT_TIMEOUT_S = 5.0
 _HANDSHAKE_TIMEOUT_S = 10.0
 _PATIENCE_S = 2.0
+_LEAST_ROUND_S = 1.0  # the last round, too, shall find out what is wrong
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _MOST_REFUSALS = 3  # a master of another version, or with another key, does not change its mind
@@ -98,7 +99,7 @@ def _try_all(
     for some in (numeric, [address for address in addresses if address not in numeric]):
         race = _Race(ticket, number, _looked_up(some, problems), problems)
         try:
-            won = race.run(min(end - clock(), _CONNECT_TIMEOUT_S + _HANDSHAKE_TIMEOUT_S))
+            won = race.run(max(_LEAST_ROUND_S, min(end - clock(), _CONNECT_TIMEOUT_S + _HANDSHAKE_TIMEOUT_S)))
         finally:
             race.close()
         if won is not None:
