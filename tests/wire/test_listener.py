@@ -20,6 +20,7 @@ from tracking.wire.listener import (
     CROWDED_HANDSHAKE_S,
     HANDSHAKE_S,
     MOST_HALF_OPEN,
+    OF_RELAY,
     OF_SLAVE,
     Dialled,
     Listener,
@@ -308,3 +309,45 @@ def test_closing_leaves_nothing_open(place: Place) -> None:
     place.listener.close()
     place.listener.close()
     assert all(place.is_cut(line) for line in lines)
+
+
+def test_a_relay_has_one_line(place: Place) -> None:
+    place.listener.expect(TID + 1, OF_RELAY)
+    place.dial(TID + 1, Line.RELAY)
+    assert [(dialled.tid, dialled.line) for dialled in place.dialled] == [(TID + 1, Line.RELAY)]
+    with pytest.raises(AssertionError, match="hung up"):
+        place.dial(TID, Line.RELAY)
+
+
+def test_both_ends_have_the_same_seals_and_each_line_its_own(place: Place) -> None:
+    place.listener.expect(TID)
+    seals = []
+    for kind in OF_SLAVE:
+        dialler = Dialler(place.key, TID, kind)
+        place.converse(place.line(), dialler)
+        seals.append(dialler.seals())
+    assert [dialled.seals for dialled in place.dialled] == seals
+    assert len({seal for pair in seals for seal in pair}) == 4
+    assert "seals" not in repr(place.dialled[0])
+
+
+def test_while_it_rests_nobody_is_accepted_and_then_those_who_have_waited_are(place: Place) -> None:
+    place.listener.rest()
+    line = place.line()
+    place.settle()
+    assert place.listener.counts.accepted == 0
+    assert place.listener.poll_within_s() is None
+    place.listener.expect(TID)
+    place.converse(line, Dialler(place.key, TID, Line.JOB))
+    assert len(place.dialled) == 1
+
+
+def test_on_all_addresses_ipv4_peers_are_called_by_their_ipv4_address() -> None:
+    place = Place("")
+    try:
+        place.address = "127.0.0.1"
+        place.listener.expect(TID)
+        line = place.dial()
+        assert place.dialled[0].peer == f"127.0.0.1 port {line.getsockname()[1]}"
+    finally:
+        place.close()

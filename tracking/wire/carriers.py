@@ -98,13 +98,17 @@ class SocketCarrier(PipeCarrier):
 
 
 class TlsCarrier:
-    """A socket with TLS, whose handshake is done; it belongs to it from now on."""
+    """A socket with TLS, whose handshake is done; it belongs to it from now on.
+
+    What it is given to write must still come first the next time, unless it took it: it may be on its way in part.
+    One call takes at most what fits into one TLS record, and one call reads at most one.
+    """
 
     def __init__(self, line: ssl.SSLSocket, name: str = "a TLS socket") -> None:
         self.name = name
         self._line = line
         self.wants_write = False
-        self._retry = b""  # OpenSSL wants to see again what it could not write
+        self._retry = b""  # what OpenSSL has encrypted and could not write; it wants to see the same again
         line.setblocking(False)
 
     def read_descriptor(self) -> int:
@@ -126,11 +130,13 @@ class TlsCarrier:
             return 0
 
     def write(self, pieces: Sequence[Piece]) -> int:
-        record = self._retry or b"".join(_first_bytes(pieces, _TLS_RECORD_BYTES))
+        record: Piece = self._retry or _first_bytes(pieces, _TLS_RECORD_BYTES)
+        if not record:
+            return 0
         try:
             written = self._line.send(record)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            self._retry = record
+            self._retry = bytes(record)
             return 0
         self._retry = b""
         return written
@@ -140,11 +146,14 @@ class TlsCarrier:
             self._line.close()
 
 
-def _first_bytes(pieces: Sequence[Piece], count: int) -> list[Piece]:
+def _first_bytes(pieces: Sequence[Piece], count: int) -> Piece:
+    """So many bytes, or all if there are fewer; copied only where they are of several pieces."""
+    if pieces and len(pieces[0]) >= count:
+        return memoryview(pieces[0])[:count]
     taken: list[Piece] = []
     for piece in pieces:
         taken.append(piece[:count])
         count -= len(taken[-1])
         if not count:
             break
-    return taken
+    return b"".join(taken)
