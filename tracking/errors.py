@@ -15,7 +15,7 @@
     └── ItemError                           what ``master.errors[id]`` holds: one item that failed
         ├── ItemRaised                      its function or ``go`` raised; carries the remote traceback
         ├── ItemKilledSlave                 its slave died each time it was alone on one
-        ├── ItemTimeout (TimeoutError)      it took longer than ``item_timeout``
+        ├── ItemTimeout (TimeoutError)      it took longer than ``item_timeout``, or than its slaves may stay
         └── ItemResultError                 its result could not be sent, or was none at all
 
 Every error survives pickle.
@@ -143,7 +143,7 @@ class ItemKilledSlave(ItemError):
 
 
 class ItemTimeout(ItemError, TimeoutError):
-    """The item took longer than ``item_timeout``."""
+    """The item took longer than ``item_timeout``, or than its slaves may stay."""
 
 
 class ItemResultError(ItemError):

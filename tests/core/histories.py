@@ -76,12 +76,30 @@ def _was_heard(world: World, whom: int, how: int) -> None:
 def _lost(world: World, whom: int, how: int) -> None:
     if world.slaves:
         slave = list(world.slaves.values())[whom % len(world.slaves)]
-        world.lose(slave, is_known=how % 3 > 0, on_purpose=how % 5 == 0)
+        world.lose(slave, is_known=how % 3 > 0, on_purpose=how % 5 == 0, is_innocent=how % 7 == 0)
+
+
+def _time_was_up(world: World, whom: int, how: int) -> None:
+    """Of a slave, as engines see it: now and then a little early, and not always said."""
+    soon = world.now + 0.1
+    ending = [slave for slave in world.slaves.values() if slave.ends_at is not None and slave.ends_at <= soon]
+    if ending:
+        slave = ending[whom % len(ending)]
+        world.lose(slave, is_known=how % 5 > 0, is_innocent=how % 2 == 0)
+
+
+def _lived_to_the_end(world: World, whom: int, how: int) -> None:
+    """A slave works on, saying nothing, until its time is up."""
+    limited = [slave for slave in world.slaves.values() if slave.ends_at is not None]
+    if limited:
+        world.end_time(limited[whom % len(limited)], is_told=how % 2 == 0)
 
 
 def _came(world: World, whom: int, how: int) -> None:
     if len(world.slaves) < 6:
-        world.add_slave(HOSTS[how % 2], (None, None, None, 1, 2, 5)[how % 6])
+        life_s = (None, None, 0.05, 0.5, 2.0, 2.0, 20.0, None)[whom]
+        used_s = 0.0 if life_s is None else life_s * (0.0, 0.0, 0.3, 0.7)[how % 4]
+        world.add_slave(HOSTS[how % 2], (None, None, None, 1, 2, 5)[how % 6], life_s, used_s)
 
 
 def _ordered(world: World, whom: int, how: int) -> None:
@@ -138,4 +156,6 @@ STEPS: tuple[Callable[[World, int, int], None], ...] = (
     _retired,
     _switched,
     _added,
+    _time_was_up,
+    _lived_to_the_end,
 )

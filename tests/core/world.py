@@ -23,6 +23,7 @@ class FakeSlave:
     host: str
     jobs: deque[int] = field(default_factory=deque)
     most_jobs: int | None = None
+    ends_at: float | None = None
     begun: int = 0
     is_silent: bool = False
     is_retiring: bool = False
@@ -70,7 +71,9 @@ class World:
             assert command.job not in self.positions, "a job number given out twice"
             assert len(set(command.positions)) == len(command.positions) > 0
             self.positions[command.job] = command.positions
-            self._give(self.slaves[command.slave], command.job)
+            slave = self.slaves[command.slave]
+            assert slave.ends_at is None or self.now < slave.ends_at, "its time is up"
+            self._give(slave, command.job)
         elif isinstance(command, c.GiveUp):
             assert command.position not in self.given_up
             assert command.position not in self.results
@@ -96,11 +99,24 @@ class World:
 
     # ---- what slaves do
 
-    def add_slave(self, host: str = "here", most_jobs: int | None = None) -> FakeSlave:
+    def add_slave(
+        self, host: str = "here", most_jobs: int | None = None, life_s: float | None = None, used_s: float = 0.0
+    ) -> FakeSlave:
+        """A slave is ready; it may stay for ``life_s`` in all, of which ``used_s`` are over."""
         self.last_slave += 1
-        slave = self.slaves[self.last_slave] = FakeSlave(self.last_slave, host, most_jobs=most_jobs)
-        self.handle(e.SlaveReady(slave.number, host, f"{host}_{slave.number}", most_jobs))
+        came_at = self.now - used_s
+        ends_at = None if life_s is None else came_at + life_s
+        slave = FakeSlave(self.last_slave, host, most_jobs=most_jobs, ends_at=ends_at)
+        self.slaves[self.last_slave] = slave
+        self.handle(e.SlaveReady(slave.number, host, f"{host}_{slave.number}", most_jobs, ends_at, came_at))
         return slave
+
+    def end_time(self, slave: FakeSlave, *, is_told: bool = True) -> None:
+        """The time of a slave passes, and it is ended by who gave it; ``is_told``: its fabric says that."""
+        assert slave.ends_at is not None
+        self.tick(slave.ends_at - self.now)
+        if slave.number in self.slaves:
+            self.lose(slave, is_innocent=is_told)
 
     def fall_silent(self, slave: FakeSlave) -> None:
         slave.is_silent = True

@@ -12,6 +12,8 @@ from tracking.core.jobs import Job
 from tracking.core.policy import RETRY_PATIENCE_S, Policy
 from tracking.core.waiting import Piece
 
+_MOST_LIVES = 3  # an item that outlasts so many slaves does so for ever, also where deaths are not counted
+
 
 @dataclass(slots=True)
 class Trouble:
@@ -20,6 +22,7 @@ class Trouble:
     tries: int
     failures: int = 0  # raised, or took too long
     deaths: int = 0
+    lives: int = 0  # of slaves: the whole limited time of one was not enough
 
 
 class Blame:
@@ -82,6 +85,30 @@ class Blame:
         if guilty in rest:
             self._failed(job, guilty, Cause.TIMEOUT, now)
         self._dealer.put_back_these(job, tuple(position for position in rest if position != guilty))
+
+    def outlasted(self, job: Job, now: float) -> None:
+        """The slave's time was up while it worked on this job: to be done by one that has more time."""
+        rest = self._items.unfinished(job.positions)
+        running = job.positions[-1] if job.left == 1 else job.announced
+        outlasted_s = self._dealer.waiting.outlasted_s
+        if running is None:  # it took longer than expected: which one of them is found by cutting
+            for position in rest:
+                outlasted_s.setdefault(position, 0.0)
+            self._split(job, rest, is_alone=job.is_alone)
+            return
+        self._dealer.put_back_these(job, tuple(position for position in rest if position != running))
+        if running not in rest:
+            return
+        ran_s = now - (job.given_at if job.began_at is None else job.began_at)
+        outlasted_s[running] = max(ran_s, outlasted_s.get(running, 0.0))
+        trouble = self._trouble_of(job, running)
+        trouble.lives += job.has_whole_life
+        if trouble.lives >= (self._policy.max_deaths or _MOST_LIVES):
+            self._give_up(running, Cause.OUT_OF_TIME, trouble)
+        elif job.unshared((running,)):
+            self._dealer.waiting.put_first(
+                Piece((running,), trouble.tries, is_alone=job.is_alone, race=job.silent_race)
+            )
 
     def forget(self, job: Job) -> None:
         """The job has come back: what went wrong with its finished items before does not matter any more."""

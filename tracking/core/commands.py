@@ -14,6 +14,7 @@ class Cause(Enum):
     KILLED_SLAVE = "killed its slave"
     TIMEOUT = "took too long"
     UNSENDABLE = "cannot be sent"
+    OUT_OF_TIME = "outlasted its slaves"
 
 
 class SendJob(NamedTuple):
@@ -49,7 +50,7 @@ class StopSlave(NamedTuple):
 
 
 class RetireSlave(NamedTuple):
-    """Let this idle slave end by itself: it has done as many jobs as it may. SlaveLost(on_purpose=True) will come."""
+    """Let this idle slave end by itself, another is to take its place. SlaveLost(on_purpose=True) will come."""
 
     slave: int
     reason: str

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 
 from tracking.core.commands import CancelJob, Command, RecallJob, RetireSlave, SendJob, StopSlave
 from tracking.core.everywhere import Everywhere
 from tracking.core.items import Items
 from tracking.core.jobs import Job, JobState
 from tracking.core.ledger import Ledger
+from tracking.core.lifetimes import Lifetimes
 from tracking.core.limits import Limits
 from tracking.core.policy import Policy
 from tracking.core.slaves import Slave, Slaves
@@ -33,6 +34,7 @@ class Dealer:
         last_job: the highest number given out.
         recalled: how many jobs are being recalled.
         limits: end what takes too long.
+        lifetimes: know which slaves have the time for what.
     """
 
     def __init__(self, items: Items, policy: Policy) -> None:
@@ -45,8 +47,9 @@ class Dealer:
         self.recalled = 0
         self._items = items
         self._policy = policy
-        self._spares = Spares(policy, self.slaves, self.ledger.pace)
-        self._everywhere = Everywhere(items) if policy.redistribute == "always" else None
+        self.lifetimes = Lifetimes(self.slaves, items, self.waiting)
+        self._spares = Spares(policy, self.slaves, self.ledger.pace, self.lifetimes)
+        self._everywhere = Everywhere(items, self.lifetimes) if policy.redistribute == "always" else None
         self.limits = Limits(policy, self.slaves, self._stop)
 
     # ---- giving out
@@ -57,14 +60,14 @@ class Dealer:
         if slave.is_usable and not slave.is_closed:
             pace = slave.pace
             depth = self._policy.depth(pace.item_s, pace.job_s, pace.job_bytes)
-            while len(slave.jobs) < depth and slave.jobs_left != 0 and (size := self._size(slave, depth)):
+            while len(slave.jobs) < depth and slave.jobs_left != 0 and (size := self._size(slave, depth, now)):
                 job = self._next_job(slave, size, now)
                 if job is None:
                     break
                 self._send(slave, job, now)
                 has_got = True
         if not slave.jobs:
-            self._rest(slave)
+            self._rest(slave, now)
         return has_got
 
     def use_idle_slaves(self, now: float) -> None:
@@ -73,26 +76,30 @@ class Dealer:
             pass
         if self._everywhere is not None:
             self._use_everybody(self._everywhere, now)
-        if not self.slaves.idle or not self.jobs:
+        if not self.jobs or not (idle := self.lifetimes.able(now)):
             return
         self._spares.start(now)
-        while (job := self._spares.find(self.slaves.idle, self.recalled, now)) is not None:
+        while (job := self._spares.find(idle, self.recalled, now)) is not None:
             if job.state is JobState.QUEUED:
                 self.recall(job, now)
             else:
-                self._copy(job, now)
+                self._copy(job, idle, now)
             self._spares.follow(job.slave, now)
+            idle = self.lifetimes.able(now)
 
     def expected_item_s(self, slave: Slave) -> float | None:
         """Expected seconds per item on this slave; None: nothing was measured."""
         return self._spares.item_s(slave)
 
-    def _rest(self, slave: Slave) -> None:
-        """The slave holds nothing: it waits, or ends if that was its last job."""
-        if slave.jobs_left == 0 and not slave.is_ending:
+    def _rest(self, slave: Slave, now: float) -> None:
+        """The slave holds nothing: it waits, or ends if that was its last job, or if its time is up."""
+        is_done = slave.jobs_left == 0
+        reason = "it was given as many jobs as it may have" if is_done else self.lifetimes.why_retire(slave, now)
+        if reason and not slave.is_ending:
             slave.is_ending = True
             self.slaves.update(slave)
-            self.commands.append(RetireSlave(slave.number, "it was given as many jobs as it may have"))
+            self.lifetimes.retired(slave)
+            self.commands.append(RetireSlave(slave.number, reason))
         else:
             self.slaves.sort(slave)
 
@@ -101,19 +108,24 @@ class Dealer:
         if self._items.has_queued or not self.jobs:
             return
         everywhere.start(self.jobs.values())
-        while (slave := self.slaves.first_idle()) is not None:
+        while (slave := self._first_able(now)) is not None:
             pace, host = slave.pace, slave.host
             item_s = host.pace.item_s if pace.item_s is None else pace.item_s
             active, usable = self._items.count_active, self.slaves.usable
             size = self._policy.size(item_s, host.pace.largest_job, active, usable, host.slowness)
-            found = everywhere.least_given(size)
+            found = everywhere.least_given(min(size, self.lifetimes.room(slave, now)))
             if found is None:
                 return
             job, positions = found
             self._items.take_again(positions)
             self._send_copy(slave, job, positions[::-1], now)
 
-    def _size(self, slave: Slave, depth: int) -> int:
+    def _first_able(self, now: float) -> Slave | None:
+        """The first idle slave that has time for something, also on slow hosts."""
+        slaves = chain(self.slaves.idle.values(), self.slaves.resting.values())
+        return next((slave for slave in slaves if self.lifetimes.room(slave, now)), None)
+
+    def _size(self, slave: Slave, depth: int, now: float) -> int:
         """How many items the next job of the slave is to have; 0: it gets none now."""
         if slave.jobs and (self.waiting.suspects or slave.is_closed):
             return 0
@@ -126,7 +138,7 @@ class Dealer:
             return 0
         if host.slowness > 1.0 and policy.leaves_last_jobs(size, host.slowness, remaining, slaves.brisk):
             return 0
-        return size
+        return size if slave.life is None else min(size, self.lifetimes.room(slave, now))
 
     def _next_job(self, slave: Slave, size: int, now: float) -> Job | None:
         if self.waiting:
@@ -138,23 +150,33 @@ class Dealer:
 
     def _waiting_job(self, slave: Slave, now: float) -> Job | None:
         while True:
-            piece = None if slave.jobs else self.waiting.next_suspect()
+            piece = None if slave.jobs else self._long_item(slave, now) or self.waiting.next_suspect()
             if piece is None:
                 piece = self.waiting.next_piece(slave.number, self.slaves.usable > 1, now)
             if piece is None:
                 return None
+            piece = self._cut(piece, self.lifetimes.room(slave, now))
             positions = self._items.take_these(piece.positions)
             if positions:
                 return self._new_job(slave, positions, now, piece)
+
+    def _long_item(self, slave: Slave, now: float) -> Piece | None:
+        return self.waiting.next_long(lambda needed_s: self.lifetimes.has_time(slave, needed_s, now))
+
+    def _cut(self, piece: Piece, room: int) -> Piece:
+        """So many of its items; the others stay where they were."""
+        if len(piece.positions) <= room:
+            return piece
+        self.waiting.put_first(replace(piece, positions=piece.positions[room:]))
+        return replace(piece, positions=piece.positions[:room])
 
     def _supply_idle(self, now: float) -> bool:
         """Give one idle slave something, if there is anything that it may have."""
         if not self.waiting and not self._items.has_queued:
             return False
-        idle, resting = self.slaves.idle.values(), self.slaves.resting.values()
-        return any(self.supply(slave, now) for slave in [*islice(idle, _ASKED_AT_ONCE), *islice(resting, 1)])
+        return any(self.supply(slave, now) for slave in self.lifetimes.asked(_ASKED_AT_ONCE))
 
-    def _copy(self, job: Job, now: float) -> None:
+    def _copy(self, job: Job, idle: Mapping[int, Slave], now: float) -> None:
         """Give what is left of a job to idle slaves, too; the first answer of each item will count.
 
         They begin at its end: its own slave works on it from the front, and may never leave the item that it is at.
@@ -163,10 +185,10 @@ class Dealer:
         if not rest:  # somebody else has said that they are finished
             self.cancel_losers((job,))
             return
-        helpers = list(islice(self.slaves.idle.values(), min(len(rest), MOST_COPIES)))
+        helpers = list(islice(idle.values(), min(len(rest), MOST_COPIES)))
         self._items.take_again(rest)
         for helper, positions in zip(helpers, self._policy.pieces(rest[::-1], most=len(helpers)), strict=False):
-            self._send_copy(helper, job, positions, now)
+            self._send_copy(helper, job, positions[: self.lifetimes.room(helper, now)], now)
 
     def _send_copy(self, helper: Slave, job: Job, positions: Sequence[int], now: float) -> None:
         copy = self._new_job(helper, positions, now, Piece((), job.tries, job.is_alone))
@@ -245,6 +267,7 @@ class Dealer:
         for job in jobs:
             self.reclaim(job)
         self.slaves.leave(slave)
+        self.lifetimes.forget(slave)
         self._forget(slave)
         slave.jobs.clear()
         for job in jobs:
@@ -319,6 +342,7 @@ class Dealer:
         return job
 
     def _send(self, slave: Slave, job: Job, now: float) -> None:
+        self.lifetimes.job_is_given(slave, job, now)
         self.jobs[job.number] = job
         slave.jobs.append(job)
         slave.load += job.left
@@ -342,7 +366,9 @@ class Dealer:
         times: list[float] = []
         if (deadline := self.limits.next_wakeup()) is not None:
             times.append(deadline)
-        if self.slaves.idle and (late_at := self._spares.next_wakeup()) is not None:
+        if (closing := self.lifetimes.next_wakeup()) is not None:
+            times.append(closing)
+        if self.lifetimes.able(now) and (late_at := self._spares.next_wakeup()) is not None:
             times.append(late_at)
         if self.slaves.idle or self.slaves.resting:
             times += self.waiting.next_wakeups(now)

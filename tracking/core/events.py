@@ -13,12 +13,18 @@ from typing import NamedTuple
 
 
 class SlaveReady(NamedTuple):
-    """A slave is up and initialized: it may be given jobs; ``jobs_left`` of them in all, None: any number."""
+    """A slave is up and initialized: it may be given jobs; ``jobs_left`` of them in all, None: any number.
+
+    ``ends_at``: then its time is up, on the clock of ``handle``, None: it may stay as long as it likes; ``came_at``:
+    since then it has counted.
+    """
 
     slave: int
     host: str
     nickname: str
     jobs_left: int | None = None
+    ends_at: float | None = None
+    came_at: float = 0.0
 
 
 class SlaveSilent(NamedTuple):

@@ -11,20 +11,23 @@ from heapq import heappop, heappush
 
 from tracking.core.items import Items
 from tracking.core.jobs import Job, JobState
+from tracking.core.lifetimes import Lifetimes
 
 
 class Everywhere:
     """Finds what an idle slave is to be given when nothing is left to start; O(log jobs) per copy.
 
     An item is on a slave once at most, since only slaves that hold nothing are given copies. What may kill its slave
-    is not given out like that: it could end all of them at once.
+    is not given out like that: it could end all of them at once. Nor is what may outlast its slave.
 
     Args:
         items: the items and their states.
+        lifetimes: know what may outlast its slave.
     """
 
-    def __init__(self, items: Items) -> None:
+    def __init__(self, items: Items, lifetimes: Lifetimes) -> None:
         self._items = items
+        self._lifetimes = lifetimes
         self._is_following = False
         # (how often given out, which may have become more; minus its number, since the newest is the last to be begun)
         self._heap: list[tuple[int, int, Job]] = []
@@ -45,7 +48,8 @@ class Everywhere:
         """A job, and those of its items, at most so many, that were given out least often of all; None: no item is."""
         while self._heap:
             count, number, job = self._heap[0]
-            rest = () if job.state >= JobState.CANCELLED else self._items.unfinished(job.positions)
+            is_out = job.state >= JobState.CANCELLED or self._lifetimes.is_long(job.positions)
+            rest = () if is_out else self._items.unfinished(job.positions)
             least = self._least(rest)
             if not least:
                 heappop(self._heap)

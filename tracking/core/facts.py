@@ -100,6 +100,7 @@ class WaitingFor(NamedTuple):
         suspects: of those not started: may have killed a slave, and go to a slave that holds nothing else.
         again: of those not started: were given out before, and go first.
         retries: of those not started: failed before, and go last.
+        long: of those not started: outlasted the time of a slave, and wait for one that has more.
         retry_at: until then (on the scheduler's clock) the first retry waits for another slave than the one that
             it failed on; None: it does not wait.
         slaves: that are up; the next four count those of them that
@@ -120,6 +121,7 @@ class WaitingFor(NamedTuple):
     suspects: int
     again: int
     retries: int
+    long: int
     retry_at: float | None
     slaves: int
     usable: int
@@ -160,7 +162,8 @@ def waiting_for(items: Items, dealer: Dealer, given_up: int, now: float, *, is_o
     slaves, waiting = dealer.slaves, dealer.waiting
     kinds = Counter[str]()
     for piece in waiting:
-        kind = "suspects" if piece.is_alone else "retries" if piece.turn else "again"
+        is_long = len(piece.positions) == 1 and piece.positions[0] in waiting.outlasted_s
+        kind = "long" if is_long else "suspects" if piece.is_alone else "retries" if piece.turn else "again"
         kinds[kind] += sum(items.count(position) is None for position in piece.positions)
     states = Counter[str]()
     for slave in slaves:
@@ -173,6 +176,7 @@ def waiting_for(items: Items, dealer: Dealer, given_up: int, now: float, *, is_o
         suspects=kinds["suspects"],
         again=kinds["again"],
         retries=kinds["retries"],
+        long=kinds["long"],
         retry_at=min(waiting.next_wakeups(now), default=None),
         slaves=sum(1 for _ in slaves),
         usable=slaves.usable,

@@ -70,7 +70,8 @@ def _of_slaves(items: Items, dealer: Dealer) -> Iterator[str]:
         yield "the usable slaves on hosts of normal speed are counted wrongly"
     for slave in slaves:
         yield from _of_slave(slave, dealer)
-    if slaves.idle and (items.has_queued and any(True for _ in items.queued())):
+    has_idle = any(slave.life is None for slave in slaves.idle.values())  # others may lack the time for it
+    if has_idle and (items.has_queued and any(True for _ in items.queued())):
         yield "items are queued while a slave is idle"
 
 
@@ -86,7 +87,7 @@ def _of_slave(slave: Slave, dealer: Dealer) -> Iterator[str]:
         yield f"a suspect on slave {slave.number} is not alone"
     if slave.jobs and slave.jobs[0].began_at is None:
         yield f"the first job of slave {slave.number} has not begun"
-    if slave.is_usable and (slave.is_silent or (slave.jobs_left == 0 and not slave.jobs)):
+    if slave.is_usable and (slave.is_silent or slave.is_over or (slave.jobs_left == 0 and not slave.jobs)):
         yield f"slave {slave.number} is usable, but does not answer or may get nothing more"
     if slave.jobs_left is not None and slave.jobs_left < 0:
         yield f"slave {slave.number} was given more jobs than it may have"

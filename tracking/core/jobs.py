@@ -67,6 +67,7 @@ class Job:
         "began_at",  # when the job before it on its slave ended, or its last progress; None: still queued
         "generation",  # 0, or one more than that of the job it is a spare copy of
         "given_at",
+        "has_whole_life",  # it is one item, and its slave had all of its limited time before it
         "is_alone",  # its items are suspected of killing slaves: nothing else is queued on its slave
         "is_copied",  # spare copies of it are out
         "is_overdue",  # was over its time limit when somebody looked, but that was late
@@ -103,6 +104,7 @@ class Job:
         self.began_at: float | None = None
         self.recalled_at = 0.0
         self.race: list[Job] | None = None
+        self.has_whole_life = False
         self.is_copied = False
         self.is_overdue = False
         self.is_timed_out = False

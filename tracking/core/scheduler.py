@@ -31,6 +31,7 @@ from tracking.core.facts import ItemFact, SlaveNow, WaitingFor, given_fact, slav
 from tracking.core.invariants import broken_invariants
 from tracking.core.items import Items
 from tracking.core.jobs import TRANSITIONS, Job, JobState, JobView
+from tracking.core.lifetimes import Life
 from tracking.core.policy import Policy
 from tracking.core.slaves import Slave
 from tracking.core.story import Story
@@ -185,7 +186,9 @@ class Scheduler:
     def _on_slave_ready(self, event: e.SlaveReady, now: float) -> None:
         if self._slaves.get(event.slave) is not None:
             raise InvalidTransition(f"slave {event.slave}", "up", event)
-        slave = self._slaves.enter(event.slave, event.host, event.nickname, event.jobs_left)
+        life = None if event.ends_at is None else Life(event.came_at, event.ends_at, now)
+        slave = self._slaves.enter(event.slave, event.host, event.nickname, event.jobs_left, life)
+        self._dealer.lifetimes.enter(slave, now)
         self._dealer.supply(slave, now)
 
     def _on_slave_silent(self, event: e.SlaveSilent, now: float) -> None:
@@ -205,8 +208,11 @@ class Scheduler:
             return
         held = len(slave.jobs)
         running = slave.jobs[0].number if held == 1 and event.running is None else event.running
+        is_over = not event.on_purpose and self._dealer.lifetimes.is_over(slave, now)
         for job in reversed(self._dealer.remove_all(slave, now)):
-            if event.is_innocent:
+            if is_over and job.number == running and not slave.is_silent:
+                self._blame.outlasted(job, now)
+            elif is_over or event.is_innocent:
                 self._dealer.put_back(job)
             elif job.is_timed_out and not slave.is_silent:
                 self._blame.took_too_long(job, now)
@@ -255,6 +261,9 @@ class Scheduler:
 
     def _on_ticked(self, event: e.Ticked, now: float) -> None:
         """Only now, when all that came has been taken in, can it be said who is late."""
+        for slave in self._dealer.lifetimes.closing(now):
+            self._withdraw(slave, now)
+            self._dealer.supply(slave, now)
         if self.policy.item_timeout_s is not None:
             self._dealer.limits.end_overdue_slaves(now, event.shared)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from tracking.core.jobs import Job
 from tracking.core.ledger import Account, Ledger, Pace
+from tracking.core.lifetimes import Life
 
 
 class Host:
@@ -31,27 +32,33 @@ class Slave:
         "host",
         "is_closed",  # gets no further job before all it has are gone
         "is_ending",  # was told to end
+        "is_over",  # its time is nearly up
         "is_retired",
         "is_silent",  # does not answer: what it holds is given to others, too
-        "is_usable",  # may get jobs: neither ending, retired nor silent, its host not disabled
+        "is_usable",  # may get jobs: neither ending, over, retired nor silent, its host not disabled
         "jobs",
         "jobs_left",  # so many more it may be given; None: any number
+        "life",  # its time; None: that has no end
         "load",  # items in its jobs that it has not reported yet
         "number",
         "pace",
     )
 
-    def __init__(self, number: int, host: Host, account: Account, jobs_left: int | None = None) -> None:
+    def __init__(
+        self, number: int, host: Host, account: Account, jobs_left: int | None = None, life: Life | None = None
+    ) -> None:
         self.number = number
         self.host = host
         self.account = account
         self.pace = Pace()
         self.jobs: deque[Job] = deque()
         self.jobs_left = jobs_left
+        self.life = life
         self.load = 0
         self.busy_until = 0.0
         self.is_closed = False
         self.is_ending = False
+        self.is_over = False
         self.is_retired = False
         self.is_silent = False
         self.is_usable = False
@@ -82,10 +89,6 @@ class Slaves:
     def __iter__(self) -> Iterator[Slave]:
         return iter(self._slaves.values())
 
-    def first_idle(self) -> Slave | None:
-        """The first of those that hold nothing, also on slow hosts."""
-        return next(iter(self.idle.values()), None) or next(iter(self.resting.values()), None)
-
     def get(self, number: int) -> Slave | None:
         """The slave of this number, None if it is not up."""
         return self._slaves.get(number)
@@ -97,14 +100,24 @@ class Slaves:
             host = self._hosts[name] = Host(name, self.ledger.host_pace(name))
         return host
 
+    def item_s(self, slave: Slave) -> float | None:
+        """Expected seconds per item on this slave: its own if measured, else its host's, else anybody's."""
+        own = slave.pace.item_s
+        if own is not None:
+            return own
+        of_host = slave.host.pace.item_s
+        return self.ledger.pace.item_s if of_host is None else of_host
+
     def disabled_hosts(self) -> tuple[str, ...]:
         """The names of those that get no jobs."""
         return tuple(host.name for host in self._hosts.values() if host.is_disabled)
 
-    def enter(self, number: int, host_name: str, nickname: str, jobs_left: int | None = None) -> Slave:
+    def enter(
+        self, number: int, host_name: str, nickname: str, jobs_left: int | None = None, life: Life | None = None
+    ) -> Slave:
         """A slave is up."""
         host = self.host(host_name)
-        slave = Slave(number, host, self.ledger.account(nickname, host_name), jobs_left)
+        slave = Slave(number, host, self.ledger.account(nickname, host_name), jobs_left, life)
         self._slaves[number] = host.slaves[number] = slave
         self.nicknames[number] = nickname
         self.update(slave)
@@ -118,7 +131,8 @@ class Slaves:
 
     def update(self, slave: Slave) -> None:
         """Find out whether the slave may get jobs, after something about it has changed."""
-        is_usable = not (slave.is_ending or slave.is_retired or slave.is_silent or slave.host.is_disabled)
+        is_out = slave.is_ending or slave.is_over or slave.is_retired or slave.is_silent
+        is_usable = not (is_out or slave.host.is_disabled)
         change = is_usable - slave.is_usable
         slave.is_usable = is_usable
         self.usable += change

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tracking.core.agenda import Agenda
 from tracking.core.jobs import Job, JobState
 from tracking.core.ledger import Pace
+from tracking.core.lifetimes import Lifetimes
 from tracking.core.policy import RECALL_PATIENCE_S, Policy
 from tracking.core.slaves import Slave, Slaves
 
@@ -41,11 +42,13 @@ class Spares:
         policy: what is worth it.
         slaves: all slaves.
         pace: the measured times of all of them together.
+        lifetimes: who has the time for what.
     """
 
-    def __init__(self, policy: Policy, slaves: Slaves, pace: Pace) -> None:
+    def __init__(self, policy: Policy, slaves: Slaves, pace: Pace, lifetimes: Lifetimes) -> None:
         self._policy = policy
         self._slaves = slaves
+        self._lifetimes = lifetimes
         self._pace = pace
         self._longest = Agenda()  # key: minus the expected end of all its jobs
         self._late = Agenda()  # key: when to look at it again
@@ -103,12 +106,8 @@ class Spares:
         return self._from_longest(helper, now)
 
     def item_s(self, slave: Slave) -> float | None:
-        """Expected seconds per item on this slave: its own if measured, else its host's, else anybody's."""
-        own = slave.pace.item_s
-        if own is not None:
-            return own
-        of_host = slave.host.pace.item_s
-        return self._pace.item_s if of_host is None else of_host
+        """Expected seconds per item on this slave."""
+        return self._slaves.item_s(slave)
 
     def _from_longest(self, helper: Helper, now: float) -> Job | None:
         first = self._longest.first()
@@ -153,6 +152,8 @@ class Spares:
         if helper.recalled >= helper.idle:
             return False  # the idle ones are to have what is being recalled: nobody works on that yet
         elapsed = now - job.began_at
+        if self._lifetimes.is_long(job.positions) or not self._lifetimes.has_time(helper.slave, elapsed, now):
+            return False  # it would begin anew, and has not even the time that the other has had
         item_s, copy_item_s = self.item_s(job.slave), self.item_s(helper.slave)
         if item_s is None or copy_item_s is None:
             return elapsed >= self._policy.blind_copy_after_s(job.generation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,25 +37,38 @@ class Piece:
 
 
 class Waiting:
-    """Three queues: suspects go alone, pieces go first, retries last.
+    """Four queues: suspects go alone, pieces go first, retries last, long items where there is the time for them.
 
     Their items are set aside in ``Items``. A piece that is not here is either out, or its items are
     finished.
 
     Args:
         items: the items of the calculation.
+
+    Attributes:
+        suspects: may kill their slaves.
+        long: single items that outlasted a slave's time.
+        outlasted_s: {item that ever did: for so long it was seen to run at least, in seconds}.
     """
 
     def __init__(self, items: Items) -> None:
         self._items = items
         self.suspects: deque[Piece] = deque()
+        self.long: deque[Piece] = deque()
+        self.outlasted_s: dict[int, float] = {}
         self._pieces: deque[Piece] = deque()
         self._retries: deque[Piece] = deque()
 
     def __bool__(self) -> bool:
+        return self.has_usual or bool(self.long)
+
+    @property
+    def has_usual(self) -> bool:
+        """Whether there is anything but long items."""
         return bool(self._pieces or self._retries or self.suspects)
 
     def __iter__(self) -> Iterator[Piece]:
+        yield from self.long
         yield from self.suspects
         yield from self._pieces
         yield from self._retries
@@ -63,23 +76,44 @@ class Waiting:
     def put_first(self, piece: Piece) -> None:
         """Give it out before all that is not started."""
         self._items.release(piece.positions, set_aside=True)
-        (self.suspects if piece.is_alone else self._pieces).appendleft(piece)
+        if not self._is_long(piece):
+            (self.suspects if piece.is_alone else self._pieces).appendleft(piece)
 
     def put_last(self, piece: Piece) -> None:
         """Give it out after all that is not started now."""
         self._items.release(piece.positions, set_aside=True)
-        self._retries.append(piece)
+        if not self._is_long(piece):
+            self._retries.append(piece)
+
+    def _is_long(self, piece: Piece) -> bool:
+        """If so, it is put where it belongs."""
+        is_long = len(piece.positions) == 1 and piece.positions[0] in self.outlasted_s
+        if is_long:
+            self.long.append(piece)
+        return is_long
 
     def withdraw(self, race: list[Job]) -> list[Piece]:
         """Take out all pieces that jobs of this race hold, too; their items stay set aside."""
         found = [piece for piece in self if piece.race is race]
         if found:
-            for queue in (self.suspects, self._pieces, self._retries):
+            for queue in (self.long, self.suspects, self._pieces, self._retries):
                 rest = [piece for piece in queue if piece.race is not race]
                 if len(rest) < len(queue):
                     queue.clear()
                     queue.extend(rest)
         return found
+
+    def next_long(self, has_time: Callable[[float], bool]) -> Piece | None:
+        """The next long item for a slave that holds nothing; ``has_time``: whether it has so many seconds and more."""
+        for index, piece in enumerate(self.long):
+            if has_time(self.outlasted_s[piece.positions[0]]):
+                del self.long[index]
+                return piece
+        return None
+
+    def needed_s(self) -> Iterator[float]:
+        """More than how many seconds each of the long items needs."""
+        return (self.outlasted_s[piece.positions[0]] for piece in self.long)
 
     def next_suspect(self) -> Piece | None:
         """The next piece for a slave that holds nothing."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from tracking.core.commands import Cause, GiveUp
 from tracking.errors import ItemError, ItemKilledSlave, ItemRaised, ItemResultError, ItemTimeout
+from tracking.pool.client import outlasted_words
 from tracking.pool.crew import SlaveInfo
 from tracking.wire import codec
 from tracking.wire import messages as m
@@ -99,7 +100,10 @@ class Answers:
         if trouble is None:
             return ItemError(command.cause.value, id=id, tries=command.tries)
         what, text, traceback, payload = trouble.report
-        kind = ItemTimeout if command.cause is Cause.TIMEOUT else _KINDS.get((command.cause, what), ItemRaised)
+        if command.cause is Cause.OUT_OF_TIME:
+            text = outlasted_words(trouble.slave)
+        is_late = command.cause in (Cause.TIMEOUT, Cause.OUT_OF_TIME)
+        kind = ItemTimeout if is_late else _KINDS.get((command.cause, what), ItemRaised)
         error = kind(
             text,
             id=id,

@@ -277,7 +277,9 @@ class Calculation:
             self._roster.slave_is_ready(tid)
             self.chronicle.slave_is_up(slave)
             self._master.initializationDone(tid)
-            self._decide(e.SlaveReady(tid, slave.host, slave.nickname, self.crew.jobs_left(tid)))
+            self._decide(e.SlaveReady(
+                tid, slave.host, slave.nickname, self.crew.jobs_left(tid), slave.ends_at, slave.came_at
+            ))
 
     def _slave_is_quiet(self, slave: SlaveInfo, *, is_silent: bool) -> None:
         if self.scheduler.has_slave(slave.tid):

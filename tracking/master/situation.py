@@ -123,6 +123,8 @@ def _waits(waiting: WaitingFor, clock: float) -> Iterator[str]:
         )
     if waiting.suspects:
         yield f"{waiting.suspects} items that may have killed a slave wait for slaves of their own"
+    if waiting.long:
+        yield f"{waiting.long} items that outlasted the time of their slave wait for slaves that have more"
     if waiting.retired and waiting.retired == waiting.slaves:
         yield "is_valid_slave has refused all slaves"
 

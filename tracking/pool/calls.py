@@ -25,8 +25,8 @@ from tracking.core import events as e
 from tracking.core.items import Items
 from tracking.core.policy import Policy
 from tracking.core.scheduler import Scheduler
-from tracking.errors import EncodeError, ItemKilledSlave, ItemRaised, ItemResultError, NoSlavesError
-from tracking.pool.client import MASTER_NUMBERS, JobKey, SlaveInfo
+from tracking.errors import EncodeError, ItemKilledSlave, ItemRaised, ItemResultError, ItemTimeout, NoSlavesError
+from tracking.pool.client import MASTER_NUMBERS, JobKey, SlaveInfo, outlasted_words
 from tracking.pool.crew import Crew
 from tracking.slave.calling import call
 from tracking.slave.surroundings import Context
@@ -236,7 +236,9 @@ class Calls:
         self._setup_deaths = 0
         slave = self._crew.info(tid)
         if slave is not None and not self._scheduler.has_slave(tid):
-            self._decide(e.SlaveReady(tid, slave.host, slave.nickname, self._crew.jobs_left(tid)))
+            self._decide(e.SlaveReady(
+                tid, slave.host, slave.nickname, self._crew.jobs_left(tid), slave.ends_at, slave.came_at
+            ))
 
     def _setup_failed(self, tid: int, report: m.Report) -> None:
         """It lacks something, as our working directory; if all do, nobody can make calls."""
@@ -345,7 +347,9 @@ class Calls:
             return  # it was dropped
         slave, report, last_lines = self._trouble[command.position]
         what, text, traceback, payload = report
-        error = _KINDS.get(what, ItemRaised)(
+        is_out_of_time = command.cause is c.Cause.OUT_OF_TIME
+        text = outlasted_words(slave) if is_out_of_time else text
+        error = (ItemTimeout if is_out_of_time else _KINDS.get(what, ItemRaised))(
             text,
             id=command.position,
             host=slave.host,

@@ -42,6 +42,17 @@ class SlaveInfo:
         return None if self.ends_at is None else self.ends_at - self.came_at
 
 
+def outlasted_words(slave: SlaveInfo) -> str:
+    """Of an item that was still running when the time of this slave was up, as of others before.
+
+    >>> outlasted_words(SlaveInfo(1, "queue_0", "node", came_at=10.0, ends_at=70.0))
+    'was not done in the 60 s that its slave may stay: allow slaves a longer time limit, or make items smaller'
+    """
+    life_s = round(slave.life_s or 0.0, 1)
+    advice = "allow slaves a longer time limit, or make items smaller"
+    return f"was not done in the {life_s:g} s that its slave may stay: {advice}"
+
+
 class Client(Protocol):
     """A calculation that uses the crew. Its methods are called under the crew's lock: they only take note."""
 
