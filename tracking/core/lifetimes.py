@@ -15,7 +15,6 @@ when it has outlasted so many fresh ones.
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,7 +32,7 @@ _MARGIN_SHARE = 0.05  # ... or this share of its time, if that is shorter
 _SAFETY = 1.3  # an item may take so many times longer than expected
 _HARDLY_USED = 0.9  # with this share of its time before it a slave is as good as a fresh one
 _MOST_UNUSED = 3  # so many slaves were retired before they got anything: no better ones come
-_MANY = sys.maxsize
+_MANY = 2**63
 
 
 @dataclass(slots=True)
