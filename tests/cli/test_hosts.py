@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.cli.programs import call
 from tracking.cli import COULD_NOT_RUN, hosts, main
+from tracking.fabrics.hosts_file import parse
 from tracking.fabrics.machine import usable_cores
 from tracking.fabrics.settings import HostSettings
 
@@ -115,6 +117,13 @@ def test_its_commands_explain_themselves_with_examples(capsys: pytest.CaptureFix
     told = capsys.readouterr().out
     assert f"tracking hosts {command}" in told
     assert "Examples:" in told
+
+
+def test_the_file_in_the_help_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hosts", "--help"]) == 0
+    told = capsys.readouterr().out
+    file = parse(textwrap.dedent(told[told.index("    [own]") : told.index("  Examples:")]), "help")
+    assert file.nodes() == ["localhost", "node1", "node2.example.org"]
 
 
 def test_a_run_takes_its_hosts_from_a_file(here: Path) -> None:

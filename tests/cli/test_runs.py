@@ -279,6 +279,7 @@ def examples_of(command: list[str]) -> list[str]:
 @pytest.mark.parametrize("command", [[], *([name] for name in sorted(tracking.commands))], ids=" ".join)
 def test_every_example_in_the_help_works_as_it_stands(here: Path, command: list[str]) -> None:
     run_program(here)
+    (here / "hosts.toml").write_text("[own]\nlocalhost = 1\n[shared]\n'127.0.0.1' = 1\n")
     assert call("run", "work:area", "table.csv", "-o", "areas.csv", "--run-file", "areas.run").returncode == 0
     (here / "tracking").write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n')
     (here / "tracking").chmod(0o700)

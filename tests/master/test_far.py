@@ -14,7 +14,8 @@ import pytest
 from tests.far import FarFabric
 from tests.master.helpers import master_of
 from tests.master.work import square
-from tracking import JobSlave, NoSlavesError, SlavePool
+from tracking import InputError, JobSlave, NoSlavesError, SlavePool
+from tracking.master import sending
 from tracking.wire import mapped
 
 LARGE = np.arange(300_000, dtype=float)
@@ -96,6 +97,11 @@ def test_a_script_that_vanishes_before_its_slaves_come_is_run_all_the_same(fabri
 
     fabric.start = start_later  # type: ignore[method-assign]
     assert master.calculateResult() == {0: 1, 1: 2, 2: 3}
+
+
+def test_a_script_that_is_gone_is_named_before_any_slave_starts(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"slave script .*gone\.py' cannot be read: No such file"):
+        sending.read_script(tmp_path / "gone.py")
 
 
 def test_a_directory_that_a_host_has_not_got_ends_the_calculation_with_words(

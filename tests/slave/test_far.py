@@ -87,6 +87,15 @@ def test_it_works_in_the_directory_that_is_set_for_its_host(home: Path, tmp_path
         assert directory in path
 
 
+@pytest.mark.parametrize("name", ["~/work", "work"])
+def test_such_a_directory_may_be_in_the_home_there(home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (home / "work").mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    with far_slave(home, name) as puppet:
+        assert puppet.set_up(where)[0] == m.READY
+        assert puppet.do([0])[0][0][0] == str(home / "work")
+
+
 def test_a_directory_that_is_not_there_is_named_with_its_host(home: Path) -> None:
     with far_slave(home, "/no/such/place") as puppet:
         answer = puppet.set_up(jobs.square)
@@ -104,7 +113,7 @@ def test_a_module_that_its_host_has_not_got_is_named_with_what_to_do(
         assert answer[0] == m.SETUP_FAILED
         text = answer[2][1]
         assert text.startswith("ModuleNotFoundError: No module named 'my_tools'; host node lacks module 'my_tools':")
-        assert "install it there, or put it into" in text
+        assert "install it there; if it is your own, put it into a directory that you set as" in text
         assert "cloudpickle.register_pickle_by_value(my_tools)" in text
 
 

@@ -27,7 +27,15 @@ def hosts() -> None:
 
     A hosts file has a line for each of them, with its slots, niceness, Python and so on, in the classes [own],
     [shared] and [other]. The usual one is that in $TRACKING_HOSTS, else ./hosts.toml, else
-    ~/.config/tracking/hosts.toml.
+    ~/.config/tracking/hosts.toml. What a line leaves out is as usual:
+
+    \b
+      [own]                # mine alone: niceness 0
+      localhost = 4        # 4 slots
+      [shared]             # others work there, too: niceness 10
+      node1 = {slots = 8, ram = "64GB", niceness = 5}
+      [other]              # only while nobody else needs them: niceness 19
+      "node2.example.org" = {python = "/opt/py/bin/python3", directory = "~/work", environment = {LANG = "C"}}
 
     \b
     Examples:
@@ -137,9 +145,14 @@ def _show(table: Table) -> None:
     from rich.console import Console
 
     console = Console(file=sys.stdout, highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = _WIDE
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = _WIDE
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
 
 
 def _count(number: int, what: str) -> str:

@@ -36,7 +36,8 @@ class HostSettings:
 
     Attributes:
         python: the interpreter there, a path or a name that is looked up there.
-        directory: where slaves work there; None: in the master's directory if it is there, else at home.
+        directory: where slaves work there, a path from the root, or from the home there; None: in the
+            master's directory if it is there, else at home.
         environment: variables that slaves have there, besides those that they find.
         niceness: nice value of slaves there.
         slots: how many slaves fit there.

@@ -63,7 +63,8 @@ class Identity(NamedTuple):
         niceness: the nice value that it shall have when it works.
         memory_limit: bytes that it may hold; None: as many as there are.
         is_far: it is on another host than its master, or may be: what the master has need not be there.
-        directory: where it works, if it is far; None: where the master does if that is there, else where it is.
+        directory: where it works, if it is far, '~' and what begins at no root being the user's home there; None: where
+            the master does if that is there, else where it is.
     """
 
     tid: int

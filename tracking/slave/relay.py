@@ -15,6 +15,7 @@ have started are killed -> the relay ends. Should it be killed itself, the kerne
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import gc
 import importlib
@@ -22,7 +23,10 @@ import os
 import select
 import signal
 import socket
+import sys
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from tracking.slave import job_slave, orders, process  # noqa: F401  (job_slave: loaded here once, for all slaves)
@@ -203,3 +207,32 @@ class Relay:
                 for stream in streams_of(tid):
                     self._pump.detach(stream)
                 self._pump.say(**{"is": "ended"}, tid=tid, status=status)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Dial the master, and be a relay; the exit status."""
+    from tracking.slave.dial import dial_master  # not where the line is there already, as over ssh
+    from tracking.wire.tickets import Ticket
+
+    parser = argparse.ArgumentParser(prog="python -m tracking.slave.relay", description=__doc__.partition("\n")[0])
+    parser.add_argument("ticket", help="file in which the master has written how to reach it; '-': stdin")
+    parser.add_argument("number", type=int, help="of this relay")
+    parser.add_argument("--slots", type=int, default=1, help="so many slaves there is room for (default: 1)")
+    parser.add_argument("--left-s", type=float, help="in so many seconds its time is up (default: never)")
+    parser.add_argument("--directory", help="where slaves work (default: where the master does, if it is here, too)")
+    wanted = parser.parse_args(arguments)
+    began = time.monotonic()
+    try:
+        text = sys.stdin.read() if wanted.ticket == "-" else None
+        ticket = Ticket.from_file(Path(wanted.ticket)) if text is None else Ticket.from_text(text)
+        carrier = dial_master(ticket, wanted.number)
+    except (OSError, ValueError) as error:
+        print(f"this relay cannot work: {error}", file=sys.stderr)
+        return 1
+    left_s = None if wanted.left_s is None else max(0.0, wanted.left_s - (time.monotonic() - began))
+    sys.argv = [""]
+    return serve(carrier, slots=wanted.slots, left_s=left_s, directory=wanted.directory)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -130,7 +130,7 @@ class Surroundings:
 
     def _enter(self, masters: str, identity: Identity) -> str:
         if identity.directory is not None:
-            chosen = os.path.join(self._home.directory, os.path.expanduser(identity.directory))
+            chosen = os.path.join(os.path.expanduser("~"), os.path.expanduser(identity.directory))
             try:
                 os.chdir(chosen)
             except OSError as error:
@@ -153,9 +153,9 @@ class Surroundings:
         place = f"directory {directory!r}" if directory else "a directory that you set as `directory` of this host"
         module = error.name.partition(".")[0]
         return (
-            f"host {self._identity.host} lacks module {module!r}: install it there, or put it into {place}, or define "
-            f"in the program itself what slaves need of it, or send it along: cloudpickle.register_pickle_by_value"
-            f"({module})"
+            f"host {self._identity.host} lacks module {module!r}: install it there; if it is your own, put it into "
+            f"{place}, define in the program itself what slaves need of it, or send it along with "
+            f"cloudpickle.register_pickle_by_value({module})"
         )
 
 
