@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,7 +21,9 @@ from tests.engines import engine
 from tests.fabrics.contract import FabricContract, Slaves
 from tests.fabrics.pythons import bare_python, old_python
 from tests.fabrics.sshd import sshd
+from tests.slave import jobs
 from tests.slave.puppet import wait_for_end, wait_readable
+from tests.slave.puppet import wait_for_news as wait_for_slaves
 from tracking import EngineError, InputError
 from tracking.fabrics import ssh as ssh_module
 from tracking.fabrics.launcher import RelayEnded, RelayNews, RelayUp
@@ -226,7 +230,9 @@ def test_however_many_slaves_one_ssh_is_started(launcher: SshLauncher, fake_ssh:
     launcher.stop(5)
     ended = wait_for_news(launcher)
     assert [news.number for news in ended] == list(range(5, 69))
-    assert {news.how for news in ended if isinstance(news, RelayEnded)} == {"ssh to here was killed by SIGKILL"}
+    assert {news.how for news in ended if isinstance(news, RelayEnded)} == {
+        "lost with its host: ssh to here was killed by SIGKILL"
+    }
     carrier.close()
 
 
@@ -247,13 +253,13 @@ def test_a_relay_whose_line_is_closed_ends_and_so_does_its_ssh(launcher: SshLaun
     first_words(carrier)
     carrier.close()
     (ended,) = wait_for_news(launcher)
-    assert ended == RelayEnded(1, "what was started on here ended with exit status 0")
+    assert ended == RelayEnded(1, "lost with its host: what was started on here ended with exit status 0")
 
 
 def test_an_ssh_that_does_not_end_when_its_line_is_cut_is_ended(launcher: SshLauncher) -> None:
     launcher.launch([1], "closing")
     (ended,) = wait_for_news(launcher)
-    assert ended == RelayEnded(1, "the line to closing is cut, and ssh does not say why")
+    assert ended == RelayEnded(1, "not started over ssh: the line to closing is cut, and ssh does not say why")
 
 
 @pytest.mark.parametrize(
@@ -280,7 +286,8 @@ def test_a_host_that_never_says_who_it_is_is_given_up(fake_ssh: Path, monkeypatc
         launcher.launch([1], "silent")
         (ended,) = wait_for_news(launcher)
     assert isinstance(ended, RelayEnded)
-    assert ended.how.startswith("no answer within 0.3 s: does 'ssh silent true' work? It said instead: 'what is your")
+    words = "not started over ssh: no answer within 0.3 s: does 'ssh silent true' work? It said instead: 'what is"
+    assert ended.how.startswith(words)
 
 
 def test_stopping_what_is_not_there_does_nothing(launcher: SshLauncher) -> None:
@@ -491,3 +498,50 @@ def test_several_hosts_are_looked_at_in_one_go(hosts: dict[str, str], tmp_path: 
     assert "unknown host" in problems["no-such-host.invalid"]
     assert re.match("the host (cannot be reached|does not answer)", problems["10.213.0.77"])
     assert {report.python_version for report in reports.values()} == {"", ".".join(map(str, sys.version_info[:3]))}
+
+
+@pytest.mark.engine
+def test_a_network_that_is_cut_is_noticed_and_the_host_is_used_again_when_it_is_back(
+    hosts: dict[str, str], tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"Host node\n  HostName 10.213.0.3\nInclude {hosts['TRACKING_SSH_CONFIG']}\n")
+    with closing(SshFabric(config, python=sys.executable, silence=1)) as fabric, closing(Slaves(fabric)) as slaves:
+        slaves.start(2).set_up(jobs.square)
+        subprocess.run(["ip", "link", "set", "trk3", "down"], check=True)
+        try:
+            (ended,) = wait_for_slaves(fabric)
+        finally:
+            subprocess.run(["ip", "link", "set", "trk3", "up"], check=True)
+        assert ended.is_innocent
+        assert ended.how.startswith("lost with its host")
+        puppet = slaves.start(3)
+        puppet.set_up(jobs.square)
+        assert puppet.do([3]) == ([9], {})
+
+
+@pytest.mark.engine
+def test_a_relay_that_is_killed_there_is_noticed_at_once(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        config = stack.enter_context(sshd(tmp_path))
+        fabric = stack.enter_context(closing(SshFabric(config, python=sys.executable, silence=1000)))
+        slaves = stack.enter_context(closing(Slaves(fabric)))
+        puppet = slaves.start(2)
+        puppet.set_up(lambda _: os.getppid())
+        (parent,), _ = puppet.do([1])
+        os.kill(parent, signal.SIGKILL)
+        (ended,) = wait_for_slaves(fabric)
+        assert ended.is_innocent
+        assert ended.how.startswith("lost with its host: ssh to node ended (255)")
+
+
+@pytest.mark.engine
+def test_64_slaves_on_one_host_need_one_connection_only(tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        config = stack.enter_context(sshd(tmp_path, "MaxStartups 1\nMaxSessions 1\n"))
+        fabric = stack.enter_context(closing(SshFabric(config, python=sys.executable)))
+        slaves = stack.enter_context(closing(Slaves(fabric)))
+        puppets = [slaves.start(tid) for tid in range(2, 66)]
+        for puppet in puppets:
+            puppet.set_up(jobs.square)
+        assert [puppet.do([tid])[0] for tid, puppet in enumerate(puppets)] == [[tid * tid] for tid in range(64)]

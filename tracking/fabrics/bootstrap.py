@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracking.errors import EngineError, InputError
-from tracking.fabrics.bundle import PICKLERS
+from tracking.fabrics.bundle import PICKLERS, version_here
 
 REMOTE_COMMAND = "exec /bin/sh"
 MARK = b"tracking-relay:"
@@ -252,23 +252,9 @@ def objection(greeting: Greeting, own: tuple[int, ...]) -> str:
         return f"{there}, but this program runs under {here}, and code travels only between equals: {advice}"
     if greeting.implementation != sys.implementation.name:
         return f"{there} of another kind ({greeting.implementation}), this program's is {sys.implementation.name}"
-    return _objection_to_dill(greeting.installed.get("dill"))
-
-
-def _objection_to_dill(there: str | None) -> str:
-    if there is None:
-        return ""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        here = version("dill")
-    except PackageNotFoundError:
-        return ""  # whatever it is, it has no number
-    if there.partition(".")[0] == here.partition(".")[0]:
-        return ""
-    return f"dill {there} is installed there, and {here} here: they must be of one major version"
+    return ""
 
 
 def missing_picklers(greeting: Greeting) -> frozenset[str]:
-    """What must be sent besides our own package."""
-    return frozenset(name for name in PICKLERS if not greeting.installed.get(name))
+    """What must be sent besides our own package: picklers understand only what those of the same version have made."""
+    return frozenset(name for name in PICKLERS if greeting.installed.get(name) != version_here(name))

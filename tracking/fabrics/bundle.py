@@ -2,7 +2,7 @@
 
 This package goes always, so that both sides are of one version: what slaves run (see ``tests/test_layers.py``) with its
 code ready to be run, the rest as text, for a user's module that names it at its top. What pickles code goes if it
-is not there.
+is not there in the same version: one of another cannot read what ours writes.
 """
 
 from __future__ import annotations
@@ -39,6 +39,17 @@ def bundle(picklers: frozenset[str], options: Mapping[str, object]) -> bytes:
 def packed(package: str) -> bytes:
     """A package as it travels: made once for all hosts, in a tenth of a second."""
     return zlib.compress(marshal.dumps(modules_of(package)), _LEVEL)
+
+
+@functools.cache
+def version_here(package: str) -> str:
+    """The version that is installed here; "" if none is known."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def modules_of(package: str) -> dict[str, Sent]:

@@ -182,8 +182,9 @@ class SshLauncher:
             if isinstance(event, HandedOver):
                 news.append(RelayUp(number, event.carrier))
             elif isinstance(event, Ended):
+                how = f"{'lost with its host' if event.was_up else 'not started over ssh'}: {event.how}"
                 ended = [number, *self._also.pop(number, ())]
-                news += [RelayEnded(one, event.how, event.printed) for one in ended]
+                news += [RelayEnded(one, how, event.printed) for one in ended]
             elif number in self._processes:
                 self._answer(number, event.greeting)
         return news

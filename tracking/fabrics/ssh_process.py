@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from tracking.errors import EngineError
 from tracking.fabrics.bootstrap import Greeting, Introduction, Unfit
-from tracking.fabrics.ssh_words import failure_in_words
+from tracking.fabrics.ssh_words import FAILED, failure_in_words
 from tracking.wire import keys
 from tracking.wire.carriers import PipeCarrier
 
@@ -55,11 +55,13 @@ class Ended:
 
     Attributes:
         how: in words.
+        was_up: its line had been handed over.
         printed: what it wrote to stderr, the last of it.
         greeting: what a Python that cannot work with ours said of itself.
     """
 
     how: str
+    was_up: bool
     printed: bytes
     greeting: Greeting | None = None
 
@@ -243,7 +245,8 @@ class SshProcess:
         self._listen_to_stderr()
         self._let_go()
         how = self._problem or failure_in_words(self.host, status, self._heard, was_up=self.was_up)
-        return Ended(how, self._heard, self._unfit)
+        printed = b"" if status == FAILED and not self.was_up else self._heard  # else it is in ``how``
+        return Ended(how, self.was_up, printed, self._unfit)
 
     def _let_go(self) -> None:
         self._let_go_of_stdin()

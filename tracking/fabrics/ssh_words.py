@@ -112,7 +112,8 @@ def failure_in_words(host: str, status: int, stderr: bytes, *, was_up: bool = Fa
         if sign in text and not was_up:
             own_words = next((line for line in reversed(lines) if sign in line), last)
             return f"{advice.format(host=host)}; ssh says: {own_words}"
-    return f"ssh to {host} ended ({status}){f': {last}' if last else ' and does not say why'}"
+    silence = " and does not say why: was the relay there killed?" if was_up else " and does not say why"
+    return f"ssh to {host} ended ({status}){f': {last}' if last else silence}"
 
 
 def _end_in_words(host: str, status: int) -> str:
