@@ -145,18 +145,6 @@ def test_a_slave_finds_its_master_under_any_of_its_names() -> None:
         fabric.close()
 
 
-def test_a_slave_that_cannot_hear_is_gone_soon_after_its_line(slaves: Slaves) -> None:
-    """Deep in C code it lets no thread run; its guard sees the end of its lines."""
-    puppet = slaves.start(2)
-    pid = puppet.expect(m.HELLO)[3]
-    puppet.set_up(jobs.obey)
-    puppet.give(1, ["hold_interpreter"])
-    puppet.read_output(lambda text: "holding" in text)
-    puppet.lines.line.close()
-    puppet.lines.control.close()
-    wait_for_end(pid)
-
-
 MASTER = """
 import sys
 from tests.slave import jobs
