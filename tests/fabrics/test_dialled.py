@@ -81,7 +81,7 @@ class TestEncrypted(FabricContract):
 def begin(fabric: DialledFabric, tid: int = 2) -> None:
     """Have the fabric ask for a slave."""
     fabric.start(SlaveSpec(tid, "node", "localhost"))
-    fabric.poll()
+    attend(fabric, None, 0.0)
 
 
 def test_it_has_a_name() -> None:
