@@ -274,7 +274,7 @@ class Calculation:
         slave = self.crew.info(tid)
         if slave is not None:
             self.sender.slave_is_ready(tid)
-            self._roster.slave_is_ready(tid)
+            self._roster.slave_is_ready(slave)
             self.chronicle.slave_is_up(slave)
             self._master.initializationDone(tid)
             self._decide(e.SlaveReady(

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from tracking.errors import NoSlavesError
 from tracking.master.answers import was
 from tracking.master.desk import SlaveGone
+from tracking.pool.client import SlaveInfo, late_words
 from tracking.pool.crew import Crew
 from tracking.wire import messages as m
 
@@ -33,10 +34,17 @@ class Roster:
         """This slave loads the user's code from now on."""
         self._setting_up.add(tid)
 
-    def slave_is_ready(self, tid: int) -> None:
-        """It has done that, and can do jobs."""
-        self._setting_up.discard(tid)
-        self._setup_deaths = 0
+    def slave_is_ready(self, slave: SlaveInfo) -> None:
+        """It has done that, and can do jobs.
+
+        Raises:
+            NoSlavesError: it took all the time that it has, as others before.
+        """
+        self._setting_up.discard(slave.tid)
+        if slave.is_over(self._crew.now()):
+            self._count(slave, late_words(slave))
+        else:
+            self._setup_deaths = 0
 
     def slave_gone(self, tid: int, gone: SlaveGone) -> None:
         """A slave has ended; if the user's code ends every slave that loads it, there is nothing to wait for.
@@ -47,15 +55,23 @@ class Roster:
         if tid not in self._setting_up:
             return
         self._setting_up.discard(tid)
-        if gone.on_purpose or gone.is_innocent or tid <= self._newest_counted:
+        if gone.on_purpose:
             return
-        self._newest_counted = max([tid, *(slave.tid for slave in self._crew.slaves())])
+        if gone.slave.is_over(self._crew.now()):
+            self._count(gone.slave, late_words(gone.slave), gone.last_lines)
+        elif not gone.is_innocent:
+            self._count(gone.slave, gone.how, gone.last_lines)
+
+    def _count(self, slave: SlaveInfo, how: str, last_lines: str = "") -> None:
+        if slave.tid <= self._newest_counted:
+            return
+        self._newest_counted = max([slave.tid, *(other.tid for other in self._crew.slaves())])
         self._setup_deaths += 1
         if self._setup_deaths >= _MOST_SETUP_DEATHS:
-            lines = f" Its last lines:\n{gone.last_lines.strip()}" if gone.last_lines.strip() else ""
+            lines = f" Its last lines:\n{last_lines.strip()}" if last_lines.strip() else ""
             raise NoSlavesError(
                 f"{self._setup_deaths} slaves in a row ended while they loaded the code for the calculation or ran its "
-                f"initialize(); the last, {gone.slave.nickname}, {was(gone.how)}.{lines}"
+                f"initialize(); the last, {slave.nickname}, {was(how)}.{lines}"
             )
 
     def setup_failed(self, tid: int, report: m.Report) -> None:

@@ -26,7 +26,7 @@ from tracking.core.items import Items
 from tracking.core.policy import Policy
 from tracking.core.scheduler import Scheduler
 from tracking.errors import EncodeError, ItemKilledSlave, ItemRaised, ItemResultError, ItemTimeout, NoSlavesError
-from tracking.pool.client import MASTER_NUMBERS, JobKey, SlaveInfo, outlasted_words
+from tracking.pool.client import MASTER_NUMBERS, JobKey, SlaveInfo, late_words, outlasted_words
 from tracking.pool.crew import Crew
 from tracking.slave.calling import call
 from tracking.slave.surroundings import Context
@@ -213,8 +213,10 @@ class Calls:
             running = own[0] if is_ours else None
             # That it died of another calculation's job, or idle, is no fault of our calls.
             self._decide(e.SlaveLost(slave.tid, how, running, on_purpose or not is_ours, is_innocent))
-        elif slave.tid in self._setting_up and not (jobs or on_purpose or is_innocent):
-            self._died_of_setup(slave, how, last_lines)
+        elif slave.tid in self._setting_up and not (jobs or on_purpose):
+            is_late = slave.is_over(self._crew.now())
+            if is_late or not is_innocent:
+                self._died_of_setup(slave, late_words(slave) if is_late else how, last_lines)
         self._setting_up.discard(slave.tid)
 
     def crew_is_lost(self, why: str) -> None:
@@ -233,9 +235,14 @@ class Calls:
 
     def _slave_is_ready(self, tid: int) -> None:
         self._setting_up.discard(tid)
-        self._setup_deaths = 0
         slave = self._crew.info(tid)
-        if slave is not None and not self._scheduler.has_slave(tid):
+        if slave is None:
+            return
+        if slave.is_over(self._crew.now()):
+            self._died_of_setup(slave, late_words(slave), "")
+        else:
+            self._setup_deaths = 0
+        if not self._scheduler.has_slave(tid):
             self._decide(e.SlaveReady(
                 tid, slave.host, slave.nickname, self._crew.jobs_left(tid), slave.ends_at, slave.came_at
             ))

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tracking.core.lifetimes import Life
 from tracking.wire.channel import Message
 
 MASTER_NUMBERS = itertools.count(1_000_000_001)
@@ -40,6 +41,20 @@ class SlaveInfo:
     def life_s(self) -> float | None:
         """The whole time that it may stay, in seconds; None: as long as it likes."""
         return None if self.ends_at is None else self.ends_at - self.came_at
+
+    def is_over(self, now: float) -> bool:
+        """Whether its time is up, or will be in a moment."""
+        return self.ends_at is not None and now >= Life(self.came_at, self.ends_at, now).closes_at
+
+
+def late_words(slave: SlaveInfo) -> str:
+    """How a slave ended whose time was up before it was ready for work.
+
+    >>> late_words(SlaveInfo(1, "queue_0", "node", came_at=10.0, ends_at=70.0))
+    'out of time: the 60 s that it may stay were over before it was ready for work'
+    """
+    life_s = round(slave.life_s or 0.0, 1)
+    return f"out of time: the {life_s:g} s that it may stay were over before it was ready for work"
 
 
 def outlasted_words(slave: SlaveInfo) -> str:
