@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from pathlib import Path
 
@@ -17,23 +16,6 @@ from tracking.fabrics import machine
 )
 def test_these_names_mean_this_machine(name: str) -> None:
     assert machine.is_local(name)
-
-
-@pytest.mark.parametrize("name", ["", "no-such-host.invalid", "-oProxyCommand=x", "a b", "x" * 300, "nul\0"])
-def test_these_names_mean_nothing(name: str) -> None:
-    assert not machine.resolves_or_is_known_to_ssh(name)
-
-
-def test_an_address_means_a_machine() -> None:
-    assert machine.resolves_or_is_known_to_ssh("192.0.2.1")
-
-
-@pytest.mark.skipif(not shutil.which("ssh"), reason="there is no ssh")
-def test_a_name_that_only_an_ssh_configuration_knows_means_a_machine(tmp_path: Path) -> None:
-    config = tmp_path / "config"
-    config.write_text("Host far-away\n  HostName 192.0.2.1\n")
-    assert machine.resolves_or_is_known_to_ssh("far-away", config)
-    assert not machine.resolves_or_is_known_to_ssh("far-off", config)
 
 
 def test_cores_are_those_that_this_process_may_use() -> None:

@@ -15,6 +15,7 @@ from tracking.fabrics import HostSettings
 from tracking.fabrics.local import LocalFabric
 from tracking.fabrics.machine import usable_cores
 from tracking.fabrics.registry import Fabrics, make_fabric
+from tracking.fabrics.ssh import SshFabric
 from tracking.testing import ScriptedFabric
 
 Package = Callable[[str, str], None]
@@ -212,6 +213,11 @@ def test_all_that_were_made_are_closed() -> None:
     assert far.n_closed == 1
 
 
-def test_the_settings_of_hosts_are_kept() -> None:
-    settings = {"far1": HostSettings(niceness=3)}
-    assert Fabrics(settings=settings).settings["far1"].niceness == 3
+@pytest.mark.parametrize("asked_for", [None, "ssh"])
+def test_ssh_knows_the_settings_of_hosts_also_of_those_that_are_added_later(asked_for: str | None) -> None:
+    fabrics = Fabrics(asked_for, {"far1": HostSettings(python="python1")})
+    fabric = fabrics.of("far1")
+    assert isinstance(fabric, SshFabric)
+    fabrics.settings["far2"] = HostSettings(python="python2")
+    assert [fabric._ssh._place(host).python for host in ("far1", "far2", "far3")] == ["python1", "python2", "python3"]
+    fabrics.close()

@@ -42,6 +42,8 @@ SLAVE = "class {}(JobSlave):\n    def go(self, jobs):\n        return jobs\n"
         ({"chunk_size": "many"}, "chunk_size .* 'auto'; not 'many'"),
         ({"chunk_size": 2.5}, "chunk_size must be a whole number"),
         ({"chunk_size": True}, "chunk_size must be a whole number"),
+        ({"hosts": ["no-such-host.invalid"]}, "'no-such-host.invalid' neither resolves nor is known to ssh"),
+        ({"hosts": ["-oProxyCommand=x"]}, "'-oProxyCommand=x' cannot be the name of a host"),
         ({"hosts": ["no-such-host.invalid"], "fabric": "local"}, "fabric 'local' .* machine only, .*'no-such-h"),
         ({"hosts": [""]}, "host ''"),
         ({"hosts": [3]}, "a host must be given by its name, not as 3"),

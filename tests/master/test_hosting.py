@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fabrics.sshd import sshd
 from tests.master.helpers import master_of, squares, wait_until
-from tests.pool.helpers import Held
+from tests.pool.helpers import Gates, Held
 from tracking import InputError, Interrupted, NoSlavesError, SlavePool, TrackingJobMaster, restart
 from tracking.testing import ScriptedFabric
 
@@ -342,6 +347,60 @@ def test_a_real_slave_comes_and_another_goes() -> None:
     assert master.calculateResult() == squares(20)
     assert nicknames(master) == ["127.0.0.1"]
     assert master.progress["127.0.0.1"]["done"] > 0
+
+
+# ---- with hosts over ssh
+
+
+@pytest.fixture
+def own_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The ssh that is found reaches a server of our own, whatever the host is called, but for "gone"."""
+    with sshd(tmp_path, client="Host gone\n  Port 1\n") as config:
+        folder = tmp_path / "bin"
+        folder.mkdir()
+        (folder / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {config} "$@"\n')
+        (folder / "ssh").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        hosts_file = tmp_path / "hosts.toml"
+        hosts_file.write_text(f'[own]\ndefault = {{python = "{sys.executable}"}}\nnear1 = 1\nlocalhost = 1\ngone = 1\n')
+        monkeypatch.chdir(tmp_path)
+        yield
+
+
+@pytest.mark.engine
+def test_local_and_remote_hosts_work_together_and_one_that_is_down_is_left_out(
+    own_ssh: None, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    gates = Gates(tmp_path)
+    data = {0: gates.new(), 1: gates.new()}
+    master = master_of(
+        data, lambda path: Path(path).read_text(), hosts="@hosts.toml", chunk_size=1, redistribute=0, niceness=0
+    )
+    master.start()
+    gates.open_all()  # both are at work
+    assert master.calculateResult() == {0: "", 1: ""}
+    assert sorted(nicknames(master)) == ["localhost", "near1"]
+    assert all(master.progress[name]["done"] == 1 for name in ("localhost", "near1"))
+    (record,) = caplog.records
+    assert record.message.startswith("1 host is left out: gone: no ssh server listens there")
+
+
+@pytest.mark.engine
+def test_remote_hosts_come_and_go_while_a_master_is_at_work(own_ssh: None) -> None:
+    class Moving(TrackingJobMaster):
+        has_moved = False
+
+        def job_done(self, slave_tid: int, result: dict[Any, Any]) -> None:
+            if not self.has_moved:
+                self.has_moved = True
+                self.failed = self.addHosts("@hosts.toml")
+                self.removeHosts("localhost")
+
+    master = master_of(30, cls=Moving, chunk_size=1)
+    assert master.calculateResult() == squares(30)
+    assert list(master.failed) == ["gone"]
+    assert nicknames(master) == ["near1"]
+    assert master.progress["near1"]["done"] > 0
 
 
 # ---- with a pool

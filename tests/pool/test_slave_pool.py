@@ -133,7 +133,7 @@ def test_a_result_that_cannot_be_read_is_an_error_that_says_so(pool: SlavePool, 
 # ---- wrong use
 
 
-@pytest.mark.parametrize("hosts", [0, -1, True, 1.5, [1], [""], [" "]])
+@pytest.mark.parametrize("hosts", [0, -1, True, 1.5, [1], [""], [" "], ["no-such-host.invalid"]])
 def test_wrong_hosts_are_refused_before_anything_starts(hosts: Any) -> None:
     with pytest.raises(InputError):
         SlavePool(hosts)

@@ -139,8 +139,8 @@ class Fabrics:
         make_ssh: Callable[[], Fabric] | None = None,
     ) -> None:
         self.settings = dict(settings)  # those of hosts that are added later come into it, too
-        self._asked_for = None if fabric is None else make_fabric(fabric)
         self._make_ssh = make_ssh or (lambda: _make("ssh", {"settings": self.settings}))
+        self._asked_for = None if fabric is None else self._make_ssh() if fabric == "ssh" else make_fabric(fabric)
         self._by_name: dict[str, Fabric] = {}  # 'local', 'ssh': those that were needed
         self._preloads: list[str] = []  # for those to come, too
 

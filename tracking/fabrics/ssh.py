@@ -79,23 +79,22 @@ class SshLauncher:
         path = None if config is None else str(Path(config).expanduser())
         self._options = SshOptions(path, connect_timeout, silence, tuple(options))
         self._default = FarPlace(python, directory, dict(environment or {}))
-        self._places = {host: self._place_by(own) for host, own in settings.items()}
+        self._settings = settings  # as it is when a slave is started: hosts may have been added
         self.silence_s = silence
         self.start_timeout_s: float | None = connect_timeout + START_TIMEOUT_S
         self._introduced_within_s = connect_timeout + _PATIENCE_S
         self._processes = SshProcesses()
         self._also: dict[int, list[int]] = {}  # further numbers of a launch
 
-    def _place_by(self, own: HostSettings) -> FarPlace:
-        default = self._default
+    def _place(self, host: str) -> FarPlace:
+        default, own = self._default, self._settings.get(host)
+        if own is None:
+            return default
         return FarPlace(
             own.python or default.python,
             own.directory or default.directory,
             {**default.environment, **own.environment},
         )
-
-    def _place(self, host: str) -> FarPlace:
-        return self._places.get(host, self._default)
 
     # ---- hosts
 
