@@ -83,10 +83,12 @@ class JobMaster(HostKeeper):
         on_error: 'raise' or 'collect'.
         trust: accept a run file that another user owns or may write.
         pool: a ``SlavePool`` to work with; it is left running.
-        fabric: how slaves are started: a name, or a fabric.
+        fabric: how slaves are started where the name of a host does not say it: a name, or a fabric; None: on this
+            machine as its own processes, on others over ssh. An engine chooses the hosts where none is named.
 
     Raises:
         InputError: wrong use; names the argument and says what is expected.
+        EngineError: what is to start slaves is not there, or refuses.
 
     Source: Biskit's ``JobMaster`` (2004).
     """

@@ -17,16 +17,13 @@ waits for them (bounded), then closes lines, fabrics and the loop.
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from threading import RLock
 
-from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded, SlaveLines, SlaveSpec
-from tracking.output import SlaveOutput, choose_show
+from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded
 from tracking.pool.arguments import check_own_process
 from tracking.pool.client import MASTER_NUMBERS, Client, JobKey, SlaveInfo
 from tracking.pool.console import ConsoleWriter
@@ -38,15 +35,14 @@ from tracking.pool.hosts import Hosts
 from tracking.pool.loop import READ, WRITE, Loop
 from tracking.pool.post import Post
 from tracking.pool.recalls import Recalls
-from tracking.pool.slaves import Place, Slave, close_lines, names_for, since_when
+from tracking.pool.slaves import Place, Slave, names_for, since_when
+from tracking.pool.starting import Starting
 from tracking.pool.vitals import Vitals
 from tracking.pool.watching import Watched
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
 __all__ = ["MASTER_NUMBERS", "Client", "Crew", "HostTrouble", "JobKey", "Place", "SlaveInfo", "names_for"]
-
-_slave_numbers = itertools.count(2)  # for the whole program: a tid is never given out twice
 
 
 class Crew:
@@ -72,7 +68,6 @@ class Crew:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.lock = RLock()
-        self._memory_limit = memory_limit
         self._max_jobs = max_jobs
         self._loop = Loop(self.lock, clock)
         self.driving = Driving(self.lock, self._turn, self._loop.wake)
@@ -96,6 +91,9 @@ class Crew:
         self._fabrics = Watched(self._loop, self._poll)
         self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
         self._console = ConsoleWriter()
+        self._starting = Starting(
+            self._loop, self._post, self._vitals, self._fabrics, self._slaves, self._console, memory_limit
+        )
         self._pid = os.getpid()
         self._refusal = ""  # why nobody is let in any more
         self._is_closed = False
@@ -118,29 +116,7 @@ class Crew:
             if self._is_closed:
                 raise RuntimeError("the slaves were told to end: no other can be started")
             self.hosts.note(place)
-            fabric = place.fabric
-            info = SlaveInfo(
-                next(_slave_numbers), place.nickname, place.host, self.now(), shares_memory=fabric.shares_memory
-            )
-            try:
-                spec = SlaveSpec(info.tid, info.nickname, info.host, place.niceness, self._memory_limit)
-                lines = fabric.start(spec)
-            except OSError:
-                self._fabrics.begin_anew(fabric)
-                self._loop.after(0.0, lambda: self._poll(fabric))  # others may have ended with what failed
-                raise
-            self._fabrics.follow(fabric)
-            output = SlaveOutput(place.nickname, choose_show(place.show_output, os.environ), self._console)
-            slave = self._slaves[info.tid] = Slave(info, place, None, output, self._vitals.begin(place.fabric))
-            if lines is not None:
-                self._connect(slave, lines)
-            return info.tid
-
-    def _connect(self, slave: Slave, lines: SlaveLines) -> None:
-        slave.lines = lines
-        self._post.watch(slave)
-        if lines.output is not None:
-            self._loop.watch(lines.output, READ, lambda mask: self._output_ready(slave))
+            return self._starting.start(place)
 
     def slaves(self) -> list[SlaveInfo]:
         """Those that live or are being started."""
@@ -368,11 +344,6 @@ class Crew:
         if mask & READ and not slave.line_is_cut:
             self._hearing.receive(slave)
 
-    def _output_ready(self, slave: Slave) -> None:
-        assert slave.lines is not None
-        if not slave.read_output() and slave.lines.output is not None:
-            self._loop.forget(slave.lines.output)
-
     # ---- what fabrics tell
 
     def _poll(self, fabric: Fabric) -> None:
@@ -380,18 +351,8 @@ class Crew:
         self._fabrics.begin_anew(fabric)
         for one in news:
             if isinstance(one, SlaveConnected):
-                self._has_dialled(one)
+                self._starting.has_dialled(one)
         self._endings.have_ended([one for one in news if isinstance(one, SlaveEnded)])
-
-    def _has_dialled(self, news: SlaveConnected) -> None:
-        slave = self._slaves.get(news.tid)
-        if slave is None or slave.lines is not None or slave.line_is_cut:
-            close_lines(news.lines)  # it was given up meanwhile
-            return
-        now = self.now()
-        ends_at = None if news.left_s is None else now + news.left_s
-        slave.info = replace(slave.info, host=news.host or slave.info.host, came_at=now, ends_at=ends_at)
-        self._connect(slave, news.lines)
 
     # ---- the end
 

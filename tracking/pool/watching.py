@@ -40,6 +40,11 @@ class Watched:
             self._loop.watch(descriptor, READ, lambda mask: self._has_news(fabric))
         self._poll_in_time(fabric)
 
+    def has_failed(self, fabric: Fabric) -> None:
+        """It could not start a slave: others may have ended with what failed."""
+        self.begin_anew(fabric)
+        self._loop.after(0.0, lambda: self._has_news(fabric))
+
     def _poll_in_time(self, fabric: Fabric) -> None:
         """Some news come by themselves, as that a slave has not dialled in time."""
         within_s = fabric.poll_within_s()
