@@ -213,11 +213,20 @@ def test_all_that_were_made_are_closed() -> None:
     assert far.n_closed == 1
 
 
-@pytest.mark.parametrize("asked_for", [None, "ssh"])
-def test_ssh_knows_the_settings_of_hosts_also_of_those_that_are_added_later(asked_for: str | None) -> None:
-    fabrics = Fabrics(asked_for, {"far1": HostSettings(python="python1")})
+@pytest.mark.parametrize("make", [lambda: None, lambda: "ssh", SshFabric])
+def test_ssh_knows_the_settings_of_hosts_also_of_those_that_are_added_later(
+    make: Callable[[], str | SshFabric | None]
+) -> None:
+    fabrics = Fabrics(make(), {"far1": HostSettings(python="python1")})
     fabric = fabrics.of("far1")
     assert isinstance(fabric, SshFabric)
     fabrics.settings["far2"] = HostSettings(python="python2")
     assert [fabric._ssh._place(host).python for host in ("far1", "far2", "far3")] == ["python1", "python2", "python3"]
+    fabrics.close()
+
+
+def test_what_a_fabric_was_told_itself_goes_before_a_hosts_file() -> None:
+    fabric = SshFabric(settings={"far1": HostSettings(python="python0")})
+    fabrics = Fabrics(fabric, {"far1": HostSettings(python="python1"), "far2": HostSettings(python="python2")})
+    assert [fabric._ssh._place(host).python for host in ("far1", "far2")] == ["python0", "python2"]
     fabrics.close()

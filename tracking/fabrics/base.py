@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from tracking.errors import InputError
 from tracking.fabrics.machine import is_local, usable_cores
+from tracking.fabrics.settings import HostSettings
 from tracking.slave.looks import Condition
 from tracking.wire.channel import Channel
 
@@ -117,7 +118,9 @@ class Fabric(Protocol):
         """
 
     def hosts_for(self, count: int | None) -> list[str]:
-        """The host of each slave where the user names none.
+        """The host of each slave where the user names none; the fabric's own name where that is not known yet.
+
+        What it gives ``check_host`` takes, too: it stands in restart files.
 
         Args:
             count: how many slaves he wants; None: as many as make sense. This may ask the engine, which takes a while.
@@ -128,6 +131,12 @@ class Fabric(Protocol):
 
     def check(self, hosts: Sequence[str]) -> dict[str, str]:
         """Try whether slaves can be started on these hosts: {host: why they cannot}. Waits for that; bounded."""
+
+    def use_settings(self, settings: Mapping[str, HostSettings]) -> None:
+        """What a hosts file says of hosts: {host: what slaves to come need there}; more may come into it later.
+
+        What the fabric was told itself, when it was made, goes before.
+        """
 
     def preload(self, modules: Iterable[str]) -> None:
         """Slaves to come will need these modules: they may be loaded once for all."""
@@ -181,6 +190,9 @@ class BaseFabric:
     def check(self, hosts: Sequence[str]) -> dict[str, str]:
         """Nothing to find out."""
         return {}
+
+    def use_settings(self, settings: Mapping[str, HostSettings]) -> None:
+        """All hosts are alike."""
 
     def preload(self, modules: Iterable[str]) -> None:
         """Nothing is loaded ahead."""

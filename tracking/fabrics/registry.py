@@ -45,7 +45,7 @@ def make_fabric(name_or_fabric: str | Fabric) -> Fabric:
         EngineError: it cannot be made; says what is missing.
     """
     if isinstance(name_or_fabric, str):
-        return _make(name_or_fabric, {})
+        return _make(name_or_fabric)
     return _checked(name_or_fabric, "fabric must be a name or a fabric object, not")
 
 
@@ -55,11 +55,11 @@ def _checked(fabric: object, words: str) -> Fabric:
     return fabric
 
 
-def _make(name: str, options: Mapping[str, Any]) -> Fabric:
+def _make(name: str) -> Fabric:
     if name not in _FABRICS:
         return _make_of_others(name)
     try:
-        fabric: Fabric = fabric_class(name)(**options)
+        fabric: Fabric = fabric_class(name)()
     except ImportError as error:  # a class may wait with what it needs until it is called
         raise _is_missing(name, error) from error
     return fabric
@@ -139,8 +139,10 @@ class Fabrics:
         make_ssh: Callable[[], Fabric] | None = None,
     ) -> None:
         self.settings = dict(settings)  # those of hosts that are added later come into it, too
-        self._make_ssh = make_ssh or (lambda: _make("ssh", {"settings": self.settings}))
-        self._asked_for = None if fabric is None else self._make_ssh() if fabric == "ssh" else make_fabric(fabric)
+        self._make_ssh = make_ssh or (lambda: make_fabric("ssh"))
+        self._asked_for = None if fabric is None else make_fabric(fabric)
+        if self._asked_for is not None:
+            self._asked_for.use_settings(self.settings)
         self._by_name: dict[str, Fabric] = {}  # 'local', 'ssh': those that were needed
         self._preloads: list[str] = []  # for those to come, too
 
@@ -158,6 +160,7 @@ class Fabrics:
         found = self._by_name.get(name)
         if found is None:
             found = self._make_ssh() if name == "ssh" else make_fabric(name)
+            found.use_settings(self.settings)
             found.preload(self._preloads)
             found = self._by_name.setdefault(name, found)  # another thread may have been faster
         return found
@@ -169,8 +172,7 @@ class Fabrics:
             InputError: names the host and says why.
             EngineError: what is to start slaves there cannot be made here.
         """
-        if self._asked_for is None or host != self._asked_for.name:  # as it stands for hosts that an engine chooses
-            self.of(host).check_host(host)
+        self.of(host).check_host(host)
 
     def hosts_for(self, count: int | None) -> list[str]:
         """The host of each slave where the user names none: what the fabric that was asked for says, or this machine.

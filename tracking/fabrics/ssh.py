@@ -79,7 +79,8 @@ class SshLauncher:
         path = None if config is None else str(Path(config).expanduser())
         self._options = SshOptions(path, connect_timeout, silence, tuple(options))
         self._default = FarPlace(python, directory, dict(environment or {}))
-        self._settings = settings  # as it is when a slave is started: hosts may have been added
+        self._settings = settings
+        self._listed: Mapping[str, HostSettings] = MappingProxyType({})  # in a hosts file
         self.silence_s = silence
         self.start_timeout_s: float | None = connect_timeout + START_TIMEOUT_S
         self._introduced_within_s = connect_timeout + _PATIENCE_S
@@ -87,7 +88,7 @@ class SshLauncher:
         self._also: dict[int, list[int]] = {}  # further numbers of a launch
 
     def _place(self, host: str) -> FarPlace:
-        default, own = self._default, self._settings.get(host)
+        default, own = self._default, self._settings.get(host) or self._listed.get(host)
         if own is None:
             return default
         return FarPlace(
@@ -124,6 +125,10 @@ class SshLauncher:
         if not answer.is_good:
             raise InputError(f"ssh makes nothing of host {host!r}: {answer.complaint}")
         return "\n" + answer.answer
+
+    def use_settings(self, settings: Mapping[str, HostSettings]) -> None:
+        """As for a fabric."""
+        self._listed = settings
 
     def hosts_for(self, count: int | None) -> list[str]:
         """None: they must be named.
@@ -262,6 +267,9 @@ class SshFabric(RelayedFabric):
             options=options,
         )
         super().__init__(self._ssh)
+
+    def use_settings(self, settings: Mapping[str, HostSettings]) -> None:
+        self._ssh.use_settings(settings)
 
     def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:
         """Log in on all these hosts, and look whether slaves could be started there, without starting any; bounded."""

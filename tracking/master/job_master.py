@@ -56,7 +56,7 @@ class JobMaster(HostKeeper):
         data: {id: value}, any hashable ids, any values that can be pickled.
         chunk_size: items per job, or 'auto' (sized from measured item times).
         hosts: host names, one entry a slave, or 'name*n' for n there; '@hosts.toml': those in a hosts file; or how many
-            here; none: one per usable core.
+            slaves; none: one per usable core here, or as many as an engine has room for.
         niceness: {host: nice value, 'default': n}.
         slave_script: path of a script with a ``JobSlave`` subclass, or such a class.
         show_output: 0: what slaves print is not shown; 1: in a window per slave, or line by line.

@@ -52,7 +52,7 @@ class TrackingJobMaster(JobMaster):
         data: {id: value}, any hashable ids, any values that can be pickled.
         chunk_size: items per job, or 'auto' (sized from measured item times).
         hosts: host names, one entry a slave, or 'name*n' for n there; '@hosts.toml': those in a hosts file; or how many
-            here; none: one per usable core.
+            slaves; none: one per usable core here, or as many as an engine has room for.
         niceness: {host: nice value, 'default': n}.
         slave_script: path of a script with a ``JobSlave`` subclass, or such a class.
         verbose: 0 silent, 1 progress, 2 debug.

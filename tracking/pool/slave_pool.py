@@ -53,7 +53,7 @@ class SlavePool(Executor):
 
     Args:
         hosts: host names, one entry a slave, or 'name*n' for n there; '@FILE': those in a hosts file; a number: so many
-            on this machine; none: one per usable core.
+            slaves; none: one per usable core here, or as many as an engine has room for.
         niceness: nice value of the slaves, or {host: nice value, 'default': n}.
         show_output: 0: what slaves print is not shown; 1: in a window per slave, or line by line.
         fabric: how slaves are started where the name of a host does not say it: a name, or a fabric; None: on this
