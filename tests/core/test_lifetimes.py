@@ -275,6 +275,29 @@ def test_an_item_over_its_time_limit_is_not_blamed_when_its_host_was_lost() -> N
     assert made.results == {0: 1}
 
 
+def test_an_item_that_brings_down_every_host_does_not_go_round_for_ever() -> None:
+    made = world(40, chunk_size=20)
+    losses = 0
+    while not made.given_up:
+        slave = made.add_slave()
+        while slave.jobs and 7 not in made.positions[slave.jobs[0]]:
+            made.done(slave)
+        made.lose(slave, is_innocent=True)
+        losses += 1
+    assert given_up(made) == {7: Cause.KILLED_SLAVE}
+    assert losses == 20
+    made.finish()
+    assert len(made.results) == 39
+
+
+def test_where_deaths_do_not_count_lost_hosts_do_not_either() -> None:
+    made = world(1, max_deaths=None)
+    for _ in range(100):
+        made.lose(made.add_slave(), is_innocent=True)
+    assert not made.given_up
+    made.finish()
+
+
 # ---- whole calculations on slaves of limited time only
 
 

@@ -25,6 +25,20 @@ def test_an_item_is_not_blamed_when_its_host_is_lost() -> None:
     assert not made.errors
 
 
+def test_slaves_whose_hosts_are_lost_each_time_they_are_made_ready_are_not_started_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tracking.master.roster.MOST_LOSSES_IN_SETUP", 4)
+
+    class BringsDownItsHost(ScriptedSlave):
+        def on_setup(self, calculation: int) -> None:
+            self.die("lost with its host", is_innocent=True)
+
+    fabric = ScriptedFabric(slave=BringsDownItsHost)
+    with pytest.raises(NoSlavesError, match=r"4 slaves in a row ended while they loaded .* lost with its host"):
+        master(fabric).calculateResult()
+
+
 def test_slaves_are_where_their_fabric_says() -> None:
     class Placed(ScriptedSlave):
         real_host = "node17"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from tracking.core.jobs import Job
 from tracking.core.policy import RETRY_PATIENCE_S, Policy
 from tracking.core.waiting import Piece
 
+_MOST_LOSSES = 20  # an item with which the host of its slave was lost so often is what brings hosts down
+_MANY_LOSSES = 5  # a job with which it was lost so often may hold such an item: it is looked for
 _MOST_LIVES = 3  # an item that outlasts so many slaves does so for ever, also where deaths are not counted
 
 
@@ -43,6 +46,7 @@ class Blame:
         self._policy = policy
         self._dealer = dealer
         self._trouble: dict[int, Trouble] = {}
+        self._losses = Counter[int]()  # item -> how often it ran when the host of its slave was lost
 
     def some_raised(self, job: Job, raised: Sequence[int], now: float) -> None:
         """The job has come back; these of its items raised, by themselves, and all others are finished."""
@@ -85,6 +89,23 @@ class Blame:
         if guilty in rest:
             self._failed(job, guilty, Cause.TIMEOUT, now)
         self._dealer.put_back_these(job, tuple(position for position in rest if position != guilty))
+
+    def host_was_lost(self, job: Job) -> None:
+        """The slave worked on this job when its host, its line or its time in a queue ended: nobody is to blame.
+
+        But an item may bring down whole hosts, by taking all their memory for example, and must not go round for ever.
+        """
+        rest = self._items.unfinished(job.positions)
+        self._losses.update(rest)
+        most = max((self._losses[position] for position in rest), default=0)
+        if self._policy.max_deaths is None or most < _MANY_LOSSES:
+            self._dealer.put_back(job)
+        elif len(rest) > 1:
+            self._split(job, rest, is_alone=True)
+        elif most < _MOST_LOSSES or job.left > 1:
+            self._dealer.put_back(job)
+        else:
+            self._give_up(rest[0], Cause.KILLED_SLAVE, self._trouble_of(job, rest[0]))
 
     def outlasted(self, job: Job, now: float) -> None:
         """The slave's time was up while it worked on this job: to be done by one that has more time."""

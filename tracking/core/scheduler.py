@@ -212,6 +212,8 @@ class Scheduler:
         for job in reversed(self._dealer.remove_all(slave, now)):
             if is_over and job.number == running and not slave.is_silent:
                 self._blame.outlasted(job, now)
+            elif event.is_innocent and job.number == running and not (event.on_purpose or slave.is_silent):
+                self._blame.host_was_lost(job)
             elif is_over or event.is_innocent:
                 self._dealer.put_back(job)
             elif job.is_timed_out and not slave.is_silent:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Collection
 
 from tracking.errors import NoSlavesError
 from tracking.master.answers import was
 from tracking.master.desk import SlaveGone
-from tracking.pool.client import SlaveInfo, late_words
+from tracking.pool.client import MOST_LOSSES_IN_SETUP, SlaveInfo, late_words
 from tracking.pool.crew import Crew
 from tracking.wire import messages as m
 
@@ -27,7 +28,7 @@ class Roster:
         self._refused: set[int] = set()
         self._has_warned = False
         self._setting_up: set[int] = set()
-        self._setup_deaths = 0  # since the last slave that got ready
+        self._setup_deaths = Counter[bool]()  # since the last slave that got ready; True: lost with their hosts
         self._newest_counted = 0  # tid: who lived when a death was counted has as likely as not died with that one
 
     def set_up(self, tid: int) -> None:
@@ -44,7 +45,7 @@ class Roster:
         if slave.is_over(self._crew.now()):
             self._count(slave, late_words(slave))
         else:
-            self._setup_deaths = 0
+            self._setup_deaths.clear()
 
     def slave_gone(self, tid: int, gone: SlaveGone) -> None:
         """A slave has ended; if the user's code ends every slave that loads it, there is nothing to wait for.
@@ -59,18 +60,18 @@ class Roster:
             return
         if gone.slave.is_over(self._crew.now()):
             self._count(gone.slave, late_words(gone.slave), gone.last_lines)
-        elif not gone.is_innocent:
-            self._count(gone.slave, gone.how, gone.last_lines)
+        else:
+            self._count(gone.slave, gone.how, gone.last_lines, is_innocent=gone.is_innocent)
 
-    def _count(self, slave: SlaveInfo, how: str, last_lines: str = "") -> None:
+    def _count(self, slave: SlaveInfo, how: str, last_lines: str = "", *, is_innocent: bool = False) -> None:
         if slave.tid <= self._newest_counted:
             return
         self._newest_counted = max([slave.tid, *(other.tid for other in self._crew.slaves())])
-        self._setup_deaths += 1
-        if self._setup_deaths >= _MOST_SETUP_DEATHS:
+        self._setup_deaths[is_innocent] += 1
+        if self._setup_deaths[is_innocent] >= (MOST_LOSSES_IN_SETUP if is_innocent else _MOST_SETUP_DEATHS):
             lines = f" Its last lines:\n{last_lines.strip()}" if last_lines.strip() else ""
             raise NoSlavesError(
-                f"{self._setup_deaths} slaves in a row ended while they loaded the code for the calculation or ran its "
+                f"{self._setup_deaths.total()} slaves in a row ended while they loaded the code for the calculation or ran its "
                 f"initialize(); the last, {slave.nickname}, {was(how)}.{lines}"
             )
 

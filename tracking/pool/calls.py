@@ -14,7 +14,7 @@ callbacks) runs without it.
 from __future__ import annotations
 
 import contextlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from functools import partial
@@ -26,7 +26,7 @@ from tracking.core.items import Items
 from tracking.core.policy import Policy
 from tracking.core.scheduler import Scheduler
 from tracking.errors import EncodeError, ItemKilledSlave, ItemRaised, ItemResultError, ItemTimeout, NoSlavesError
-from tracking.pool.client import MASTER_NUMBERS, JobKey, SlaveInfo, late_words, outlasted_words
+from tracking.pool.client import MASTER_NUMBERS, MOST_LOSSES_IN_SETUP, JobKey, SlaveInfo, late_words, outlasted_words
 from tracking.pool.crew import Crew
 from tracking.slave.calling import call
 from tracking.slave.surroundings import Context
@@ -86,7 +86,7 @@ class Calls:
         # A call may do something beside giving a result: it is made again only where a slave has died.
         self._policy = Policy(chunk_size=1, redistribute=False, max_deaths=max_deaths)
         self._code = mainmodule.encode_function(call, "call")
-        self._setup_deaths = 0  # in a row
+        self._setup_deaths = Counter[bool]()  # in a row; True: lost with their hosts
         self._newest = 0  # of the slaves that there were when the last of these died
         self._begin()
 
@@ -215,8 +215,8 @@ class Calls:
             self._decide(e.SlaveLost(slave.tid, how, running, on_purpose or not is_ours, is_innocent))
         elif slave.tid in self._setting_up and not (jobs or on_purpose):
             is_late = slave.is_over(self._crew.now())
-            if is_late or not is_innocent:
-                self._died_of_setup(slave, late_words(slave) if is_late else how, last_lines)
+            words = late_words(slave) if is_late else how
+            self._died_of_setup(slave, words, last_lines, is_innocent=is_innocent and not is_late)
         self._setting_up.discard(slave.tid)
 
     def crew_is_lost(self, why: str) -> None:
@@ -241,7 +241,7 @@ class Calls:
         if slave.is_over(self._crew.now()):
             self._died_of_setup(slave, late_words(slave), "")
         else:
-            self._setup_deaths = 0
+            self._setup_deaths.clear()
         if not self._scheduler.has_slave(tid):
             self._decide(e.SlaveReady(
                 tid, slave.host, slave.nickname, self._crew.jobs_left(tid), slave.ends_at, slave.came_at
@@ -255,16 +255,18 @@ class Calls:
             _, text, traceback, _ = report
             self.crew_is_lost(f"none could be initialized: {text}\n{traceback}".rstrip())
 
-    def _died_of_setup(self, slave: SlaveInfo, how: str, last_lines: str) -> None:
+    def _died_of_setup(
+        self, slave: SlaveInfo, how: str, last_lines: str, *, is_innocent: bool = False
+    ) -> None:
         """That slaves which were there together end together, maybe with their starter, counts once."""
         if slave.tid <= self._newest:
             return
         self._newest = max([slave.tid, *(other.tid for other in self._crew.slaves())])
-        self._setup_deaths += 1
-        if self._setup_deaths >= _MOST_SETUP_DEATHS:
+        self._setup_deaths[is_innocent] += 1
+        if self._setup_deaths[is_innocent] >= (MOST_LOSSES_IN_SETUP if is_innocent else _MOST_SETUP_DEATHS):
             lines = f" Its last lines:\n{last_lines.strip()}" if last_lines.strip() else ""
             self.crew_is_lost(
-                f"{self._setup_deaths} slaves in a row ended while they were made ready for calls; "
+                f"{self._setup_deaths.total()} slaves in a row ended while they were made ready for calls; "
                 f"the last, {slave.nickname}: {how}.{lines}"
             )
 
