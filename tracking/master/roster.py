@@ -70,8 +70,9 @@ class Roster:
         self._setup_deaths[is_innocent] += 1
         if self._setup_deaths[is_innocent] >= (MOST_LOSSES_IN_SETUP if is_innocent else _MOST_SETUP_DEATHS):
             lines = f" Its last lines:\n{last_lines.strip()}" if last_lines.strip() else ""
+            count = self._setup_deaths.total()
             raise NoSlavesError(
-                f"{self._setup_deaths.total()} slaves in a row ended while they loaded the code for the calculation or ran its "
+                f"{count} slaves in a row ended while they loaded the code for the calculation or ran its "
                 f"initialize(); the last, {slave.nickname}, {was(how)}.{lines}"
             )
 
