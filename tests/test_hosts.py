@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import tracking.hosts
+from tests.fabrics.sshd import sshd
 from tracking import InputError, TrackingJobMaster
+from tracking.fabrics import registry
 from tracking.fabrics.machine import usable_cores
 
 FILE = """
@@ -114,6 +118,35 @@ def test_a_restarted_master_knows_what_the_file_had_said(anew: Path) -> None:
     assert (again.hosts, again.niceness) == (master.hosts, master.niceness)
     assert again.calculateResult() == {0: 0, 1: 3, 2: 6}
     assert tracking.restart("half.rst", hosts=["localhost"], verbose=0)._tr_fabrics.settings == {}
+
+
+def where(value: int) -> tuple[str, str | None, bool]:
+    time.sleep(0.02)  # so that each slave has its share
+    return os.getcwd(), os.environ.get("WHAT"), "SSH_CONNECTION" in os.environ
+
+
+@pytest.mark.engine
+def test_hosts_of_a_file_work_over_ssh_as_it_says_beside_this_machine(
+    anew: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sshd(anew) as config:
+        make = registry._make
+        monkeypatch.setattr(
+            registry, "_make", lambda name, options: make(name, options | ({"config": config} if name == "ssh" else {}))
+        )
+        (anew / "scratch").mkdir()
+        (anew / "hosts.toml").write_text(f"""
+            [own]
+            localhost = 1
+            [other]
+            default = {{python = "{sys.executable}"}}
+            node1 = {{slots = 2, directory = "{anew}/scratch", environment = {{WHAT = "that"}}}}
+            node2 = 1
+            """)
+        master = TrackingJobMaster({i: i for i in range(60)}, 1, "@", function=where, verbose=0)
+        seen = set(master.calculateResult().values())
+    assert seen <= {(str(anew), None, False), (str(anew), None, True), (f"{anew}/scratch", "that", True)}
+    assert any(is_remote for _, _, is_remote in seen)
 
 
 def test_the_module_reads_nothing_before_a_name_is_used() -> None:
