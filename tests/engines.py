@@ -7,7 +7,6 @@ beside the checkout. Where an engine cannot be had, its tests are skipped and sa
 
 from __future__ import annotations
 
-import functools
 import os
 import shlex
 import subprocess
@@ -49,10 +48,15 @@ def parse_exports(text: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-@functools.cache
+_running: dict[Path, tuple[tuple[str, ...], tuple[int, str, str]]] = {}  # script -> what it was last called with
+
+
 def _run(script: Path, *arguments: str) -> tuple[int, str, str]:
-    done = subprocess.run([script, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=50)
-    return done.returncode, done.stdout, done.stderr
+    if script not in _running or _running[script][0] != arguments:
+        command = [script, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=50)
+        _running[script] = arguments, (done.returncode, done.stdout, done.stderr)
+    return _running[script][1]
 
 
 def _not_there(reason: str) -> NoReturn:

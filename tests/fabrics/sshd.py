@@ -15,8 +15,8 @@ from tests.engines import engine
 _SERVER = """
 Port {port}
 ListenAddress 127.0.0.1
-HostKey {keys}/host_key
-AuthorizedKeysFile {keys}/authorized_keys
+HostKey {folder}/host_key
+AuthorizedKeysFile {folder}/id.pub
 PidFile none
 UsePAM no
 StrictModes no
@@ -27,7 +27,7 @@ _CLIENT = """
 Host *
   HostName 127.0.0.1
   Port {port}
-  IdentityFile {keys}/id
+  IdentityFile {folder}/id
   IdentitiesOnly yes
   UserKnownHostsFile {folder}/known_hosts
   GlobalKnownHostsFile /dev/null
@@ -37,20 +37,20 @@ Host *
 
 @contextlib.contextmanager
 def sshd(folder: Path, server: str = "", client: str = "") -> Iterator[Path]:
-    """A server with keys of the engine; the ssh config file that leads to it, whatever the host is called.
+    """A server with keys of its own; the ssh config file that leads to it, whatever the host is called.
 
     Args:
         folder: for its files.
         server, client: further lines of the configurations, which come first.
     """
-    keys = Path(engine("ssh", "-m", "netns")["TRACKING_SSH_DIR"])
-    port = _free_port()
+    program, port = _program(), _free_port()
+    for name in ("id", "host_key"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     config = folder / "ssh_config"
-    config.write_text(client + _CLIENT.format(port=port, keys=keys, folder=folder))
-    (folder / "sshd_config").write_text(server + _SERVER.format(port=port, keys=keys))
-    known = " ".join((keys / "host_key.pub").read_text().split()[:2])
+    config.write_text(client + _CLIENT.format(port=port, folder=folder))
+    (folder / "sshd_config").write_text(server + _SERVER.format(port=port, folder=folder))
+    known = " ".join((folder / "host_key.pub").read_text().split()[:2])
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {known}\n")
-    program = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin") or "sshd"
     command = [program, "-D", "-e", "-f", str(folder / "sshd_config")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
         try:
@@ -59,6 +59,13 @@ def sshd(folder: Path, server: str = "", client: str = "") -> Iterator[Path]:
             yield config
         finally:
             process.terminate()
+
+
+def _program() -> str:
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    if not shutil.which("sshd", path=path) or (os.getuid() == 0 and not os.path.isdir("/run/sshd")):
+        engine("ssh", "-m", "netns")  # installs it, or says why it cannot be had
+    return shutil.which("sshd", path=path) or "sshd"
 
 
 def _free_port() -> int:

@@ -26,6 +26,7 @@ from tests.slave.puppet import wait_for_end, wait_readable
 from tests.slave.puppet import wait_for_news as wait_for_slaves
 from tracking import EngineError, InputError
 from tracking.fabrics import ssh as ssh_module
+from tracking.fabrics import ssh_processes
 from tracking.fabrics.launcher import RelayEnded, RelayNews, RelayUp
 from tracking.fabrics.settings import HostSettings
 from tracking.fabrics.ssh import SshFabric, SshLauncher
@@ -53,6 +54,7 @@ case $host in
     noisy) echo "Welcome!"; printf 'motd without end of line'; echo "a warning" >&2;;
     closing) exec sh -c 'exec >&-; exec sleep 1000';;
     wordless) exit 255;;
+    full) echo "kex_exchange_identification: Connection closed by remote host" >&2; exit 255;;
     talker) exec yes "no login here";;
     broken) echo "Traceback..." >&2; echo "ImportError: libpython" >&2; exit 1;;
 esac
@@ -290,6 +292,48 @@ def test_a_host_that_never_says_who_it_is_is_given_up(fake_ssh: Path, monkeypatc
     assert ended.how.startswith(words)
 
 
+def test_hosts_wait_for_their_turn_and_can_be_stopped_before(
+    launcher: SshLauncher, fake_ssh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_processes, "_AT_ONCE", 1)
+    launcher.launch([1], "silent")
+    launcher.launch([2], "here")
+    launcher.launch([3], "here")
+    assert launcher.waiting_for() == "ssh to here, silent"
+    launcher.stop(2)
+    assert wait_for_news(launcher) == [RelayEnded(2, "not started over ssh: it was not wanted any more")]
+    launcher.stop(1)
+    assert wait_for_news(launcher) == [RelayEnded(1, "not started over ssh: ssh to silent was killed by SIGKILL")]
+    wait_until_up(launcher, 3).close()
+    assert fake_ssh.read_text().split()[1::2] == ["silent", "here"]
+
+
+def test_a_host_that_turns_us_away_is_tried_again_some_times(
+    launcher: SshLauncher, fake_ssh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_processes, "_PAUSE_S", 0.001)
+    launcher.launch([1], "full")
+    (ended,) = wait_for_news(launcher)
+    assert isinstance(ended, RelayEnded)
+    assert "kex_exchange_identification" in ended.how
+    assert fake_ssh.read_text().split()[1::2] == ["full"] * 6
+
+
+def test_that_ssh_cannot_be_started_later_is_told(
+    launcher: SshLauncher, fake_ssh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_processes, "_AT_ONCE", 1)
+    launcher.launch([1], "silent")
+    launcher.launch([2, 3], "here")
+    launcher.stop(1)
+    monkeypatch.setenv("PATH", "/nowhere")
+    ended = [*wait_for_news(launcher)]
+    while len(ended) < 3:
+        ended += wait_for_news(launcher)
+    assert [news.number for news in ended] == [1, 2, 3]
+    assert "ssh cannot be started: ssh not found" in str(ended[-1])
+
+
 def test_stopping_what_is_not_there_does_nothing(launcher: SshLauncher) -> None:
     launcher.stop(7)
     launcher.line_is_cut(7)
@@ -338,7 +382,7 @@ def test_a_host_has_its_own_python_and_environment_and_the_rest_of_the_others(fa
 def test_hosts_are_looked_at_together_and_each_that_fails_is_named(
     launcher: SshLauncher, fake_ssh: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ssh_module, "_AT_ONCE", 2)
+    monkeypatch.setattr(ssh_processes, "_AT_ONCE", 2)
     reports = launcher.examine(["here", "refused", "there", "-x", "broken", "here"])
     assert list(reports) == ["here", "refused", "there", "-x", "broken"]
     assert {host for host, report in reports.items() if report.problem} == {"refused", "-x", "broken"}
@@ -479,6 +523,12 @@ sys.stdin.read()
         child = int(master.stdout.readline())
         master.kill()
     wait_for_end(child)
+
+
+@pytest.mark.engine
+def test_a_server_that_takes_few_at_a_time_is_no_hindrance(tmp_path: Path) -> None:
+    with sshd(tmp_path, "MaxStartups 2\n") as config, closing(SshFabric(config, python=sys.executable)) as fabric:
+        assert fabric.check([f"n{number}" for number in range(10)]) == {}
 
 
 # ---- hosts with networks of their own

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import socket
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +21,13 @@ from tracking.fabrics.commands import run_command
 from tracking.fabrics.launcher import RelayEnded, RelayNews, RelayUp
 from tracking.fabrics.relayed import RelayedFabric
 from tracking.fabrics.settings import HostSettings
-from tracking.fabrics.ssh_process import Ended, Event, Greeted, HandedOver, SshProcesses
+from tracking.fabrics.ssh_process import Ended, Event, Greeted, HandedOver, SshProcess
+from tracking.fabrics.ssh_processes import SshProcesses
 from tracking.fabrics.ssh_words import SshOptions, host_problem, ssh_argv, ssh_question
 
-_AT_ONCE = 32  # hosts that are examined at a time: each takes a process here
 _PATIENCE_S = 10.0  # for logging in and starting Python, after the connection
 _QUESTION_TIMEOUT_S = 5.0
+_SHOWN_HOSTS = 5
 _MASTER_SILENCE_S = 60.0
 
 
@@ -144,21 +144,19 @@ class SshLauncher:
 
     def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:
         """Log in on all these hosts, some at a time, and look whether slaves could be started; bounded."""
-        waiting = deque(enumerate(dict.fromkeys(hosts)))
-        names = dict(waiting)
+        names = dict(enumerate(dict.fromkeys(hosts)))
         reports: dict[str, HostReport] = {host: HostReport(host, host_problem(host)) for host in names.values()}
         processes = SshProcesses()
         try:
-            while waiting or len(processes):
-                while waiting and len(processes) < _AT_ONCE:
-                    number, host = waiting.popleft()
-                    if not reports[host].problem:
-                        self._start(processes, number, host)
+            for number, host in names.items():
+                if not reports[host].problem:
+                    self._start(processes, number, host)
+            while processes.is_busy:
                 for number, event in processes.poll(processes.poll_within_s()):
                     host = names[number]
                     reports[host] = _report(host, event, reports[host])
-                    if isinstance(event, Greeted) and number in processes:
-                        processes[number].kill()
+                    if isinstance(event, Greeted):
+                        processes.stop(number)
         finally:
             processes.close()
         return reports
@@ -189,18 +187,17 @@ class SshLauncher:
                 how = f"{'lost with its host' if event.was_up else 'not started over ssh'}: {event.how}"
                 ended = [number, *self._also.pop(number, ())]
                 news += [RelayEnded(one, how, event.printed) for one in ended]
-            elif number in self._processes:
-                self._answer(number, event.greeting)
+            elif (process := self._processes.get(number)) is not None:
+                self._answer(process, event.greeting)
         return news
 
-    def _answer(self, number: int, greeting: Greeting) -> None:
-        process = self._processes[number]
+    def _answer(self, process: SshProcess, greeting: Greeting) -> None:
         options = {"master_silence_s": self.master_silence_s, "stays": self._place(process.host).directory is not None}
         process.answer(bundle(missing_picklers(greeting), options))
 
     def line_is_cut(self, number: int) -> None:
-        if number in self._processes:
-            self._processes[number].is_cut()
+        if (process := self._processes.get(number)) is not None:
+            process.is_cut()
 
     def descriptors(self) -> Iterable[int]:
         return self._processes.descriptors()
@@ -209,12 +206,12 @@ class SshLauncher:
         return self._processes.poll_within_s()
 
     def waiting_for(self) -> str:
-        hosts = sorted({process.host for process in self._processes.coming()})
-        return f"ssh to {', '.join(hosts)}" if hosts else ""
+        hosts = sorted(set(self._processes.coming()))
+        rest = f" and {len(hosts) - _SHOWN_HOSTS} more" if len(hosts) > _SHOWN_HOSTS else ""
+        return f"ssh to {', '.join(hosts[:_SHOWN_HOSTS])}{rest}" if hosts else ""
 
     def stop(self, number: int) -> None:
-        if number in self._processes:
-            self._processes[number].kill()
+        self._processes.stop(number)
 
     def close(self) -> None:
         self._processes.close()

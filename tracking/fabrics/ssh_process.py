@@ -1,4 +1,4 @@
-"""ssh processes and the pipes to them: started, introduced, handed over, ended. One thread; nothing here waits.
+"""An ssh process and the pipes to it: started, introduced, handed over, ended. One thread; nothing here waits.
 
 ::
 
@@ -24,14 +24,13 @@ from dataclasses import dataclass
 
 from tracking.errors import EngineError
 from tracking.fabrics.bootstrap import Greeting, Introduction, Unfit
-from tracking.fabrics.ssh_words import FAILED, failure_in_words
+from tracking.fabrics.ssh_words import FAILED, failure_in_words, is_turned_away
 from tracking.wire import keys
 from tracking.wire.carriers import PipeCarrier
 
 _PIECE_BYTES = 64 * 1024
 _KEPT_BYTES = 8 * 1024
 _CUT_S = 0.5  # so long an ssh whose line is cut may take to say why
-_LOOK_S = 0.2  # how often ends are looked for where the system has no descriptors of processes
 _END_TIMEOUT_S = 5.0
 
 
@@ -56,6 +55,7 @@ class Ended:
     Attributes:
         how: in words.
         was_up: its line had been handed over.
+        was_turned_away: the server has too many at its door; trying again may help.
         printed: what it wrote to stderr, the last of it.
         greeting: what a Python that cannot work with ours said of itself.
     """
@@ -64,6 +64,7 @@ class Ended:
     was_up: bool
     printed: bytes
     greeting: Greeting | None = None
+    was_turned_away: bool = False
 
 
 Event = Greeted | HandedOver | Ended
@@ -234,6 +235,8 @@ class SshProcess:
         self.kill()
 
     def _has_ended(self) -> bool:
+        if self._ended is None:
+            return self._process.poll() is not None
         try:
             return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         except ChildProcessError:
@@ -246,7 +249,8 @@ class SshProcess:
         self._let_go()
         how = self._problem or failure_in_words(self.host, status, self._heard, was_up=self.was_up)
         printed = b"" if status == FAILED and not self.was_up else self._heard  # else it is in ``how``
-        return Ended(how, self.was_up, printed, self._unfit)
+        was_turned_away = not self._problem and not self.was_up and is_turned_away(status, self._heard)
+        return Ended(how, self.was_up, printed, self._unfit, was_turned_away)
 
     def _let_go(self) -> None:
         self._let_go_of_stdin()
@@ -273,69 +277,6 @@ class SshProcess:
     def must_be_looked_at(self) -> bool:
         """Its end makes no descriptor ready."""
         return self._ended is None
-
-
-class SshProcesses:
-    """All that run, by their numbers."""
-
-    def __init__(self) -> None:
-        self._watch: selectors.BaseSelector | None = None
-        self._running: dict[int, SshProcess] = {}
-
-    def __contains__(self, number: int) -> bool:
-        return number in self._running
-
-    def __getitem__(self, number: int) -> SshProcess:
-        return self._running[number]
-
-    def __len__(self) -> int:
-        return len(self._running)
-
-    def start(self, number: int, host: str, argv: Sequence[str], script: bytes, timeout_s: float) -> None:
-        """Start one; errors as for ``SshProcess``."""
-        if self._watch is None:
-            self._watch = selectors.DefaultSelector()
-        self._running[number] = SshProcess(host, argv, script, self._watch, timeout_s)
-
-    def coming(self) -> list[SshProcess]:
-        """Those whose line is not there yet."""
-        return [one for one in self._running.values() if not one.was_up]
-
-    def descriptors(self) -> list[int]:
-        """What to watch for reading."""
-        return [] if self._watch is None else [self._watch.fileno()]  # type: ignore[attr-defined]
-
-    def poll_within_s(self) -> float | None:
-        """In how many seconds ``poll`` is wanted though no descriptor is ready."""
-        now = time.monotonic()
-        within_s = [max(0.0, one.end_by - now) for one in self._running.values() if one.end_by is not None]
-        within_s += [_LOOK_S for one in self._running.values() if one.must_be_looked_at]
-        return min(within_s, default=None)
-
-    def poll(self, wait_s: float | None = 0.0) -> list[tuple[int, Event]]:
-        """What has happened; waits so long for something to happen."""
-        if self._watch is None:
-            return []
-        ready = {key.data for key, _ in self._watch.select(wait_s)}
-        now = time.monotonic()
-        events: list[tuple[int, Event]] = []
-        for number, one in list(self._running.items()):
-            if one in ready or one.must_be_looked_at or (one.end_by is not None and now >= one.end_by):
-                happened = one.turn()
-                events += [(number, event) for event in happened]
-                if happened and isinstance(happened[-1], Ended):
-                    del self._running[number]
-        return events
-
-    def close(self) -> None:
-        """End all."""
-        for one in self._running.values():
-            one.kill()
-        while self._running:
-            self._running.popitem()[1].close()
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
 
 
 def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:

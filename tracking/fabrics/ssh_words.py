@@ -116,6 +116,11 @@ def failure_in_words(host: str, status: int, stderr: bytes, *, was_up: bool = Fa
     return f"ssh to {host} ended ({status}){f': {last}' if last else silence}"
 
 
+def is_turned_away(status: int, stderr: bytes) -> bool:
+    """Whether a server, or one on the way, has too many who have not logged in yet (MaxStartups)."""
+    return status == FAILED and (b"kex_exchange_identification" in stderr or b"Exceeded MaxStartups" in stderr)
+
+
 def _end_in_words(host: str, status: int) -> str:
     if status < 0:
         return f"ssh to {host} was {exit_in_words(status)}"
