@@ -142,6 +142,10 @@ class Command:
                 watch.poll(None if within_s is None else 1000 * within_s + 1)
         return outcome
 
+    def shorten(self, timeout_s: float) -> None:
+        """Let it run for so long from now on, at most."""
+        self._end_by = min(self._end_by, time.monotonic() + timeout_s)
+
     def kill(self) -> None:
         """End it, and all that it has started; ``poll`` will bring the outcome. Ended: nothing."""
         if self._process.returncode is None:  # not reaped: its number cannot mean another process

@@ -39,6 +39,7 @@ VERSION: Final = 1
 MASTER_SILENCE_S: Final = 60.0
 _JOB, _CONTROL, _OUTPUT = 1, 2, 3
 _BEAT_S = 2.5  # until the master says another
+_DOUBT_S = 0.25  # so long after a slave's end by a signal of _ENDS the same signal may still come to its relay
 _ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2)  # queues warn in many ways
 
 
@@ -82,6 +83,8 @@ class Relay:
         self._pump = Pump(carrier, self._obey, time.monotonic)
         self._slaves = Forks(self._tell)
         self._ended: dict[int, int] = {}  # tid -> wait status: not told yet, since more of its bytes must go first
+        self._doubtful: dict[int, float] = {}  # tid -> until then it is not sure whether it alone was to end
+        self._stopped: set[int] = set()  # tids that we have killed
         self._is_ending = False
         for number in _ENDS:
             signal.signal(number, self._end)
@@ -102,7 +105,8 @@ class Relay:
         try:
             while self._goes_on():
                 self._pump.beat_if_due(self._beat_s)
-                poller.poll(0 if self._pump.has_more else self._beat_s * 1000)
+                rest_s = _DOUBT_S if self._doubtful else self._beat_s
+                poller.poll(0 if self._pump.has_more else rest_s * 1000)
                 self._slaves.reap()
         finally:
             self._slaves.kill_all()
@@ -129,6 +133,7 @@ class Relay:
         if what == "start":
             self._start(**order)
         elif what == "stop":
+            self._stopped.add(order["tid"])
             self._slaves.kill(order["tid"])
         elif what == "look":
             self._look(order["tid"])
@@ -198,11 +203,20 @@ class Relay:
             self._pump.say(**{"is": "not_forked"}, tid=tid, why=value)
         else:
             self._ended[tid] = int(value)
+            if os.WTERMSIG(int(value)) in (*_ENDS, signal.SIGKILL) and tid not in self._stopped:
+                self._doubtful[tid] = time.monotonic() + _DOUBT_S
+            self._stopped.discard(tid)
 
     def _tell_ends(self) -> None:
-        """Tell of slaves that have ended, behind all that they have sent and printed."""
+        """Tell of slaves that have ended, behind all that they have sent and printed.
+
+        A queue that ends a job signals all processes in it: a slave that ends with its relay has nothing to answer for.
+        """
+        if self._is_ending:
+            return
+        self._doubtful = {tid: until for tid, until in self._doubtful.items() if time.monotonic() < until}
         for tid, status in list(self._ended.items()):
-            if all(self._pump.drain(stream) for stream in streams_of(tid)):
+            if tid not in self._doubtful and all(self._pump.drain(stream) for stream in streams_of(tid)):
                 del self._ended[tid]
                 for stream in streams_of(tid):
                     self._pump.detach(stream)
