@@ -16,6 +16,7 @@ from tests.fabrics.sshd import sshd
 from tests.master.helpers import master_of, squares, wait_until
 from tests.pool.helpers import Gates, Held
 from tracking import InputError, Interrupted, NoSlavesError, SlavePool, TrackingJobMaster, restart
+from tracking.master.restarting import resume
 from tracking.testing import ScriptedFabric
 
 
@@ -331,6 +332,13 @@ def test_after_the_end_only_the_list_changes_and_a_restart_works_there() -> None
     assert fabric.names == ["a"]
     again = restart(master.getRst(), fabric=Beyond())
     assert nicknames(again) == ["b"]
+
+
+def test_a_run_file_that_is_resumed_tries_again_the_hosts_that_were_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    master = master_of(fabric=Beyond(failing={"b": "timed out"}), hosts=["a", "b"], run_file=path)
+    assert master.calculateResult() == squares(6)
+    assert nicknames(resume(path, fabric=Beyond())) == ["a", "b"]
 
 
 # ---- with slaves of this machine

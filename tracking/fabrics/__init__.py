@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tracking.fabrics.dialled import DialledFabric as DialledFabric
     from tracking.fabrics.local import LocalFabric as LocalFabric
     from tracking.fabrics.settings import HostSettings as HostSettings
+    from tracking.fabrics.slurm import SlurmFabric as SlurmFabric
     from tracking.fabrics.ssh import SshFabric as SshFabric
 
 
