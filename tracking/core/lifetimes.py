@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from tracking.core.agenda import Agenda
@@ -160,8 +161,8 @@ class Lifetimes:
 
     def asked(self, most: int) -> list[Slave]:
         """Idle slaves to be asked whether they can take what has become free; all of them if it may be too long."""
-        idle, resting = [*self._slaves.idle.values()], [*self._slaves.resting.values()]
-        return [*idle, *resting] if self._are_limited else [*idle[:most], *resting[:1]]
+        idle, resting = self._slaves.idle.values(), self._slaves.resting.values()
+        return [*idle, *resting] if self._are_limited else [*islice(idle, most), *islice(resting, 1)]
 
     def _is_fresh(self, life: Life, now: float) -> bool:
         """Whether no other slave can be expected to have more time."""
