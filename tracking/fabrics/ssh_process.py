@@ -222,7 +222,10 @@ class SshProcess:
 
     def _give_up(self) -> None:
         self.end_by = None
-        if self.was_up or self._stdin < 0:
+        if self.was_up:  # ssh hears nothing either
+            self._fail(f"nothing is heard of {self.host} any more: the network is cut, or the host is down")
+            return
+        if self._stdin < 0:
             self._fail(f"the line to {self.host} is cut, and ssh does not say why")
             return
         noise = self._introduction.noise

@@ -92,7 +92,7 @@ def ssh_question(host: str, options: SshOptions) -> list[str]:
 def words_of(stderr: bytes) -> list[str]:
     """The lines that say something, oldest first."""
     lines = [line.strip() for line in stderr.decode(errors="replace").splitlines()]
-    return [line for line in lines if line and not line.startswith("@@@") and not _NOISE.match(line)]
+    return [line.rstrip(".") for line in lines if line and not line.startswith("@@@") and not _NOISE.match(line)]
 
 
 def failure_in_words(host: str, status: int, stderr: bytes, *, was_up: bool = False) -> str:
