@@ -176,6 +176,7 @@ def test_some_names_can_be_no_hosts(name: str, problem: str) -> None:
         ({"options": "-p 2222"}, "options must be words"),
         ({"python": ""}, "cannot be a Python"),
         ({"environment": {"1": "x"}}, "environment"),
+        ({"settings": {"node1": HostSettings(directory="a\0b")}}, "cannot be a directory"),
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(wrong: dict[str, object], words: str) -> None:
@@ -374,6 +375,22 @@ def test_a_host_has_its_own_python_and_environment_and_the_rest_of_the_others(fa
         wait_until_up(launcher).close()
         assert "no Python /no/such" in launcher.check(["there"])["there"]
     assert log.read_text() == f"all own {tmp_path}\n"
+
+
+def test_settings_that_make_no_sense_are_found_before_anything_is_started(launcher: SshLauncher) -> None:
+    launcher.use_settings({"localhost": HostSettings(environment={"a b": "x"})})
+    with pytest.raises(InputError, match="'a b' cannot be set"):
+        launcher.check_host("localhost")
+    with pytest.raises(EngineError, match="'a b' cannot be set"):
+        launcher.launch([1], "localhost")
+
+
+def test_slaves_are_as_nice_as_the_settings_of_their_host_say(fake_ssh: Path) -> None:
+    own = {"node": HostSettings(python=sys.executable, niceness=7)}
+    with closing(SshFabric(settings=own)) as fabric, closing(Slaves(fabric)) as slaves:
+        puppet = slaves.start(2, niceness=3)
+        puppet.set_up(lambda _: os.nice(0))
+        assert puppet.do([1])[0] == [7]
 
 
 # ---- looking at hosts

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from tracking.errors import EngineError, InputError
-from tracking.fabrics.base import START_TIMEOUT_S
+from tracking.fabrics.base import START_TIMEOUT_S, SlaveLines, SlaveSpec
 from tracking.fabrics.bootstrap import REMOTE_COMMAND, FarPlace, Greeting, missing_picklers, script
 from tracking.fabrics.bundle import bundle, packed
 from tracking.fabrics.commands import run_command
@@ -79,13 +79,15 @@ class SshLauncher:
         path = None if config is None else str(Path(config).expanduser())
         self._options = SshOptions(path, connect_timeout, silence, tuple(options))
         self._default = FarPlace(python, directory, dict(environment or {}))
-        self._settings = settings
+        self._settings = dict(settings)
         self._listed: Mapping[str, HostSettings] = MappingProxyType({})  # in a hosts file
         self.silence_s = silence
         self.start_timeout_s: float | None = connect_timeout + START_TIMEOUT_S
         self._introduced_within_s = connect_timeout + _PATIENCE_S
         self._processes = SshProcesses()
         self._also: dict[int, list[int]] = {}  # further numbers of a launch
+        for host in self._settings:
+            self._place(host)
 
     def _place(self, host: str) -> FarPlace:
         default, own = self._default, self._settings.get(host) or self._listed.get(host)
@@ -100,7 +102,7 @@ class SshLauncher:
     # ---- hosts
 
     def check_host(self, host: str) -> None:
-        """Refuse a name that ssh could not mean anything by.
+        """Refuse a name that ssh could not mean anything by, or settings of it that make no sense.
 
         Raises:
             InputError: names it and says why.
@@ -108,6 +110,7 @@ class SshLauncher:
         """
         if problem := host_problem(host):
             raise InputError(f"{host!r} cannot be the name of a host: {problem}")
+        self._place(host)
         meant = self._meant_by(host)
         if "\nproxyjump " in meant or "\nproxycommand " in meant:
             return  # another host will look for it
@@ -150,7 +153,10 @@ class SshLauncher:
         try:
             for number, host in names.items():
                 if not reports[host].problem:
-                    self._start(processes, number, host)
+                    try:
+                        self._start(processes, number, host)
+                    except OSError as error:
+                        reports[host] = HostReport(host, f"ssh cannot be started now: {error}")
             while processes.is_busy:
                 for number, event in processes.poll(processes.poll_within_s()):
                     host = names[number]
@@ -175,8 +181,11 @@ class SshLauncher:
         packed("tracking")  # made while ssh connects
 
     def _start(self, processes: SshProcesses, number: int, host: str) -> None:
-        argv = ssh_argv(host, REMOTE_COMMAND, self._options)
-        processes.start(number, host, argv, script(self._place(host)), self._introduced_within_s)
+        try:
+            told = script(self._place(host))
+        except InputError as error:  # of a hosts file: who uses it has asked ``check_host`` before
+            raise EngineError(str(error)) from error
+        processes.start(number, host, ssh_argv(host, REMOTE_COMMAND, self._options), told, self._introduced_within_s)
 
     def poll(self) -> Sequence[RelayNews]:
         news: list[RelayNews] = []
@@ -253,6 +262,7 @@ class SshFabric(RelayedFabric):
         silence: float = 10.0,
         options: Sequence[str] = (),
     ) -> None:
+        self._settings = dict(settings)
         self._ssh = SshLauncher(
             config,
             python=python,
@@ -267,6 +277,12 @@ class SshFabric(RelayedFabric):
 
     def use_settings(self, settings: Mapping[str, HostSettings]) -> None:
         self._ssh.use_settings(settings)
+
+    def start(self, spec: SlaveSpec) -> SlaveLines | None:
+        own = self._settings.get(spec.host)
+        if own is not None and own.niceness is not None:
+            spec = replace(spec, niceness=own.niceness)
+        return super().start(spec)
 
     def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:
         """Log in on all these hosts, and look whether slaves could be started there, without starting any; bounded."""
