@@ -378,12 +378,12 @@ class RelayedFabric(BaseFabric):
         return self._selector
 
     def _watch(self) -> None:
-        """The launcher's descriptors may be others than before."""
+        """The launcher's descriptors may be others than before, also where the numbers are the same."""
         selector, now = self._selector_there(), set(self.launcher.descriptors())
-        for descriptor in self._watched - now:
+        for descriptor in self._watched:
             with contextlib.suppress(KeyError, ValueError):
                 selector.unregister(descriptor)
-        for descriptor in now - self._watched:
+        for descriptor in now:
             selector.register(descriptor, selectors.EVENT_READ)
         self._watched = now
 
