@@ -91,6 +91,12 @@ def test_one_that_is_closed_early_is_gone() -> None:
     command.close()
 
 
+def test_one_that_need_not_be_waited_for_so_long_any_more_ends_sooner() -> None:
+    command = Command(["sleep", "1000"], timeout_s=1000)
+    command.shorten(0.1)
+    assert command.wait().timed_out
+
+
 def test_no_key_of_a_pool_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACKING_KEY", "ab" * 32)
     assert b"TRACKING_KEY" not in run_command(["env"], timeout_s=10).stdout

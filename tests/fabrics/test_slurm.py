@@ -312,6 +312,21 @@ def test_a_node_that_is_cut_off_is_noticed_when_it_is_silent(
     slaves.close()
 
 
+@pytest.mark.engine
+@pytest.mark.usefixtures("repaired")
+def test_a_calculation_outlives_a_node(make: Callable[..., SlurmFabric], slurm: dict[str, str]) -> None:
+    with SlavePool(fabric=make(12, job_name="outlives")) as pool:
+        results = pool.map(_square_slowly, range(200))
+        first = [next(results) for _ in range(12)]
+        os.kill(int(Path(slurm["TRACKING_SLURM_DIR"], "node3.pid").read_text().split()[0]), signal.SIGKILL)
+        assert [*first, *results] == [number * number for number in range(200)]
+
+
+def _square_slowly(number: int) -> int:
+    time.sleep(0.1)
+    return number * number
+
+
 # ---- what it leaves
 
 
