@@ -306,7 +306,7 @@ def test_hosts_wait_for_their_turn_and_can_be_stopped_before(
     launcher.stop(1)
     assert wait_for_news(launcher) == [RelayEnded(1, "not started over ssh: ssh to silent was killed by SIGKILL")]
     wait_until_up(launcher, 3).close()
-    assert fake_ssh.read_text().split()[1::2] == ["silent", "here"]
+    assert fake_ssh.read_text().split().count("here") == 1
 
 
 def test_a_host_that_turns_us_away_is_tried_again_some_times(
