@@ -1,0 +1,111 @@
+"""Calculations over every fabric, each doing what all must do; and what only hosts of a network can suffer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engines import engine
+from tests.fabrics import work
+from tests.fabrics.calculations import CalculationContract, Make
+from tests.fabrics.relays import LauncherHere
+from tracking.fabrics import DialledFabric, LocalFabric, SshFabric
+from tracking.fabrics.base import Fabric
+from tracking.fabrics.relayed import RelayedFabric
+
+NODES = frozenset({"node1", "node2", "node3"})
+on_engines = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Sets variables by which an engine is reached."""
+
+    def set_all(variables: dict[str, str]) -> dict[str, str]:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return variables
+
+    return set_all
+
+
+class TestLocal(CalculationContract):
+    @pytest.fixture
+    def make(self) -> Make:
+        return LocalFabric
+
+
+class TestRelaysHere(CalculationContract):
+    @pytest.fixture
+    def make(self) -> Make:
+        return lambda: RelayedFabric(LauncherHere())
+
+
+class TestDialled(CalculationContract):
+    @pytest.fixture
+    def make(self) -> Make:
+        return lambda: DialledFabric(is_encrypted=True)
+
+
+class OnNodes(CalculationContract):
+    """Hosts with a network of their own: one may crash, another may be cut off.
+
+    Attributes:
+        wire: name of a host's cable, without its number.
+        folder: environment variable that names where its process numbers are.
+        up: script and arguments that repair the engine.
+    """
+
+    nodes = NODES
+    wire = ""
+    folder = ""
+    up: tuple[str, ...] = ()
+
+    @pytest.fixture
+    def repaired(self) -> Iterator[None]:
+        """Whatever the test does to its hosts."""
+        yield
+        for number in (1, 2, 3):
+            subprocess.run(["ip", "link", "set", f"{self.wire}{number}", "up"], check=False)
+        engine.__wrapped__(*self.up) if hasattr(engine, "__wrapped__") else engine(*self.up)
+
+    def runs_on_though(self, make: Make, harm: Any) -> None:
+        """A calculation, half-way through which some harm is done, is right."""
+        data = {n: n for n in range(1500)}
+        master = self.master(make, data, function=work.nap)
+        master.start()
+        for count, _ in enumerate(master, start=1):
+            if count == 300:
+                harm()
+        assert master.result == {n: n * n for n in data}
+        assert master.errors == {}
+
+    @pytest.mark.usefixtures("repaired")
+    def test_a_host_that_crashes_costs_nothing_but_time(self, make: Make) -> None:
+        file = Path(os.environ[self.folder], "node2.pid")
+        self.runs_on_though(make, lambda: os.kill(int(file.read_text().split()[0]), 9))
+
+    @pytest.mark.usefixtures("repaired")
+    def test_a_network_that_is_cut_costs_nothing_but_time(self, make: Make) -> None:
+        self.runs_on_though(make, lambda: subprocess.run(["ip", "link", "set", f"{self.wire}2", "down"], check=True))
+
+
+class TestSsh(OnNodes):
+    pytestmark = on_engines
+    hosts = ("node1*2", "node2", "node3")
+    wire, folder, up = "trk", "TRACKING_SSH_DIR", ("ssh", "-m", "netns")
+
+    @pytest.fixture
+    def make(self, environment: Any) -> Make:
+        config = environment(engine(*self.up))["TRACKING_SSH_CONFIG"]
+
+        def make() -> Fabric:
+            return SshFabric(config, python=sys.executable)
+
+        return make
