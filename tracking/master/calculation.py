@@ -121,6 +121,7 @@ class Calculation:
             if not n_taken or self.record.is_due(time.monotonic()):
                 self._tell_results()
         self._tell_results()
+        self._master._tr_handle_messages()  # those that were sent before the last result
 
     def _take(self, timeout_s: float) -> int:
         count = self.desk.take(0.0 if self._put_back else timeout_s, self._take_in_turn)

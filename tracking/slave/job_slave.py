@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tracking.slave.process import SlaveProcess
 
 _TASKS_TIMEOUT_S = 10.0
+_HANDLED_LOOK_S = 0.0005
 
 
 class JobSlave(MessageThread):
@@ -89,6 +91,14 @@ class JobSlave(MessageThread):
         if self._tr_process is None or self._tr_calculation is None:
             raise RuntimeError(f"{type(self).__name__} is not connected to a master yet: wait for initialize")
         return self._tr_process, self._tr_calculation
+
+    def _tr_await_handled(self, timeout_s: float) -> None:
+        """Wait until the methods of all messages that have come have run, but no longer than that."""
+        end = time.monotonic() + timeout_s
+        while not self._tr_paused and (self._tr_has_messages or self._tr_handling.locked()):
+            if time.monotonic() >= end:
+                return
+            time.sleep(_HANDLED_LOOK_S)
 
     def _tr_disconnect(self) -> None:
         """The calculation is over."""

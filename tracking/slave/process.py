@@ -43,7 +43,7 @@ from typing import NamedTuple
 
 from tracking.errors import ProtocolError
 from tracking.slave import copies, loading, memory, reports, surroundings
-from tracking.slave.heard import Calculation, tell
+from tracking.slave.heard import Calculation, Listener, tell
 from tracking.slave.work import Failures, Work, WrongReturn
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
@@ -52,6 +52,7 @@ from tracking.wire.channel import Channel, Message
 _SEND_DELAY_S = 0.001  # results of jobs that take microseconds wait this long for company
 _SEND_BYTES = 64 * 1024
 _LATE_S = 0.004
+_HEAR_S = 1.0  # a job waits at most so long for the methods of messages that came before it
 _CUT = getattr(select, "POLLRDHUP", 0)  # hang-ups and errors are told unasked; for half of one TCP must be asked
 
 
@@ -100,6 +101,7 @@ class SlaveProcess:
         self._flush_thread_lock = threading.Lock()
         self._heard_by: float | None = None  # the master has promised to be heard again by then; control thread
         self._calculations: dict[int, Calculation] = {}
+        self._hearing = threading.Lock()  # held by the control thread while it passes on what it has read
         self._is_stopping = False
         copies.this_is_none()
         if identity.is_far:
@@ -212,6 +214,8 @@ class SlaveProcess:
 
         try:
             self._enter_main(calculation)
+            if calculation.listener is not None:
+                self._let_hear(calculation.listener)
             calculation.work.do(codec.decode(payload), send)
         except BaseException as error:  # SystemExit in go must not end the slave
             copies.end_if_copy(error)
@@ -231,6 +235,17 @@ class SlaveProcess:
                 return False
             calculation.begun = max(calculation.begun, job)
             return True
+
+    def _let_hear(self, listener: Listener) -> None:
+        """What the master has told its slave before this job shall be known to the job."""
+        end = time.monotonic() + _HEAR_S
+        poller = select.poll()
+        poller.register(self._control, select.POLLIN)
+        while poller.poll(0) and time.monotonic() < end:
+            time.sleep(0.0)  # the control thread reads it now
+        with self._hearing:
+            pass
+        listener._tr_await_handled(end - time.monotonic())
 
     def _line_is_gone(self) -> bool:
         poller = select.poll()
@@ -318,8 +333,9 @@ class SlaveProcess:
         cut: Exception = EOFError()
         try:
             while not self._is_job_line_cut_before_news():
-                for message in self._control.receive():
-                    self._hear(message)
+                with self._hearing:
+                    for message in self._control.receive():
+                        self._hear(message)
         except (EOFError, OSError) as error:
             cut = error
         except Exception as error:  # noqa: BLE001  (what makes no sense)
