@@ -140,6 +140,7 @@ def test_what_slurm_would_refuse_is_refused_at_once_in_its_words(
     with pytest.raises(EngineError, match="Slurm would refuse these jobs") as caught:
         fabric.hosts_for(None)
     assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert fabric.check(["slurm"]) == {"slurm": str(caught.value)}
     fabric.start(SlaveSpec(2, "slurm_2", "slurm"))
     assert ended(fabric).startswith(("Slurm has refused the job", "Slurm job"))  # the latter "will never start"

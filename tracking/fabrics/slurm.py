@@ -121,7 +121,7 @@ class SlurmLauncher:
         partition = [] if self.request.partition is None else [f"--partition={self.request.partition}"]
         outcome = _run(["sinfo", "-h", *partition, "-o", "%C"])
         if not outcome.is_good:
-            raise EngineError(f"Slurm does not say how many CPUs are idle: {outcome.complaint}")
+            raise EngineError(f"Slurm does not say how many CPUs are idle: {_one_line(outcome)}")
         return parse_idle_cpus(outcome.answer) // self.request.cpus_per_slave
 
     def _try_out(self) -> None:
@@ -135,7 +135,7 @@ class SlurmLauncher:
         argv = ["sbatch", "--test-only", *self.request.sbatch_options(1, self.folder.path)]
         outcome = _run(argv, stdin=self.script(1, 1).encode())
         if not outcome.is_good and (outcome.timed_out or not _MAY_COME_TRUE.search(outcome.complaint)):
-            raise EngineError(f"Slurm would refuse these jobs: {outcome.complaint}")
+            raise EngineError(f"Slurm would refuse these jobs: {_one_line(outcome)}")
         self._is_tried = True
 
     def script(self, count: int, base: int) -> str:
@@ -220,7 +220,7 @@ class SlurmLauncher:
             self._submissions.remove(submission)
             array = parse_submitted(outcome.answer) if outcome.is_good else None
             if array is None:
-                self._ended += self._jobs.refused(numbers, outcome.complaint)
+                self._ended += self._jobs.refused(numbers, _one_line(outcome))
             else:
                 self.folder.note(str(array))
                 self._jobs.submitted(numbers, array, self._clock())
@@ -245,7 +245,7 @@ class SlurmLauncher:
             self._complaint = ""
             self._ended += self._jobs.answered(self._asked, parse_squeue(outcome.answer), self._clock())
         else:
-            self._does_not_answer(outcome.complaint)
+            self._does_not_answer(_one_line(outcome))
 
     def _does_not_answer(self, complaint: str) -> None:
         if not self._complaint:
@@ -398,6 +398,11 @@ def _command(argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> Comman
 
 def _run(argv: list[str], *, stdin: bytes = b"", timeout_s: float = _ASK_S) -> Outcome:
     return run_command(argv, stdin=stdin, timeout_s=timeout_s, env=clean_environment(os.environ), engine="Slurm")
+
+
+def _one_line(outcome: Outcome) -> str:
+    """What a command complains of."""
+    return "; ".join(outcome.complaint.splitlines())
 
 
 def _runs(numbers: list[int]) -> list[list[int]]:
