@@ -30,8 +30,10 @@ __all__ = [*_BY_NAME, *_HOME]
 if TYPE_CHECKING:
     from tracking.fabrics.base import BaseFabric as BaseFabric
     from tracking.fabrics.base import Fabric as Fabric
+    from tracking.fabrics.dask import DaskFabric as DaskFabric
     from tracking.fabrics.dialled import DialledFabric as DialledFabric
     from tracking.fabrics.local import LocalFabric as LocalFabric
+    from tracking.fabrics.mpi import MpiFabric as MpiFabric
     from tracking.fabrics.settings import HostSettings as HostSettings
     from tracking.fabrics.slurm import SlurmFabric as SlurmFabric
     from tracking.fabrics.ssh import SshFabric as SshFabric

@@ -146,6 +146,12 @@ class Command:
         """Let it run for so long from now on, at most."""
         self._end_by = min(self._end_by, time.monotonic() + timeout_s)
 
+    def ask_to_end(self, within_s: float) -> None:
+        """Have it end by itself; when it has not within so many seconds it is killed. Ended: nothing."""
+        if self._process.returncode is None:
+            self.shorten(within_s)
+            self._process.send_signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """End it, and all that it has started; ``poll`` will bring the outcome. Ended: nothing."""
         if self._process.returncode is None:  # not reaped: its number cannot mean another process

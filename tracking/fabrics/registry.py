@@ -34,7 +34,17 @@ _FABRICS = {
     "ssh": ("tracking.fabrics.ssh", "SshFabric"),
 }
 _EXTRAS = {"cryptography": "tls", "dask": "dask", "distributed": "dask", "mpi4py": "mpi"}  # package -> what brings it
+_default: Callable[[], Any] | None = None
 _NO_SETTINGS: Mapping[str, HostSettings] = MappingProxyType({})
+
+
+def set_default(make: Callable[[], Any] | None) -> None:
+    """From now on slaves of which neither hosts nor a fabric are said are started by such a fabric; None: locally.
+
+    For programs that are started by an engine, which gives them its places (``tracking.fabrics.mpi``).
+    """
+    global _default
+    _default = make
 
 
 def make_fabric(name_or_fabric: str | Fabric) -> Fabric:
@@ -183,6 +193,8 @@ class Fabrics:
         Raises:
             EngineError: the engine is not there, or does not answer.
         """
+        if self._asked_for is None and _default is not None:
+            self._asked_for = _default()
         return (self._asked_for or self._of_name("local")).hosts_for(count)
 
     def check(self, hosts: Sequence[str]) -> dict[str, str]:

@@ -46,7 +46,7 @@ class Forks:
         self._tids: dict[int, int] = {}  # pid -> tid
         self._pids: dict[int, int] = {}  # tid -> pid
         self._pid = os.getpid()
-        self._die_with_me = _death_signal_setter()
+        self._die_with_me = death_signal_setter()
         self.child_ended, self._wakeup = os.pipe()
         for end in (self.child_ended, self._wakeup):
             os.set_blocking(end, False)
@@ -156,7 +156,8 @@ def _kill_rest_of_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _death_signal_setter() -> Callable[[], None]:
+def death_signal_setter() -> Callable[[], None]:
+    """What a child calls to be killed when the thread that has forked it ends; does nothing where that cannot be had."""
     if sys.platform != "linux":
         return lambda: None
     import ctypes
