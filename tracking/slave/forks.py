@@ -157,7 +157,7 @@ def _kill_rest_of_group(pid: int) -> None:
 
 
 def death_signal_setter() -> Callable[[], None]:
-    """What a child calls to be killed when the thread that has forked it ends; does nothing where that cannot be had."""
+    """What a child calls to be killed when the thread that has forked it ends; nothing where that cannot be had."""
     if sys.platform != "linux":
         return lambda: None
     import ctypes
