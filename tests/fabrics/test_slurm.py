@@ -136,7 +136,7 @@ def test_as_many_slaves_as_there_are_idle_cpus(make: Callable[..., SlurmFabric],
 def test_what_slurm_would_refuse_is_refused_at_once_in_its_words(
     make: Callable[..., SlurmFabric], options: dict[str, Any], words: str
 ) -> None:
-    fabric = make(2, **options)
+    fabric = make(2, job_name="refused", **options)
     with pytest.raises(EngineError, match="Slurm would refuse these jobs") as caught:
         fabric.hosts_for(None)
     assert words in str(caught.value)
@@ -144,6 +144,8 @@ def test_what_slurm_would_refuse_is_refused_at_once_in_its_words(
     assert fabric.check(["slurm"]) == {"slurm": str(caught.value)}
     fabric.start(SlaveSpec(2, "slurm_2", "slurm"))
     assert ended(fabric).startswith(("Slurm has refused the job", "Slurm job"))  # the latter "will never start"
+    fabric.close()
+    assert answer("squeue", "-h", "-n", "refused") == ""
 
 
 def test_where_slurm_is_not_installed_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

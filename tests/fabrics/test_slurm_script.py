@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tracking.errors import InputError
-from tracking.fabrics.slurm_script import Request, clean_environment, lines_of, memory_limit, time_limit
+from tracking.fabrics.slurm_script import Request, array_runs, clean_environment, lines_of, memory_limit, time_limit
 
 GOLDEN = """\
 #!/bin/sh
@@ -187,3 +187,9 @@ def test_what_speaks_of_a_job_that_the_master_is_in_is_not_passed_on() -> None:
         "SBATCH_ARRAY_INX": "0-3", "SQUEUE_FORMAT": "%i",
     }  # fmt: skip
     assert set(clean_environment(environment)) == {"PATH", "SLURM_CONF", "SLURM_JWT", "SBATCH_ACCOUNT"}
+
+
+def test_numbers_become_arrays_without_gaps_of_a_size_that_slurm_takes() -> None:
+    assert array_runs([3]) == [[3]]
+    assert array_runs([3, 4, 7, 8]) == [[3, 4], [7, 8]]
+    assert [(run[0], len(run)) for run in array_runs(list(range(5, 2505)))] == [(5, 1000), (1005, 1000), (2005, 500)]

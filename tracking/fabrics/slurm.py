@@ -34,6 +34,7 @@ from tracking.fabrics.slurm_answers import SQUEUE_FIELDS, parse_idle_cpus, parse
 from tracking.fabrics.slurm_jobs import JobEnded, Jobs
 from tracking.fabrics.slurm_script import (
     Request,
+    array_runs,
     clean_environment,
     lines_of,
     memory_limit,
@@ -48,7 +49,6 @@ HOST = "slurm"
 """What stands in ``hosts`` for a node that Slurm chooses."""
 
 _MOST_SLAVES = 32  # where nobody says how many
-_ARRAY_TASKS = 1000  # Slurm's own limit, unless a site has set another
 _SUBMIT_S = 120.0
 _ASK_S = 30.0
 _CANCEL_S = 30.0
@@ -146,7 +146,7 @@ class SlurmLauncher:
 
     def launch(self, numbers: Sequence[int], host: str) -> None:
         self._prepare()
-        for chunk in _runs(sorted(numbers)):
+        for chunk in array_runs(sorted(numbers)):
             argv = ["sbatch", "--parsable", *self.request.sbatch_options(len(chunk), self.folder.path)]
             script = self.script(len(chunk), chunk[0]).encode()
             try:
@@ -278,9 +278,10 @@ class SlurmLauncher:
 
     def close(self) -> None:
         self._reception.close()
-        for command, _ in self._submissions:
-            command.shorten(_CLOSE_S)
-            command.wait()
+        for command in self._running():
+            if command is not self._question:
+                command.shorten(_CLOSE_S)
+                command.wait()
         self._hear_of_submissions()
         doomed = [*self._jobs.to_cancel, *map(str, self._jobs.all_arrays())]
         for command in self._running():
@@ -298,8 +299,7 @@ class SlurmLauncher:
 
     def _cancel_now(self, names: list[str]) -> None:
         try:
-            outcome = _run(self._scancel(names), timeout_s=_CLOSE_S)
-            if outcome.timed_out:
+            if _run(self._scancel(names), timeout_s=_CLOSE_S).timed_out:
                 logger.warning("Slurm has not confirmed that jobs %s are cancelled", " ".join(names))
         except (OSError, EngineError) as error:
             logger.warning("jobs %s of Slurm could not be cancelled: %s", " ".join(names), error)
@@ -379,12 +379,8 @@ class SlurmFabric(RelayedFabric):
             setup=lines_of("setup", setup),
             job_name=job_name,
         )
-        reception = Reception(
-            Key(), address=address, port=port, reachable_as=reachable_as, is_encrypted=is_encrypted
-        )
-        super().__init__(
-            SlurmLauncher(request, reception, count=n, files=files, start_timeout_s=start_timeout)
-        )
+        reception = Reception(Key(), address=address, port=port, reachable_as=reachable_as, is_encrypted=is_encrypted)
+        super().__init__(SlurmLauncher(request, reception, count=n, files=files, start_timeout_s=start_timeout))
         self._count = n
 
     def job_script(self) -> str:
@@ -403,13 +399,3 @@ def _run(argv: list[str], *, stdin: bytes = b"", timeout_s: float = _ASK_S) -> O
 def _one_line(outcome: Outcome) -> str:
     """What a command complains of."""
     return "; ".join(outcome.complaint.splitlines())
-
-
-def _runs(numbers: list[int]) -> list[list[int]]:
-    """These numbers in runs without gaps, each short enough for an array."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if not runs or number != runs[-1][-1] + 1 or len(runs[-1]) == _ARRAY_TASKS:
-            runs.append([])
-        runs[-1].append(number)
-    return runs

@@ -15,6 +15,7 @@ from tracking.errors import InputError
 
 _TIME = re.compile(r"\d+(:\d\d?){0,2}|\d+-\d\d?(:\d\d?){0,2}")
 _MEMORY = re.compile(r"\d+[KMGT]?", re.IGNORECASE)
+_ARRAY_TASKS = 1000  # Slurm's own limit, unless a site has set another
 _UNLIMITED = ("UNLIMITED", "INFINITE")
 _OURS = {
     "--array": "-a", "--clusters": "-M", "--error": "-e", "--export": "", "--output": "-o", "--parsable": "",
@@ -100,6 +101,16 @@ class Request:
             f"exec {shlex.join(relay_argv(self.python))} \\\n"
             f'    "$ticket" $(({base} + SLURM_ARRAY_TASK_ID)) --slots 1{directory} ${{left:+--left-s "$left"}}\n'
         )
+
+
+def array_runs(numbers: list[int]) -> list[list[int]]:
+    """These numbers in runs without gaps, each short enough for an array."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if not runs or number != runs[-1][-1] + 1 or len(runs[-1]) == _ARRAY_TASKS:
+            runs.append([])
+        runs[-1].append(number)
+    return runs
 
 
 def ticket_path(folder: str) -> str:
