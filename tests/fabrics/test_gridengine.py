@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,12 +18,28 @@ from tests.engines import engine, engines_folder
 from tests.fabrics.contract import FabricContract, Slaves
 from tests.slave import jobs
 from tests.slave.puppet import attend, news_of, wait_for_news
-from tracking import EngineError, InputError
+from tracking import EngineError, InputError, SlavePool
 from tracking.fabrics.base import SlaveConnected, SlaveEnded, SlaveSpec
 from tracking.fabrics.gridengine import GridEngineFabric
 
 MARK = "TRACKING_TESTED_IN"
 TIMEOUT_S = 40.0
+
+ROOT = Path(__file__).parents[2]
+IMPATIENT = """#!/bin/sh
+code=$3
+shift 3
+exec {python} -P -c "import sys; sys.path.insert(0, '{root}'); import tracking.slave.dial as dial; \\
+sys.path.remove('{root}'); dial.dial_master.__defaults__ = (1.0, *dial.dial_master.__defaults__[1:]); $code" "$@"
+"""
+MASTER = """
+import sys
+from tracking import SlavePool
+from tracking.fabrics import GridEngineFabric
+pool = SlavePool(fabric=GridEngineFabric(1, files=sys.argv[1], job_name="killed_master"))
+print(pool.submit(abs, -1).result(), flush=True)
+sys.stdin.read()
+"""
 
 Make = Callable[..., GridEngineFabric]
 
@@ -183,6 +201,21 @@ def test_what_goes_wrong_before_a_relay_runs_is_shown(make: Make) -> None:
 
 @pytest.mark.engine
 @pytest.mark.usefixtures("grid")
+@pytest.mark.parametrize("options", [{}, {"parallel_environment": "spread"}])
+def test_a_node_that_cannot_reach_the_master_is_named_with_what_to_set(
+    make: Make, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    (python := tmp_path / "impatient python").write_text(IMPATIENT.format(python=sys.executable, root=ROOT))
+    python.chmod(0o755)
+    how = how_it_ends(make(reachable_as=["10.213.1.77:9"], python=str(python), **options))
+    assert "Grid Engine job" in how
+    assert "on node" in how
+    assert "10.213.1.77 port 9" in how
+    assert "reachable_as=" in how
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("grid")
 def test_a_slave_knows_when_the_time_of_its_job_is_up(make: Make) -> None:
     (connected,) = bring_up(make(time="0:10:00"), 2)
     assert connected.left_s is not None
@@ -234,6 +267,37 @@ def test_at_the_end_nothing_is_in_the_queue_not_even_what_was_just_submitted(mak
     fabric.poll()
     fabric.close()
     wait_until(lambda: "brief" not in answer("qstat", "-u", "*"))
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("grid")
+def test_jobs_of_a_master_that_was_killed_end_and_its_folder_goes_when_the_next_one_comes(
+    make: Make, tmp_path: Path
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", MASTER, str(tmp_path / "files")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as master:
+        assert master.stdout is not None
+        assert master.stdout.readline() == b"1\n"
+        master.kill()
+    (left,) = (tmp_path / "files").iterdir()
+    with slaves_of(make(), 2):
+        assert not left.exists()
+        wait_until(lambda: "killed_mas" not in answer("qstat", "-u", "*"))
+
+
+@pytest.mark.engine
+@pytest.mark.usefixtures("grid")
+@pytest.mark.parametrize("options", [{}, {"parallel_environment": "spread"}])
+def test_a_pool_works_on_all_hosts(make: Make, options: dict[str, Any]) -> None:
+    with SlavePool(fabric=make(12, **options)) as pool:
+        seen = set(pool.map(_host_slowly, range(60)))
+    assert seen == {"node1", "node2", "node3"}
+
+
+def _host_slowly(_: int) -> str:
+    time.sleep(0.1)
+    return socket.gethostname()
 
 
 # ---- several hosts in one job

@@ -16,8 +16,8 @@ from tracking.fabrics.gridengine_text import (
     seconds_of,
     task_indices,
 )
+from tracking.fabrics.queue_engine import Order
 from tracking.fabrics.queue_tasks import Phase, Seen, Task
-from tracking.fabrics.queued import Order
 
 ARRAY = GridEngineText("/opt/my py/bin/python", "ann", resources={"h_rt": "60"}, left_s=60)
 SPREAD = GridEngineText("python3", "ann", parallel_environment="mpi", queue="a.q,b.q", setup=("module load gcc",))

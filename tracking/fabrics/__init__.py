@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tracking.fabrics.base import Fabric as Fabric
     from tracking.fabrics.dask import DaskFabric as DaskFabric
     from tracking.fabrics.dialled import DialledFabric as DialledFabric
+    from tracking.fabrics.gridengine import GridEngineFabric as GridEngineFabric
     from tracking.fabrics.local import LocalFabric as LocalFabric
     from tracking.fabrics.mpi import MpiFabric as MpiFabric
     from tracking.fabrics.settings import HostSettings as HostSettings

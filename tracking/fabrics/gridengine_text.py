@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from tracking.errors import EngineError, InputError
 from tracking.fabrics.commands import Outcome
+from tracking.fabrics.queue_engine import Order, relay_words
 from tracking.fabrics.queue_tasks import Phase, Seen, Task
-from tracking.fabrics.queued import Order, relay_words
 
 _NOT_IN_NAMES = re.compile(r"[\s/:@\\*?,]")
 _JOB = re.compile(r"(\d+)(\.\d+-\d+:\d+)?")
