@@ -36,6 +36,12 @@ def engine(name: str, *arguments: str) -> dict[str, str]:
     return parse_exports(stdout)
 
 
+def engine_anew(name: str, *arguments: str) -> dict[str, str]:
+    """The same after something was done to it: what is broken is repaired."""
+    _run.cache_clear()
+    return engine(name, *arguments)
+
+
 def engines_folder() -> Path:
     """Return where the engine scripts should be."""
     beside_checkout = Path(__file__).resolve().parents[2] / "shared" / "engines"

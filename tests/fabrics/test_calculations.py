@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.engines import engine
+from tests.engines import engine, engine_anew
 from tests.fabrics import work
 from tests.fabrics.calculations import CalculationContract, Make
 from tests.fabrics.relays import LauncherHere
-from tracking.fabrics import DialledFabric, LocalFabric, SshFabric
+from tracking.fabrics import DialledFabric, GridEngineFabric, LocalFabric, SlurmFabric, SshFabric
 from tracking.fabrics.base import Fabric
 from tracking.fabrics.relayed import RelayedFabric
 
@@ -73,7 +73,7 @@ class OnNodes(CalculationContract):
         yield
         for number in (1, 2, 3):
             subprocess.run(["ip", "link", "set", f"{self.wire}{number}", "up"], check=False)
-        engine.__wrapped__(*self.up) if hasattr(engine, "__wrapped__") else engine(*self.up)
+        engine_anew(*self.up)
 
     def runs_on_though(self, make: Make, harm: Any) -> None:
         """A calculation, half-way through which some harm is done, is right."""
@@ -109,3 +109,32 @@ class TestSsh(OnNodes):
             return SshFabric(config, python=sys.executable)
 
         return make
+
+
+class TestSlurm(OnNodes):
+    pytestmark = on_engines
+    hosts = 5
+    wire, folder, up = "trs", "TRACKING_SLURM_DIR", ("slurm", "-m", "netns")
+
+    @pytest.fixture
+    def make(self, environment: Any, tmp_path: Path) -> Make:
+        environment(engine(*self.up))
+        return lambda: SlurmFabric(files=tmp_path)
+
+
+class TestGridEngineArray(OnNodes):
+    pytestmark = on_engines
+    hosts = 5
+    wire, folder, up = "trg", "TRACKING_SGE_DIR", ("sge",)
+
+    @pytest.fixture
+    def make(self, environment: Any, tmp_path: Path) -> Make:
+        environment(engine(*self.up))
+        return lambda: GridEngineFabric(files=tmp_path)
+
+
+class TestGridEngineParallelEnvironment(TestGridEngineArray):
+    @pytest.fixture
+    def make(self, environment: Any, tmp_path: Path) -> Make:
+        environment(engine(*self.up))
+        return lambda: GridEngineFabric(parallel_environment="spread", files=tmp_path)
