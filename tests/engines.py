@@ -38,7 +38,7 @@ def engine(name: str, *arguments: str) -> dict[str, str]:
 
 def engine_anew(name: str, *arguments: str) -> dict[str, str]:
     """The same after something was done to it: what is broken is repaired."""
-    _run.cache_clear()
+    _running.clear()
     return engine(name, *arguments)
 
 
