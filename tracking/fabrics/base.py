@@ -95,7 +95,7 @@ class Fabric(Protocol):
     """Starts and ends slaves. Used by one thread at a time; nothing here waits for long, but where it says so.
     ``check_host``, ``hosts_for`` and ``check`` may be called beside that by other threads, while slaves are at work.
 
-    ``tests/fabrics/contract.py`` says in tests what each must do; derive from ``BaseFabric``, which has the defaults.
+    ``tracking.testing.contracts`` says in tests what each must do; derive from ``BaseFabric``, which has the defaults.
 
     Attributes:
         name: what people call it.
