@@ -47,6 +47,8 @@ def test_what_is_pending_is_said_with_its_reasons() -> None:
     assert tasks.waiting_for() == "2 pending: Resources"
     tasks.saw(["5"], {ONE: PENDING, TWO: RUNNING}, 0.0)
     assert tasks.waiting_for() == "1 pending: Resources"
+    tasks.is_up(7)
+    assert tasks.waiting_for() == "", "the line is faster than the queue"
 
 
 def test_a_task_that_is_not_in_the_queue_any_more_has_ended_when_the_engine_says_why() -> None:

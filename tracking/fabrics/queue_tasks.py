@@ -214,8 +214,8 @@ class Tasks:
 
     def waiting_for(self) -> str:
         """What tasks wait for, in words: "3 pending: Resources"; "": none waits."""
-        pending = [task.seen for task in self._tasks.values() if task.seen and task.seen.phase is Phase.PENDING]
-        words = Counter(seen.words for seen in pending)
+        seen = [task.seen for task in self._tasks.values() if task.seen is not None and not task.up]
+        words = Counter(state.words for state in seen if state.phase is Phase.PENDING)
         return ", ".join(f"{count} pending: {why}" if why else f"{count} pending" for why, count in words.items())
 
     def _task_of(self, number: int) -> _Task | None:
