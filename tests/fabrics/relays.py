@@ -31,6 +31,7 @@ class LauncherHere:
 
     Attributes:
         processes: {number: process} of all that were started.
+        is_mute: relays are started, and never said to be up.
         refusal: what ``launch`` raises instead of starting anything.
         launches: (count, host) of each launch.
     """
@@ -44,6 +45,7 @@ class LauncherHere:
         self.is_by_host = is_by_host
         self.left_s = left_s
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.is_mute = False
         self.refusal: OSError | None = None
         self.launches: list[tuple[int, str]] = []
         self.cut: list[int] = []
@@ -71,7 +73,10 @@ class LauncherHere:
                 process = subprocess.Popen(command, pass_fds=[far.fileno()], stdin=subprocess.DEVNULL)
             self.processes[number] = process
             self._ends[number] = os.pidfd_open(process.pid)
-            self._news.append(RelayUp(number, SocketCarrier(near, f"relay {number}")))
+            if self.is_mute:
+                near.close()
+            else:
+                self._news.append(RelayUp(number, SocketCarrier(near, f"relay {number}")))
 
     def line_is_cut(self, number: int) -> None:
         self.cut.append(number)

@@ -140,6 +140,7 @@ def test_a_sign_of_life_is_no_event() -> None:
         (b"\0\0\0\0\4\0\0\0\2[]", "makes no sense"),
         (b"\0\0\0\0\4\0\0\0\2{x", "makes no sense"),
         (b"\0\0\0\4\2\0\0\0\2xy", "kind 2"),
+        (b"\0\0\0\0\4\0\0\x27\x10" + b"[" * 10_000, "makes no sense"),
     ],
 )
 def test_what_is_no_frame_is_refused(frame: bytes, words: str) -> None:
@@ -158,3 +159,9 @@ def test_garbage_is_refused_or_waited_for(garbage: bytes) -> None:
     except ProtocolError:
         return
     assert far.space()
+
+
+def test_frames_without_bytes_are_nothing() -> None:
+    near, far = ends(4)
+    near.send(4, b"")
+    assert carry(near, far) == []

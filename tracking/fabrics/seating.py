@@ -86,6 +86,7 @@ class Seating:
         self._relays: dict[int, _Relay] = {}
         self._launches: list[_Launched] = []
         self._where: dict[int, int] = {}  # tid -> relay
+        self._decided_at = float("-inf")
 
     # ---- what happens
 
@@ -129,6 +130,11 @@ class Seating:
         relay.idle_since = now
         if relay.half_at is not None and (is_well or now >= relay.half_at):
             relay.slots = max(0, relay.slots - 1)
+
+    def relay_is_full(self, number: int) -> None:
+        """A relay takes no more slaves, whatever room it has."""
+        if number in self._relays:
+            self._relays[number].slots = 0
 
     def relay_is_gone(self, number: int) -> list[int]:
         """A relay has ended, or will never come: the slaves that were on it, or that counted on it."""
@@ -179,8 +185,9 @@ class Seating:
     def next_decision(self, now: float) -> float | None:
         """In how many seconds ``decide`` may decide something though nothing happens before; None: it will not."""
         times = [relay.idle_since + _IDLE_S for relay in self._relays.values() if not relay.seated]
-        if self._waiting and self._relays:
-            times.append(min(waiting.since for waiting in self._waiting.values()) + PATIENCE_S)
+        if self._relays and not self._is_by_host:
+            ends = (waiting.since + PATIENCE_S for waiting in self._waiting.values())
+            times += [end for end in ends if end > self._decided_at]  # the others were decided on, and wait for relays
         return max(0.0, min(times) - now) if times else None
 
     def _launch_of(self, number: int) -> _Launched | None:
@@ -198,6 +205,7 @@ class Seating:
 
     def decide(self, now: float) -> list[Decision]:
         """What is to be done now; launches are to be told back by ``launched`` or ``relay_is_gone``."""
+        self._decided_at = now
         decisions: list[Decision] = []
         for waiting in list(self._waiting.values()):
             relay = self._relay_with_room(waiting.host)

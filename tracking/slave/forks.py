@@ -131,6 +131,7 @@ class Forks:
         output = descriptors[2]
         for standard in (1, 2):
             os.dup2(output, standard)
+        os.close(output)  # so that there is room to look for the others, however many the parent has open
         # The parent's objects are not touched: they stay referenced by its frames, and this process never unwinds them.
         close_all_but({*_STANDARD, *descriptors[:2]})
         if isinstance(sys.stdout, TextIOWrapper):

@@ -29,9 +29,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from tracking.errors import ProtocolError
 from tracking.slave import job_slave, orders, process  # noqa: F401  (job_slave: loaded here once, for all slaves)
 from tracking.slave.forks import Forks
 from tracking.slave.looks import look_at_process
+from tracking.wire import talk
 from tracking.wire.carriers import Carrier
 from tracking.wire.pump import Pump
 
@@ -39,6 +41,8 @@ VERSION: Final = 1
 MASTER_SILENCE_S: Final = 60.0
 _JOB, _CONTROL, _OUTPUT = 1, 2, 3
 _BEAT_S = 2.5  # until the master says another
+_SHORTEST_BEAT_S = 0.01
+_MOST_NICENESS = 1_000_000  # the system makes of it what it can
 _DOUBT_S = 0.25  # so long after a slave's end by a signal of _ENDS the same signal may still come to its relay
 _ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2)  # queues warn in many ways
 
@@ -67,12 +71,20 @@ def serve(
     """
     if directory is not None:
         os.chdir(directory)
-    Relay(carrier, slots, master_silence_s, directory, left_s).serve()
-    return 0
+    relay = Relay(carrier, slots, master_silence_s, directory, left_s)
+    relay.serve()
+    if relay.trouble:
+        with contextlib.suppress(OSError):  # nobody reads that any more
+            print(f"this relay ends: {relay.trouble}", file=sys.stderr, flush=True)
+    return 1 if relay.trouble else 0
 
 
 class Relay:
-    """See ``serve``."""
+    """See ``serve``.
+
+    Attributes:
+        trouble: why it has ended, if nobody wanted it to: in words; "": somebody did.
+    """
 
     def __init__(
         self, carrier: Carrier, slots: int | None, master_silence_s: float, directory: str | None, left_s: float | None
@@ -86,6 +98,7 @@ class Relay:
         self._doubtful: dict[int, float] = {}  # tid -> until then it is not sure whether it alone was to end
         self._stopped: set[int] = set()  # tids that we have killed
         self._is_ending = False
+        self.trouble = ""
         for number in _ENDS:
             signal.signal(number, self._end)
         self._pump.say(
@@ -117,7 +130,15 @@ class Relay:
         self._pump.turn()
         self._tell_ends()
         self._pump.flush()
-        return not (self._is_ending or self._pump.fault or self._is_alone())
+        if self._is_ending:
+            return False
+        if self._pump.fault:
+            self.trouble = "" if self._pump.has_ended else self._pump.fault
+            return False
+        if self._is_alone():
+            self.trouble = f"its master was not heard for {self._master_silence_s:g} s"
+            return False
+        return True
 
     def _is_alone(self) -> bool:
         """The master is silent; but if we were stopped ourselves, what it said meanwhile is still to be read."""
@@ -129,25 +150,25 @@ class Relay:
     # ---- what the master says
 
     def _obey(self, order: dict[str, Any]) -> None:
-        what = order.pop("do", None)
+        what = order.get("do")
         if what == "start":
-            self._start(**order)
+            self._start(order)
         elif what == "stop":
-            self._stopped.add(order["tid"])
-            self._slaves.kill(order["tid"])
+            self._stop(_tid_of(order))
         elif what == "look":
-            self._look(order["tid"])
+            self._look(_tid_of(order))
         elif what == "preload":
-            self._preload(order["modules"])
+            self._preload(talk.texts(order, "modules"))
         elif what == "begin":
-            self._beat_s = float(order["beat_s"])
+            self._beat_s = talk.seconds(order, "beat_s", _SHORTEST_BEAT_S)
         elif what == "end":
             self._is_ending = True
+        else:
+            raise ProtocolError("an order of a kind that there is not")
 
-    def _start(self, tid: int, nickname: str, host: str, niceness: int, memory_limit: int | None) -> None:
-        identity = process.Identity(
-            tid, nickname, host, niceness, memory_limit, is_far=True, directory=self._directory
-        )
+    def _start(self, order: dict[str, Any]) -> None:
+        identity = self._identity_of(order)
+        tid = identity.tid
         try:
             near, far = self._open_lines()
         except OSError as error:  # too many open files
@@ -158,6 +179,20 @@ class Relay:
         self._pump.attach(control, near[1], is_read=False)
         self._pump.attach(output, near[2], is_read=True)
         self._slaves.fork(identity, far)
+
+    def _identity_of(self, order: dict[str, Any]) -> process.Identity:
+        tid = _tid_of(order)
+        if self._slaves.pid_of(tid) is not None or tid in self._ended:
+            raise ProtocolError("the slave that is to be started is there already")
+        niceness = talk.number(order, "niceness", -_MOST_NICENESS, _MOST_NICENESS)
+        limit = talk.number_or_none(order, "memory_limit", 0, 1 << 62)
+        nickname, host = talk.text(order, "nickname"), talk.text(order, "host")
+        return process.Identity(tid, nickname, host, niceness, limit, is_far=True, directory=self._directory)
+
+    def _stop(self, tid: int) -> None:
+        if self._slaves.pid_of(tid) is not None:
+            self._stopped.add(tid)
+            self._slaves.kill(tid)
 
     @staticmethod
     def _open_lines() -> tuple[list[int], list[int]]:
@@ -221,6 +256,10 @@ class Relay:
                 for stream in streams_of(tid):
                     self._pump.detach(stream)
                 self._pump.say(**{"is": "ended"}, tid=tid, status=status)
+
+
+def _tid_of(order: dict[str, Any]) -> int:
+    return talk.number(order, "tid", 0, talk.LAST_TID)
 
 
 def main(arguments: Sequence[str]) -> int:

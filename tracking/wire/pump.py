@@ -24,6 +24,7 @@ from tracking.wire.streams import LONGEST_FRAME_BYTES, Came, Ended, MayGoOn, Sai
 
 _MOST_OUTGOING_BYTES = 1024 * 1024  # beyond that nothing local is read
 _READS_A_TURN = 16  # of the carrier, so that a flood does not keep us from all else
+_SMALL_BYTES = 4096  # pieces that wait are put together up to so many: each costs more than it holds
 
 
 @dataclass(slots=True)
@@ -33,9 +34,16 @@ class _Local:
     stream: int
     descriptor: int
     is_read: bool
-    queue: deque[memoryview] = field(default_factory=deque)  # came for it, not written yet
+    queue: deque[bytes | memoryview] = field(default_factory=deque)  # came for it, not written yet
     is_ending: bool = False  # nothing more comes for it
     mask: int = 0  # what it is watched for
+
+    def put(self, data: bytes) -> None:
+        """This has come for it."""
+        if self.queue and len(self.queue[-1]) + len(data) <= _SMALL_BYTES:
+            self.queue[-1] = bytes(self.queue[-1]) + data
+        else:
+            self.queue.append(data)
 
     def write(self) -> int:
         """Write what it takes; how many bytes. OSError: nobody reads it any more."""
@@ -47,7 +55,7 @@ class _Local:
                 break
             total += written
             if written < len(self.queue[0]):
-                self.queue[0] = self.queue[0][written:]
+                self.queue[0] = memoryview(self.queue[0])[written:]
                 break
             self.queue.popleft()
         return total
@@ -58,14 +66,15 @@ class Pump:
 
     Args:
         carrier: the line; belongs to the pump.
-        on_said: called with what the other end says.
+        on_said: called with what the other end says; its ProtocolError, where that makes no sense, ends the line.
         clock: seconds, monotonic.
 
     Attributes:
         fault: why the line is of no more use; "": it is. Then what came before is still delivered.
+        has_ended: that is because the other end has closed it.
         heard_at: when something came last, on the clock.
         sent_at: when something was sent last.
-        has_more: there is something to be read though no descriptor says so: ``turn`` again.
+        has_more: there may be something to be read though no descriptor says so: ``turn`` again.
     """
 
     def __init__(self, carrier: Carrier, on_said: Callable[[dict[str, Any]], None], clock: Callable[[], float]) -> None:
@@ -77,8 +86,9 @@ class Pump:
         self._selector = selectors.DefaultSelector()
         self._carrier_masks: dict[int, int] = {}
         self.fault = ""
+        self.has_ended = False
         self.heard_at = self.sent_at = clock()
-        self.has_more = False
+        self.has_more = True  # TLS may have read ahead before it was ours
         self._is_closed = False
         self._watch_carrier()
 
@@ -134,17 +144,25 @@ class Pump:
         """Move what can be moved; wait for something to move, at most so long."""
         if self._is_closed:
             return
+        may_receive = self.has_more
         for key, mask in self._selector.select(0.0 if self.has_more else timeout_s):
-            local: _Local | None = key.data
-            if local is None:
-                continue
-            if self._locals.get(local.stream) is local and mask & selectors.EVENT_WRITE:
-                self._write(local)
-            if self._locals.get(local.stream) is local and mask & selectors.EVENT_READ and self._may_read(local):
-                self._read(local)
+            if key.data is None:
+                may_receive = True
+            else:
+                self._move(key.data, mask)
         if not self.fault:
-            self._receive()
+            if may_receive:
+                self._receive()
             self.flush()
+
+    def _move(self, local: _Local, mask: int) -> None:
+        if mask & selectors.EVENT_WRITE and self._locals.get(local.stream) is local:
+            self._write(local)
+        if mask & selectors.EVENT_READ and self._locals.get(local.stream) is local:
+            if self._may_read(local):
+                self._read(local)
+            else:  # what is not read now must not wake us again and again
+                self._watch(local)
 
     def flush(self) -> None:
         """Write what the carrier takes."""
@@ -171,6 +189,7 @@ class Pump:
                 if count is None:
                     return
                 if count == 0:
+                    self.has_ended = True
                     self._break("its line ended")
                     return
                 self.heard_at = self._clock()
@@ -190,7 +209,7 @@ class Pump:
         if local is None:
             return
         if isinstance(event, Came):
-            local.queue.append(memoryview(event.data))
+            local.put(event.data)
             self._write(local)
         elif isinstance(event, Ended):
             local.is_ending = True

@@ -184,7 +184,7 @@ class Streams:
             self._granted[stream] -= len(body)
             if self._granted[stream] < 0:
                 raise ProtocolError(f"more bytes of stream {stream} came than there was room for")
-            return Came(stream, body)
+            return Came(stream, body) if body else None
         if kind == _CREDIT_KIND and len(body) == _CREDIT.size:
             had_none = not self._room[stream]
             self._room[stream] += _CREDIT.unpack(body)[0]
@@ -197,7 +197,7 @@ class Streams:
 def _said(body: bytes) -> dict[str, Any]:
     try:
         what = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested a thousand times
         what = None
     if not isinstance(what, dict):
         raise ProtocolError("what the other end says makes no sense")
