@@ -5,8 +5,12 @@ The frames are cut into windows; each item is one pair of windows, and its resul
     python examples/trajectory_rmsd.py                                   both selections, checked and drawn
     python examples/trajectory_rmsd.py --run-file rmsd.run --interrupt-after 20    kills itself half-way ...
     python examples/trajectory_rmsd.py --run-file rmsd.run                         ... and goes on from there
+    python examples/trajectory_rmsd.py --hosts 'node1*4' node2                     over ssh; see places.py for more
+    python examples/trajectory_rmsd.py --fabric slurm partition=short
+    mpiexec -n 8 python -m tracking.fabrics.mpi examples/trajectory_rmsd.py
 
-Needs numpy and matplotlib, and the trajectory: ``python -m pip install --no-deps MDAnalysisTests``.
+Needs numpy and matplotlib, and the trajectory: ``python -m pip install --no-deps MDAnalysisTests``. Slaves need numpy,
+and find these files and the trajectory where the program does.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import places
 import trajectory_report
 import trajectory_rmsd_slave
 from trajectory_frames import DcdTrajectory, adk_files
@@ -122,7 +127,7 @@ def matrix_of(selection: str, options: argparse.Namespace) -> Matrix:
         *adk_files(),
         selection,
         options.window,
-        hosts=options.hosts,
+        **places.places(options),
         run_file=own_path(options.run_file, selection, options),
         verbose=int(options.verbose),
     )
@@ -147,7 +152,7 @@ def command_line() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--selection", choices=list(trajectory_report.EXPECTED), help="default: both, in turn")
     add("--window", type=positive, default=10, metavar="N", help="frames per window (default: 10)")
-    add("--hosts", nargs="+", default=[], metavar="HOST", help="default: one slave per core, here")
+    places.add_options(parser)
     add("--run-file", type=output_path, metavar="F", help="record results here; go on from it if it exists")
     add("--interrupt-after", type=positive, metavar="N", help="SIGKILL this program after N new results")
     add("-o", "--output", type=output_path, default="trajectory_rmsd.png", metavar="PNG", help="heat map")

@@ -24,7 +24,7 @@ FLAGSHIP = EXAMPLES / "trajectory_rmsd.py"
 SIMPLE = sorted(
     path
     for path in EXAMPLES.rglob("*.py")
-    if not path.stem.startswith("trajectory_") and not path.stem.endswith("_slave")
+    if not path.stem.startswith("trajectory_") and not path.stem.endswith("_slave") and path.stem != "places"
 )
 N_FRAMES = 98
 
@@ -70,6 +70,14 @@ def test_example_finds_its_result_right_and_leaves_no_temporary_file(path: Path,
     assert run.returncode == 0, said(run)
     assert "Traceback" not in run.stderr, said(run)
     assert list(short_folder.iterdir()) == []
+
+
+def test_the_example_for_other_machines_takes_any_fabric() -> None:
+    run = run_example(EXAMPLES / "beyond_one_machine.py", "--hosts", 3, "--fabric", "dialled", "start_timeout=50")
+    assert run.returncode != 0
+    run = run_example(EXAMPLES / "beyond_one_machine.py", "--hosts", 3, "--fabric", "dialled")
+    assert run.returncode == 0, said(run)
+    assert run.stdout.endswith("has done 400\n"), said(run)
 
 
 # ---- the flagship as a program
