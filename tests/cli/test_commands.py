@@ -133,6 +133,20 @@ def test_with_tracking_debug_an_error_has_its_traceback(
     assert "Traceback (most recent call last)" in capsys.readouterr().err
 
 
+def test_a_number_of_hosts_is_a_number_of_slaves(here: Path) -> None:
+    (here / "d.json").write_text("[1, 2, 3]")
+    (here / "work.py").write_text("def f(x):\n    return -x\n")
+    assert main(["run", "work:f", "d.json", "-o", "out.json", "--hosts", "2", "--fabric", "local", "-q"]) == 0
+    assert json.loads((here / "out.json").read_text()) == {"0": -1, "1": -2, "2": -3}
+
+
+def test_a_fabric_that_is_not_there_is_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "d.json").write_text("[1]")
+    (here / "work.py").write_text("def f(x):\n    return -x\n")
+    assert main(["run", "work:f", "d.json", "-o", "out.json", "--fabric", "slrm", "-q"]) == 255
+    assert "there is no fabric 'slrm'" in capsys.readouterr().err
+
+
 def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = []
 
@@ -143,7 +157,7 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
     monkeypatch.setattr("tracking.cli.commands.run_order", keep)
     words = "run work:f d.json -o out.json --hosts a,b*2 --hosts c --niceness 5 --niceness a=9 --chunk-size 3"
     more = "--on-change refuse --retries 1 --item-timeout 2.5 --max-deaths never --no-redistribute --show-output -q"
-    more += " --host-failures never --memory-limit 2GB --max-jobs 9 --silence-timeout 5"
+    more += " --fabric ssh --host-failures never --memory-limit 2GB --max-jobs 9 --silence-timeout 5"
     assert main([*words.split(), *more.split()]) == 7
     assert main(["run", "work:f", "d.json", "-o", "out.json", "-v"]) == 7
     first, second = orders
@@ -151,6 +165,7 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
     assert first.cwd == str(here)
     assert first.options == {
         "hosts": ["a", "b", "b", "c"],
+        "fabric": "ssh",
         "niceness": {"default": 5, "a": 9},
         "chunk_size": 3,
         "host_failures": None,
@@ -167,6 +182,7 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
     }
     assert second.options == {
         "hosts": [],
+        "fabric": None,
         "niceness": {"default": 0},
         "chunk_size": "auto",
         "host_failures": 10,

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.programs import call
 from tracking.cli import COULD_NOT_RUN, hosts, main
+from tracking.fabrics.host_report import HostReport
 from tracking.fabrics.hosts_file import parse
 from tracking.fabrics.machine import usable_cores
 from tracking.fabrics.settings import HostSettings
@@ -39,9 +40,12 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     """The hosts that were tried; node2 is down."""
     tried: list[Sequence[str]] = []
 
-    def try_hosts(names: Sequence[str], settings: Mapping[str, HostSettings]) -> dict[str, str]:
+    def try_hosts(names: Sequence[str], settings: Mapping[str, HostSettings]) -> dict[str, HostReport]:
         tried.append(names)
-        return {name: "ssh: connect to host node2 port 22: No route to host" for name in names if name == "node2"}
+        reports = {name: HostReport(name, "", "3.11.2", 4, 0.5) for name in names}
+        if "node2" in names:
+            reports["node2"] = HostReport("node2", "ssh: connect to host node2 port 22: No route to host")
+        return reports
 
     monkeypatch.setattr(hosts, "try_hosts", try_hosts)
     return tried
@@ -80,8 +84,8 @@ def test_the_hosts_of_the_usual_file_are_tried_once_each_and_what_is_wrong_is_sh
     assert main(["hosts", "check"]) == 1
     assert tried == [["localhost", "node1", "node2"]]
     told = rows(capsys.readouterr().out)
-    assert told[1] == ["localhost", "own", "2", "0", "yes"]
-    assert told[2] == ["node1", "shared", "8", "10", "/opt/py/bin/python3", "yes"]
+    assert told[1] == ["localhost", "own", "2", "0", "3.11.2", "4", "0.5", "yes"]
+    assert told[2] == ["node1", "shared", "8", "10", "3.11.2", "4", "0.5", "yes"]
     assert " ".join(told[3]) == "node2 other 1 19 no ssh: connect to host node2 port 22: No route to host"
     assert told[-1] == ["2", "of", "3", "hosts", "can", "be", "used"]
 
@@ -89,7 +93,7 @@ def test_the_hosts_of_the_usual_file_are_tried_once_each_and_what_is_wrong_is_sh
 def test_hosts_and_files_can_be_named(capsys: pytest.CaptureFixture[str], tried: list[Sequence[str]]) -> None:
     assert main(["hosts", "check", "plain", "@cluster.toml:shared"]) == 0
     assert tried == [["plain", "node1"]]
-    assert rows(capsys.readouterr().out)[1] == ["plain", "1", "yes"]
+    assert rows(capsys.readouterr().out)[1] == ["plain", "1", "3.11.2", "4", "0.5", "yes"]
 
 
 def test_this_machine_can_be_used() -> None:

@@ -39,12 +39,17 @@ def _number_or(word: str, meaning: str | None) -> Callable[[click.Context, click
     return convert
 
 
-def _hosts(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[str]:
-    """``a,b*2,@FILE`` given once or more, as ['a', 'b', 'b', '@FILE']: what the file says is looked up when it runs."""
+def _hosts(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> list[str] | int:
+    """``a,b*2,@FILE`` given once or more, as ['a', 'b', 'b', '@FILE']: what the file says is looked up when it runs.
+
+    A number is how many slaves, wherever the fabric has them.
+    """
     from tracking.fabrics.hosts_file import expand
     from tracking.pool.arguments import repeated_host
 
     entries = [entry.strip() for value in values for entry in value.split(",")]
+    if len(entries) == 1 and entries[0].isascii() and entries[0].isdigit() and int(entries[0]):
+        return int(entries[0])
     try:
         expand(entries)
         return [name for entry in entries for name in ([entry] if entry[:1] == "@" else repeated_host(entry))]
@@ -118,8 +123,11 @@ def tracking() -> None:
     "--hosts",
     multiple=True,
     callback=_hosts,
-    metavar="NAME[*N]|@FILE,...",
-    help="Where to work. [default: here]",
+    metavar="N|NAME[*N]|@FILE,...",
+    help="How many slaves, or where; other machines by ssh. [default: one for each core, here]",
+)
+@click.option(
+    "--fabric", metavar="NAME", help="What starts slaves: slurm, gridengine, mpi, dask ... [default: ssh, or local]"
 )
 @click.option(
     "--chunk-size",

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from tracking.errors import EngineError, InputError
-
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from tracking.fabrics.host_report import HostReport
     from tracking.fabrics.settings import HostSettings
 
-Check = Callable[[Sequence[str], "Mapping[str, HostSettings]"], dict[str, str]]
-
 SOME_FAIL = 1
+_NUMBERS = ("slots", "niceness", "ram", "cores", "load")
 _WIDE = 10_000  # columns: what is read by a program is not folded
 
 
@@ -74,26 +72,20 @@ def check_hosts(wanted: tuple[str, ...]) -> int:
       tracking hosts check @cluster.toml:shared
     """
     names, settings = _meant(wanted)
-    wrong = try_hosts(list(dict.fromkeys(names)), settings)
-    _show(_checked(names, settings, wrong))
-    n_hosts = len(set(names))
-    click.echo(f"{n_hosts - len(wrong)} of {_count(n_hosts, 'host')} can be used")
-    return SOME_FAIL if wrong else 0
+    reports = try_hosts(list(dict.fromkeys(names)), settings)
+    _show(_checked(names, settings, reports))
+    usable = sum(not report.problem for report in reports.values())
+    click.echo(f"{usable} of {_count(len(reports), 'host')} can be used")
+    return SOME_FAIL if usable < len(reports) else 0
 
 
-def try_hosts(names: Sequence[str], settings: Mapping[str, HostSettings]) -> dict[str, str]:
-    """Try to reach these hosts, all at once: {host: why slaves cannot be started there}."""
+def try_hosts(names: Sequence[str], settings: Mapping[str, HostSettings]) -> dict[str, HostReport]:
+    """Look at these hosts, all at once."""
     from tracking.fabrics.registry import Fabrics
 
     fabrics = Fabrics(None, settings)
-    wrong: dict[str, str] = {}
     try:
-        for host in names:
-            try:
-                fabrics.check_host(host)
-            except (InputError, EngineError) as problem:
-                wrong[host] = str(problem)
-        return wrong | fabrics.check([host for host in names if host not in wrong])
+        return fabrics.examine(names)
     finally:
         fabrics.close()
 
@@ -117,12 +109,16 @@ def _listed(names: Sequence[str], settings: Mapping[str, HostSettings]) -> Table
     return table
 
 
-def _checked(names: Sequence[str], settings: Mapping[str, HostSettings], wrong: Mapping[str, str]) -> Table:
-    table = _table("host", "class", "slots", "niceness", "python", "usable", "what is wrong")
-    for host in dict.fromkeys(names):
-        python = (settings[host].python or "") if host in settings else ""
-        usable = "no" if host in wrong else "yes"
-        table.add_row(*_row(host, names, settings), python, usable, wrong.get(host, ""))
+def _checked(
+    names: Sequence[str], settings: Mapping[str, HostSettings], reports: Mapping[str, HostReport]
+) -> Table:
+    table = _table("host", "class", "slots", "niceness", "python", "cores", "load", "usable", "what is wrong")
+    for host, report in reports.items():
+        cores = "" if report.cores is None else str(report.cores)
+        load = "" if report.load is None else f"{report.load:.1f}"
+        usable = "no" if report.problem else "yes"
+        found = (report.python_version, cores, load, usable, report.problem)
+        table.add_row(*_row(host, names, settings), *found)
     return table
 
 
@@ -137,7 +133,7 @@ def _table(*head: str) -> Table:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_edge=False)
     for name in head:
-        table.add_column(name, justify="right" if name in ("slots", "niceness", "ram") else "left", overflow="fold")
+        table.add_column(name, justify="right" if name in _NUMBERS else "left", overflow="fold")
     return table
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from tracking.errors import InputError
+from tracking.fabrics.host_report import HostReport
 from tracking.fabrics.machine import is_local, usable_cores
 from tracking.fabrics.settings import HostSettings
 from tracking.slave.looks import Condition
@@ -138,6 +139,9 @@ class Fabric(Protocol):
         What the fabric was told itself, when it was made, goes before.
         """
 
+    def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:
+        """The same with all else that was found; for people."""
+
     def preload(self, modules: Iterable[str]) -> None:
         """Slaves to come will need these modules: they may be loaded once for all."""
 
@@ -193,6 +197,11 @@ class BaseFabric:
 
     def use_settings(self, settings: Mapping[str, HostSettings]) -> None:
         """All hosts are alike."""
+
+    def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:
+        """What ``check`` finds."""
+        problems = self.check(hosts)
+        return {host: HostReport(host, problems.get(host, "")) for host in hosts}
 
     def preload(self, modules: Iterable[str]) -> None:
         """Nothing is loaded ahead."""

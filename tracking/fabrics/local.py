@@ -18,10 +18,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import tracking
 from tracking.fabrics.base import BaseFabric, Condition, SlaveEnded, SlaveLines, SlaveSpec
+from tracking.fabrics.host_report import HostReport, report_here
 from tracking.slave import orders
 from tracking.slave.looks import Looks
 from tracking.wire.channel import Channel
@@ -101,6 +102,9 @@ class LocalFabric(BaseFabric):
         self._living: dict[int, int] = {}  # tid -> pid, 0 until we have heard of it
         self._lost: list[SlaveEnded] = []
         self._looks = Looks()
+
+    def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:
+        return {host: report_here(host) for host in hosts}
 
     def prepare(self) -> None:
         """Start the starter now: it boots while the caller goes on."""

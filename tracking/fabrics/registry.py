@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.errors import EngineError, InputError, TrackingError
 from tracking.fabrics.base import Fabric
+from tracking.fabrics.host_report import HostReport
 from tracking.fabrics.machine import is_local
 from tracking.fabrics.settings import HostSettings
 
@@ -202,17 +203,35 @@ class Fabrics:
 
         A fabric tries its hosts in parallel; where there are two of them, the local one has nothing to try.
         """
-        by_fabric: dict[int, tuple[Fabric, list[str]]] = {}
-        for host in dict.fromkeys(hosts):
-            fabric = self.of(host)
-            by_fabric.setdefault(id(fabric), (fabric, []))[1].append(host)
         failed: dict[str, str] = {}
-        for fabric, its_hosts in by_fabric.values():
+        for fabric, its_hosts in self._by_fabric(hosts):
             try:
                 failed |= fabric.check(its_hosts)
             except EngineError as error:  # as when there is no ssh here
                 failed |= dict.fromkeys(its_hosts, str(error))
         return {host: failed[host] for host in dict.fromkeys(hosts) if host in failed}
+
+    def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:
+        """The same with all else that was found, also of names that mean nothing; for people."""
+        found: dict[str, HostReport] = {}
+        for host in dict.fromkeys(hosts):
+            try:
+                self.check_host(host)
+            except (InputError, EngineError) as error:
+                found[host] = HostReport(host, str(error))
+        for fabric, its_hosts in self._by_fabric([host for host in hosts if host not in found]):
+            try:
+                found |= fabric.examine(its_hosts)
+            except EngineError as error:
+                found |= {host: HostReport(host, str(error)) for host in its_hosts}
+        return {host: found[host] for host in dict.fromkeys(hosts)}
+
+    def _by_fabric(self, hosts: Sequence[str]) -> list[tuple[Fabric, list[str]]]:
+        by_fabric: dict[int, tuple[Fabric, list[str]]] = {}
+        for host in dict.fromkeys(hosts):
+            fabric = self.of(host)
+            by_fabric.setdefault(id(fabric), (fabric, []))[1].append(host)
+        return list(by_fabric.values())
 
     def preload(self, modules: Iterable[str]) -> None:
         """Slaves to come will need these modules: they may be loaded once for all."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ from tracking.fabrics.base import START_TIMEOUT_S, SlaveLines, SlaveSpec
 from tracking.fabrics.bootstrap import REMOTE_COMMAND, FarPlace, Greeting, missing_picklers, script
 from tracking.fabrics.bundle import bundle, packed
 from tracking.fabrics.commands import run_command
+from tracking.fabrics.host_report import HostReport
 from tracking.fabrics.launcher import RelayEnded, RelayNews, RelayUp
 from tracking.fabrics.relayed import RelayedFabric
 from tracking.fabrics.settings import HostSettings
@@ -29,27 +30,6 @@ _PATIENCE_S = 10.0  # for logging in and starting Python, after the connection
 _QUESTION_TIMEOUT_S = 5.0
 _SHOWN_HOSTS = 5
 _MASTER_SILENCE_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class HostReport:
-    """What was found on a host.
-
-    Attributes:
-        host: its name, as it was given.
-        problem: why slaves cannot be started there; "": they can.
-        python_version: of the Python there ("3.11.2"); "": not known.
-        cores: how many slaves could compute there at a time; None: not known.
-        load: processes there that wanted to run in the last minute; None: not known.
-        platform: what system it is ("Linux x86_64").
-    """
-
-    host: str
-    problem: str = ""
-    python_version: str = ""
-    cores: int | None = None
-    load: float | None = None
-    platform: str = ""
 
 
 class SshLauncher:
