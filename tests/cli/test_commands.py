@@ -135,15 +135,15 @@ def test_with_tracking_debug_an_error_has_its_traceback(
 
 def test_a_number_of_hosts_is_a_number_of_slaves(here: Path) -> None:
     (here / "d.json").write_text("[1, 2, 3]")
-    (here / "work.py").write_text("def f(x):\n    return -x\n")
-    assert main(["run", "work:f", "d.json", "-o", "out.json", "--hosts", "2", "--fabric", "local", "-q"]) == 0
+    (here / "negating.py").write_text("def f(x):\n    return -x\n")
+    assert main(["run", "negating:f", "d.json", "-o", "out.json", "--hosts", "2", "--fabric", "local", "-q"]) == 0
     assert json.loads((here / "out.json").read_text()) == {"0": -1, "1": -2, "2": -3}
 
 
 def test_a_fabric_that_is_not_there_is_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "d.json").write_text("[1]")
-    (here / "work.py").write_text("def f(x):\n    return -x\n")
-    assert main(["run", "work:f", "d.json", "-o", "out.json", "--fabric", "slrm", "-q"]) == 255
+    (here / "negating.py").write_text("def f(x):\n    return -x\n")
+    assert main(["run", "negating:f", "d.json", "-o", "out.json", "--fabric", "slrm", "-q"]) == 255
     assert "there is no fabric 'slrm'" in capsys.readouterr().err
 
 
