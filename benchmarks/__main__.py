@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from benchmarks.contenders import NAMES
+from benchmarks.engines.command import engines
 from benchmarks.faults.command import faults
 from benchmarks.machine import described
 from benchmarks.profiling import profile
@@ -99,6 +100,7 @@ def _report(
 
 
 main.add_command(faults)
+main.add_command(engines)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.contenders import is_installed
 from benchmarks.meters import descendants
@@ -72,20 +73,31 @@ def _asked(row: Row, name: str, sizes: str, before: list[Cells]) -> Cells:
 
 
 def measure_apart(row: Row, name: str, sizes: str) -> Cells:
-    """One measurement in a fresh process, with a terminal and a folder for temporary files of its own."""
+    """One measurement in a fresh process."""
+    return told_apart(["benchmarks.measure", row.letter, name, sizes], row.limit_s)
+
+
+def told_apart(arguments: list[str], limit_s: float, variables: Mapping[str, str] = MappingProxyType({})) -> Cells:
+    """What a module told that ran in a fresh process, with a terminal and a folder for temporary files of its own.
+
+    Args:
+        arguments: the module, and its arguments; one more says to which file descriptor it tells its line of JSON.
+        limit_s: after so many seconds it "hangs".
+        variables: more of its environment.
+    """
     others = set(descendants(os.getpid()))
     outcome, outcome_end = os.pipe()
     screen, terminal = pty.openpty()
-    argv = [sys.executable, "-m", "benchmarks.measure", row.letter, name, sizes, str(outcome_end)]
+    argv = [sys.executable, "-m", *arguments, str(outcome_end)]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         child = subprocess.Popen(
             argv, cwd=ROOT, stdin=terminal, stdout=terminal, stderr=terminal, pass_fds=(outcome_end,),
-            env=environment(folder),
+            env=environment(folder) | dict(variables),
         )  # fmt: skip
         os.close(outcome_end)
         os.close(terminal)
         try:
-            line, shown = _first_line(outcome, screen, child, row.limit_s)
+            line, shown = _first_line(outcome, screen, child, limit_s)
             if line:
                 _first_line(outcome, screen, child, GRACE_S)
         finally:
