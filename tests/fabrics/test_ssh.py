@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import select
@@ -414,6 +415,54 @@ def test_a_python_that_is_too_old_is_named_with_its_version(launcher: SshLaunche
         report = launcher.examine(["here"])["here"]
     assert "is Python 3.6.8, which is too old" in report.problem
     assert report.python_version == "3.6.8"
+
+
+# ---- hosts that were tried
+
+
+def callers(log: Path) -> list[int]:
+    """The processes of all ssh that were started."""
+    return [int(line.split()[0]) for line in log.read_text().splitlines()]
+
+
+def test_a_host_that_was_tried_is_not_called_again_for_its_relay(launcher: SshLauncher, fake_ssh: Path) -> None:
+    assert launcher.check(["here", "there"]) == {}
+    launcher.launch([1], "here")
+    carrier = wait_until_up(launcher)
+    assert b'"is":"up"' in first_words(carrier)
+    carrier.close()
+    assert len(callers(fake_ssh)) == 2
+
+
+def test_a_line_that_was_cut_since_its_host_was_tried_is_not_relied_on(launcher: SshLauncher, fake_ssh: Path) -> None:
+    assert launcher.check(["here"]) == {}
+    (first,) = callers(fake_ssh)
+    os.killpg(first, signal.SIGKILL)
+    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+    launcher.launch([1], "here")
+    wait_until_up(launcher).close()
+    assert len(callers(fake_ssh)) == 2
+
+
+def test_a_host_whose_settings_have_changed_since_is_called_again(launcher: SshLauncher, fake_ssh: Path) -> None:
+    assert launcher.check(["here"]) == {}
+    launcher.use_settings({"here": HostSettings(environment={"COLOUR": "blue"})})
+    launcher.launch([1], "here")
+    wait_until_up(launcher).close()
+    first, _ = callers(fake_ssh)
+    wait_for_end(first)
+
+
+def test_nobody_who_was_tried_in_vain_stays(launcher: SshLauncher, fake_ssh: Path, tmp_path: Path) -> None:
+    assert launcher.check(["here"]) == {}
+    assert launcher.check(["here"]) == {}  # the second takes the place of the first
+    first, _ = callers(fake_ssh)
+    wait_for_end(first)
+    launcher.close()
+    assert SshLauncher(python=bare_python(tmp_path)).check(["here"]) == {}  # and nobody closes that
+    gc.collect()
+    for process in callers(fake_ssh):
+        wait_for_end(process)
 
 
 # ---- a real ssh, to a server on this machine

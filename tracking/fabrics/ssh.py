@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from tracking.fabrics.launcher import RelayEnded, RelayNews, RelayUp
 from tracking.fabrics.relayed import RelayedFabric
 from tracking.fabrics.settings import HostSettings
 from tracking.fabrics.ssh_process import Ended, Event, Greeted, HandedOver, SshProcess
-from tracking.fabrics.ssh_processes import SshProcesses
+from tracking.fabrics.ssh_processes import ReadyProcesses, SshProcesses
 from tracking.fabrics.ssh_words import SshOptions, host_problem, ssh_argv, ssh_question
 
 _PATIENCE_S = 10.0  # for logging in and starting Python, after the connection
@@ -65,6 +66,8 @@ class SshLauncher:
         self.start_timeout_s: float | None = connect_timeout + START_TIMEOUT_S
         self._introduced_within_s = connect_timeout + _PATIENCE_S
         self._processes = SshProcesses()
+        self._ready = ReadyProcesses()
+        weakref.finalize(self, self._ready.close)  # a fabric of which no slave was asked is perhaps never closed
         self._also: dict[int, list[int]] = {}  # further numbers of a launch
         for host in self._settings:
             self._place(host)
@@ -122,11 +125,14 @@ class SshLauncher:
         raise InputError("name the hosts on which slaves are to run over ssh: hosts=['node1', 'node2']")
 
     def check(self, hosts: Sequence[str]) -> dict[str, str]:
-        """As for a fabric."""
-        return {host: report.problem for host, report in self.examine(hosts).items() if report.problem}
+        """As for a fabric. The lines to hosts that are well are kept for their relays."""
+        return {host: report.problem for host, report in self._examine(hosts, keep=True).items() if report.problem}
 
     def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:
         """Log in on all these hosts, some at a time, and look whether slaves could be started; bounded."""
+        return self._examine(hosts, keep=False)
+
+    def _examine(self, hosts: Sequence[str], *, keep: bool) -> dict[str, HostReport]:
         names = dict(enumerate(dict.fromkeys(hosts)))
         reports: dict[str, HostReport] = {host: HostReport(host, host_problem(host)) for host in names.values()}
         processes = SshProcesses()
@@ -137,15 +143,22 @@ class SshLauncher:
                         self._start(processes, number, host)
                     except OSError as error:
                         reports[host] = HostReport(host, f"ssh cannot be started now: {error}")
+            if keep:
+                packed("tracking")  # made while ssh connects
             while processes.is_busy:
                 for number, event in processes.poll(processes.poll_within_s()):
                     host = names[number]
                     reports[host] = _report(host, event, reports[host])
-                    if isinstance(event, Greeted):
+                    if isinstance(event, Greeted) and not (keep and self._keep(host, processes.part_with(number))):
                         processes.stop(number)
         finally:
             processes.close()
         return reports
+
+    def _keep(self, host: str, process: SshProcess | None) -> bool:
+        if process is not None:
+            self._ready.keep(host, script(self._place(host)), process)
+        return process is not None
 
     # ---- relays
 
@@ -165,7 +178,9 @@ class SshLauncher:
             told = script(self._place(host))
         except InputError as error:  # of a hosts file: who uses it has asked ``check_host`` before
             raise EngineError(str(error)) from error
-        processes.start(number, host, ssh_argv(host, REMOTE_COMMAND, self._options), told, self._introduced_within_s)
+        ready = self._ready.take(host, told) if processes is self._processes else None
+        argv = ssh_argv(host, REMOTE_COMMAND, self._options)
+        processes.start(number, host, argv, told, self._introduced_within_s, ready)
 
     def poll(self) -> Sequence[RelayNews]:
         news: list[RelayNews] = []
@@ -203,6 +218,7 @@ class SshLauncher:
         self._processes.stop(number)
 
     def close(self) -> None:
+        self._ready.close()
         self._processes.close()
         self._also.clear()
 

@@ -94,6 +94,8 @@ class SshProcess:
         self._is_introduced = self._hands_over = self.was_up = False
         self._problem = ""
         self._unfit: Greeting | None = None
+        self.greeting: Greeting | None = None
+        """What the Python there has said of itself; None: nothing yet."""
         self._heard = b""
         self._timeout_s = timeout_s
         self.end_by: float | None = time.monotonic() + timeout_s
@@ -146,7 +148,7 @@ class SshProcess:
         self._listen_to_stderr()
         if self.end_by is not None and time.monotonic() >= self.end_by:
             self._give_up()
-        if self._has_ended():
+        if self.has_ended():
             events.append(self._farewell())
         return events
 
@@ -161,9 +163,28 @@ class SshProcess:
                 return None
             if (greeting := self._introduction.hear(piece)) is not None:
                 self._is_introduced = True
+                self.greeting = greeting
                 self._watch.unregister(self._stdout)  # the relay's from now on, and it has nothing to say yet
                 return greeting
         return None
+
+    def wait_idle(self) -> None:
+        """Greeted, it is of no use yet: nobody watches it, and it may stay for as long as it likes."""
+        self.watched_by(selectors.SelectSelector(), None)
+
+    def watched_by(self, watch: selectors.BaseSelector, timeout_s: float | None) -> None:
+        """From now on it is watched there, and if it is not handed over after so many seconds it is ended."""
+        for descriptor in self._descriptors():
+            if descriptor in self._watch.get_map():
+                self._watch.unregister(descriptor)
+                watch.register(descriptor, selectors.EVENT_READ, self)
+        self._watch = watch
+        self.end_by = None if timeout_s is None else time.monotonic() + timeout_s
+        self._timeout_s = self._timeout_s if timeout_s is None else timeout_s
+
+    def _descriptors(self) -> list[int]:
+        """Those that are watched for reading when it has greeted."""
+        return [it for it in (self._stderr, self._ended) if it is not None and it >= 0]
 
     def answer(self, bundle: bytes) -> None:
         """Send this, and hand the line over."""
@@ -237,7 +258,8 @@ class SshProcess:
         self._unfit = unfit
         self.kill()
 
-    def _has_ended(self) -> bool:
+    def has_ended(self) -> bool:
+        """Whether its process is no more, though its end may not have been told."""
         if self._ended is None:
             return self._process.poll() is not None
         try:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracking.errors import EngineError
-from tracking.fabrics.ssh_process import Ended, Event, SshProcess
+from tracking.fabrics.ssh_process import Ended, Event, Greeted, SshProcess
 
 _AT_ONCE = 32  # on their way in: each takes processor time here, and a place at the door of a host on the way
 _MOST_TRIES = 6
@@ -53,9 +53,28 @@ class SshProcesses:
 
     # ---- starting
 
-    def start(self, number: int, host: str, argv: Sequence[str], script: bytes, timeout_s: float) -> None:
-        """Start one, now or when it is its turn; errors as for ``SshProcess``."""
-        self._wanted[number] = _Wanted(host, argv, script, timeout_s)
+    def start(
+        self,
+        number: int,
+        host: str,
+        argv: Sequence[str],
+        script: bytes,
+        timeout_s: float,
+        ready: SshProcess | None = None,
+    ) -> None:
+        """Start one, now or when it is its turn; errors as for ``SshProcess``.
+
+        Args:
+            number, host, argv, script, timeout_s: as for ``SshProcess``.
+            ready: one that was started just so, has greeted, and takes the place of a new one.
+        """
+        self._wanted[number] = wanted = _Wanted(host, argv, script, timeout_s)
+        if ready is not None and ready.greeting is not None:
+            wanted.tries += 1
+            ready.watched_by(self._selector(), timeout_s)
+            self._running[number] = ready
+            self._events.append((number, Greeted(ready.greeting)))
+            return
         try:
             self._start_those_due()
         except BaseException:
@@ -77,10 +96,15 @@ class SshProcesses:
         return sum(number in self._running for number in self._wanted) < _AT_ONCE
 
     def _start(self, number: int, wanted: _Wanted) -> None:
+        wanted.tries += 1
+        self._running[number] = SshProcess(
+            wanted.host, wanted.argv, wanted.script, self._selector(), wanted.timeout_s
+        )
+
+    def _selector(self) -> selectors.BaseSelector:
         if self._watch is None:
             self._watch = selectors.DefaultSelector()
-        wanted.tries += 1
-        self._running[number] = SshProcess(wanted.host, wanted.argv, wanted.script, self._watch, wanted.timeout_s)
+        return self._watch
 
     # ---- what happens
 
@@ -141,6 +165,14 @@ class SshProcesses:
 
     # ---- ending
 
+    def part_with(self, number: int) -> SshProcess | None:
+        """Give one away that has greeted, with all its duties; None: it has ended."""
+        process = self._running.pop(number, None)
+        if process is not None:
+            self._wanted.pop(number, None)
+            process.wait_idle()
+        return process
+
     def stop(self, number: int) -> None:
         """End this one; ``poll`` will tell. Unknown: nothing."""
         if number in self._running:
@@ -163,3 +195,33 @@ class SshProcesses:
 
 def _is_due(process: SshProcess) -> bool:
     return process.end_by is not None and time.monotonic() >= process.end_by
+
+
+class ReadyProcesses:
+    """Processes that have greeted when their host was tried, kept for the relay that is to come up there.
+
+    Logging in twice would take twice as long, and be twice as much for servers that limit it. Threads may share it.
+    """
+
+    def __init__(self) -> None:
+        self._by_host: dict[str, tuple[bytes, SshProcess]] = {}
+
+    def keep(self, host: str, script: bytes, process: SshProcess) -> None:
+        """Keep one that was told this script."""
+        before = self._by_host.pop(host, None)
+        self._by_host[host] = (script, process)
+        if before is not None:
+            before[1].close()
+
+    def take(self, host: str, script: bytes) -> SshProcess | None:
+        """One that is alive, and was told the same; it belongs to the caller."""
+        told, process = self._by_host.pop(host, (b"", None))
+        if process is None or (told == script and not process.has_ended()):
+            return process
+        process.close()
+        return None
+
+    def close(self) -> None:
+        """End all."""
+        while self._by_host:
+            self._by_host.popitem()[1][1].close()
