@@ -19,7 +19,7 @@ class Crew(ABC):
     engine = ""  # set by `make`
     slaves = 0
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  (most need nothing)
         """What is there before a user begins: imports, a cluster that others have started."""
 
     @abstractmethod
@@ -34,7 +34,7 @@ class Crew(ABC):
     def close(self) -> None:
         """End the workers."""
 
-    def tidy(self) -> None:
+    def tidy(self) -> None:  # noqa: B027
         """End what `prepare` began; not measured."""
 
 

@@ -14,6 +14,7 @@ from distributed import Client, LocalCluster, as_completed
 from benchmarks.engines import work
 from benchmarks.engines.crews import Crew, Nap
 from benchmarks.engines.work import Worker
+from benchmarks.runner import ROOT
 
 _MEMORY = "400MB"  # must be said; Dask's workers watch it, and queues are asked for it
 
@@ -79,7 +80,7 @@ class Ssh(_OnCluster):
             connect_options=options,
             worker_options={"nthreads": 1},
             scheduler_options={"port": 0, "dashboard": False},
-            remote_python=sys.executable,
+            remote_python=f"env PYTHONPATH={ROOT} {sys.executable}",
         )
 
 
@@ -94,7 +95,8 @@ class _Queued(_OnCluster):
         scheduler = {"dashboard_address": None} | ({"host": host} if host else {})
         return {
             "cores": 1, "processes": 1, "memory": _MEMORY, "nanny": self._nanny, "python": sys.executable,
-            "scheduler_options": scheduler, "log_directory": os.environ.get("TMPDIR"), "worker_extra_args": ["--no-dashboard"],
+            "scheduler_options": scheduler, "log_directory": os.environ.get("TMPDIR"),
+            "worker_extra_args": ["--no-dashboard"],
         }  # fmt: skip
 
     def start(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from typing import Any
@@ -38,6 +39,8 @@ class Mpi(_Of):
     """mpi4py.futures, its workers spawned."""
 
     def prepare(self) -> None:
+        if mpiexec := os.environ.get("TRACKING_MPIEXEC"):  # MPI looks for it when it spawns
+            os.environ["PATH"] = f"{os.path.dirname(mpiexec)}:{os.environ['PATH']}"
         from mpi4py.futures import MPIPoolExecutor
 
         self._kind: Any = MPIPoolExecutor
