@@ -172,7 +172,7 @@ def test_the_dead_do_nothing(fabric: ScriptedFabric) -> None:
 
 def test_a_slave_answers_a_beat(fabric: ScriptedFabric) -> None:
     lines = fabric.start(SlaveSpec(5, "here_0", "here"))
-    lines.control.send((m.BEAT, 0, None))
+    lines.control.send((m.BEAT, 0))
     fabric.poll()
     assert [message[0] for message in lines.line.receive()] == [m.HELLO, m.ALIVE]
     close(lines)

@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from tracking.errors import ProtocolError
-from tracking.wire.handshake import Dialler, Line
+from tracking.wire.handshake import Dialler
 from tracking.wire.keys import Key
 
 LONGEST_ANSWER = 74  # of a listener that has not let one in
@@ -80,7 +80,7 @@ class Attackers:
         """A handshake as it should be, but for the key; and what could run code right behind it."""
         for _ in range(20):
             with contextlib.suppress(OSError), self.dial("wrong keys") as line:
-                dialler = Dialler(Key(), random.randrange(2, 9), random.choice(tuple(Line)))
+                dialler = Dialler(Key(), random.randrange(2, 9))
                 line.sendall(dialler.hello)
                 line.settimeout(ANSWER_TIMEOUT_S)
                 with contextlib.suppress(ProtocolError):
@@ -92,12 +92,12 @@ class Attackers:
     def garbage(self) -> None:
         for _ in range(20):
             self.say("garbage", os.urandom(random.randrange(1, 5000)))
-            self.say("garbage", Dialler(Key(), 2, Line.JOB).hello + os.urandom(random.randrange(1, 5000)))
+            self.say("garbage", Dialler(Key(), 2).hello + os.urandom(random.randrange(1, 5000)))
 
     def half_frames(self) -> None:
         """Begin something, and hang up; what nobody let in may not even begin."""
-        hello = Dialler(Key(), 2, Line.JOB).hello
-        for length in (1, 7, 8, 9, 10, 50):
+        hello = Dialler(Key(), 2).hello
+        for length in (1, 7, 8, 9, 10, 49):
             with contextlib.suppress(OSError), self.dial("half frames") as line:
                 line.sendall(hello[:length])
             with contextlib.suppress(OSError), self.dial("half frames") as line:
@@ -107,19 +107,19 @@ class Attackers:
     def giant_lengths(self) -> None:
         for length in (1 << 31, 1 << 40, (1 << 63) - 1, (1 << 64) - 1):
             self.say("giant lengths", struct.pack("!iQ", -1, length) + bytes(1000))
-            self.say("giant lengths", Dialler(Key(), 2, Line.JOB).hello, struct.pack("!iQ", -1, length), bytes(1000))
+            self.say("giant lengths", Dialler(Key(), 2).hello, struct.pack("!iQ", -1, length), bytes(1000))
         self.say("giant lengths", struct.pack("!i", 0x7FFFFFFF) + bytes(1000))
 
     def bombs(self) -> None:
         for _ in range(10):
             self.say("bombs", self._bomb)
-            self.say("bombs", Dialler(Key(), 2, Line.CONTROL).hello, self._bomb)
+            self.say("bombs", Dialler(Key(), 2).hello, self._bomb)
 
     def replay(self) -> None:
         """What a slave that was let in once said: all at once, and turn by turn."""
         for said in self._recording:
             self.say("replay", said)
-            self.say("replay", said[:51], said[51:83], said[83:])
+            self.say("replay", said[:50], said[50:82], said[82:])
 
     def thousand_at_once(self) -> None:
         """Dialled without waiting, and held."""
@@ -149,7 +149,7 @@ class Attackers:
 
     def slow(self) -> None:
         """One byte a second, each of the right ones."""
-        hello = Dialler(Key(), 2, Line.JOB).hello
+        hello = Dialler(Key(), 2).hello
         lines: dict[socket.socket, int] = {}
         with selectors.DefaultSelector(), contextlib.ExitStack() as stack:
             while time.monotonic() < self._end:

@@ -97,12 +97,6 @@ def test_one_that_need_not_be_waited_for_so_long_any_more_ends_sooner() -> None:
     assert command.wait().timed_out
 
 
-def test_no_key_of_a_pool_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRACKING_KEY", "ab" * 32)
-    assert b"TRACKING_KEY" not in run_command(["env"], timeout_s=10).stdout
-    assert run_command(["env"], timeout_s=10, env={"A": "b"}).stdout == b"A=b\n"
-
-
 @pytest.mark.parametrize(
     ("script", "words"),
     [("exit 4", "exit status 4"), ("kill -TERM $$", "killed by SIGTERM"), ("echo no; exit 1", "no")],

@@ -16,7 +16,7 @@ from tracking.fabrics.reception import Reception, _with_port
 from tracking.slave.dial import dial_master
 from tracking.testing import Clock
 from tracking.wire.carriers import Carrier, SocketCarrier, TlsCarrier
-from tracking.wire.handshake import Dialler, Line
+from tracking.wire.handshake import Dialler
 from tracking.wire.keys import Key
 from tracking.wire.tickets import Ticket, address_of
 from tracking.wire.tls import SHAKE_S, Identity, Shaking
@@ -75,7 +75,7 @@ class Desk:
 
     def proved(self, number: int) -> tuple[socket.socket, Dialler]:
         """A line of one who knows the key, and whose TLS handshake is due."""
-        line, dialler = self.line(), Dialler(self.key, number, Line.RELAY)
+        line, dialler = self.line(), Dialler(self.key, number)
         line.sendall(dialler.hello)
         while dialler.wanted:
             self.until(lambda: select.select([line], [], [], 0)[0])
@@ -193,7 +193,7 @@ class Hijacker:
             with relay, socket.create_connection(self._desk.address) as master, contextlib.suppress(OSError):
                 relay.settimeout(TIMEOUT_S)
                 master.settimeout(TIMEOUT_S)
-                for source, goal, size in ((relay, master, 51), (master, relay, 74), (relay, master, 32)):
+                for source, goal, size in ((relay, master, 50), (master, relay, 74), (relay, master, 32)):
                     goal.sendall(source.recv(size, socket.MSG_WAITALL))
                 relay.sendall(master.recv(32, socket.MSG_WAITALL))  # both trust each other
                 self._take(relay, master)

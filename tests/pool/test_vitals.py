@@ -153,20 +153,6 @@ def test_a_slave_that_never_reads_its_messages_is_ended_before_they_fill_the_mem
         assert "does not read its messages" in client.lost[0][1]
 
 
-def test_slaves_that_end_in_a_master_s_silence_hear_it_in_time_busy_or_not() -> None:
-    fabric = Seen(slave=Freezing)
-    fabric.master_silence_s = 8.0
-    with stage(fabric) as it:
-        client = it.client()
-        it.turn_until(lambda: client.up)
-        client.is_busy = False
-        slave = fabric.slaves[0]
-        for _ in range(20):
-            before = len(slave.heard)
-            pass_beats(it, 4)
-            assert (m.BEAT, 0, 8.0) in slave.heard[before:]
-
-
 # ---- who is silent
 
 

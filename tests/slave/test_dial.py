@@ -95,7 +95,7 @@ def says_nothing(line: socket.socket) -> None:
 
 
 def speaks_version_7(line: socket.socket) -> None:
-    line.recv(51)
+    line.recv(50)
     line.sendall(b"TRKLINE\n\x00\x07" + bytes(64))
 
 

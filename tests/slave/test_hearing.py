@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import time
 from typing import Any
 
 import pytest
@@ -99,44 +96,13 @@ def test_recalls_of_a_calculation_that_is_over_are_forgotten(worker: Puppet) -> 
 def test_a_beat_is_answered_while_an_item_runs(worker: Puppet, gate: Gate) -> None:
     worker.give(1, [("read", gate.path)])
     gate.wait_until_reached()
-    worker.tell((m.BEAT, 0, None))
+    worker.tell((m.BEAT, 0))
     assert worker.expect(m.ALIVE) == (m.ALIVE, 0)
     gate.open()
     worker.answer(1)
 
 
-@pytest.mark.parametrize("is_busy", [False, True])
-def test_a_slave_ends_when_its_master_is_not_heard_as_promised(worker: Puppet, gate: Gate, is_busy: bool) -> None:
-    pid = worker.expect(m.HELLO)[3]
-    if is_busy:
-        worker.give(1, [("read", gate.path)])
-        gate.wait_until_reached()
-    worker.tell((m.BEAT, 0, 0.1))
-    worker.expect(m.ALIVE)
-    worker.read_output(lambda text: "the master was not heard for as long as it had promised to be" in text)
-    wait_for_end(pid)
-
-
-def test_a_promise_may_be_taken_back_or_given_anew(worker: Puppet) -> None:
-    for job, promise in enumerate((None, 1000.0), start=1):
-        worker.tell((m.BEAT, 0, 0.2), (m.BEAT, 0, promise))
-        worker.expect(m.ALIVE)  # one at least: an answer may do for two
-        worker.do([("sleep", 0.3)], job)
-
-
-def test_a_slave_that_was_stopped_itself_looks_whether_its_master_was_heard_meanwhile(worker: Puppet) -> None:
-    pid = worker.expect(m.HELLO)[3]
-    worker.tell((m.BEAT, 0, 1.0))
-    worker.expect(m.ALIVE)
-    os.kill(pid, signal.SIGSTOP)
-    worker.tell((m.BEAT, 0, None))
-    time.sleep(1.2)  # it is the time itself that is to pass
-    os.kill(pid, signal.SIGCONT)
-    worker.expect(m.ALIVE)
-    assert worker.do([("give", 1)])[0] == [1]
-
-
-@pytest.mark.parametrize("message", [(m.PING, 0), (m.BEAT, 0, "soon"), (m.BEAT, 0), (m.RECALL, CALCULATION)])
+@pytest.mark.parametrize("message", [(m.PING, 0), (m.RECALL, CALCULATION)])
 def test_what_makes_no_sense_on_the_control_line_ends_the_slave_which_says_so(worker: Puppet, message: Any) -> None:
     pid = worker.expect(m.HELLO)[3]
     worker.tell(message)

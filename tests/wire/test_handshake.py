@@ -7,7 +7,7 @@ import pytest
 from tracking import errors
 from tracking.errors import ProtocolError
 from tracking.wire import handshake
-from tracking.wire.handshake import Answerer, Dialler, Line
+from tracking.wire.handshake import Answerer, Dialler
 from tracking.wire.keys import Key
 
 KEY = Key(bytes(range(32)))
@@ -36,8 +36,8 @@ def _answer(dialler: Dialler, answerer: Answerer, speaker: str, data: bytes) -> 
     return "dialler", answer
 
 
-def hello_of(tid: int = 7, line: Line = Line.JOB, key: Key = KEY) -> Dialler:
-    return Dialler(key, tid, line)
+def hello_of(number: int = 7, key: Key = KEY) -> Dialler:
+    return Dialler(key, number)
 
 
 def recorded() -> tuple[list[bytes], list[bytes]]:
@@ -46,15 +46,14 @@ def recorded() -> tuple[list[bytes], list[bytes]]:
     return [data for who, data in said if who == "dialler"], [data for who, data in said if who == "answerer"]
 
 
-@pytest.mark.parametrize("line", Line)
-@pytest.mark.parametrize("tid", [0, 2, 2**64 - 1])
-def test_two_who_know_the_key_meet(tid: int, line: Line) -> None:
-    dialler, answerer = hello_of(tid, line), Answerer(KEY)
+@pytest.mark.parametrize("number", [0, 2, 2**64 - 1])
+def test_two_who_know_the_key_meet(number: int) -> None:
+    dialler, answerer = hello_of(number), Answerer(KEY)
     said = meet(dialler, answerer)
     assert dialler.is_done
     assert answerer.is_done
-    assert (answerer.tid, answerer.line) == (tid, line)
-    assert [len(data) for _, data in said] == [51, 74, 32, 32]
+    assert answerer.number == number
+    assert [len(data) for _, data in said] == [50, 74, 32, 32]
     assert dialler.wanted == answerer.wanted == 0
 
 
@@ -96,7 +95,7 @@ def test_the_dialler_says_nothing_secret_before_the_listener_has_proved_the_key(
 
 
 def test_every_flipped_bit_of_the_hello_is_refused() -> None:
-    for bit in range(51 * 8):
+    for bit in range(50 * 8):
         dialler, answerer = hello_of(), Answerer(KEY)
         dialler.hello = flipped(dialler.hello, bit)
         with pytest.raises(ProtocolError):
@@ -144,7 +143,7 @@ def test_whoever_falls_silent_at_any_byte_gets_nowhere() -> None:
     for length in range(len(hello)):
         answerer = Answerer(KEY)
         assert answerer.received(hello[:length]) == b""
-        assert answerer.wanted == 51 - length
+        assert answerer.wanted == 50 - length
         assert not answerer.is_proved
     for length in range(len(proof)):
         answerer = Answerer(KEY)
@@ -189,7 +188,7 @@ def test_what_the_listener_says_cannot_be_said_back_to_it() -> None:
 def test_what_the_dialler_says_cannot_be_said_back_to_it() -> None:
     dialler = hello_of()
     with pytest.raises(ProtocolError):
-        _answer(dialler, Answerer(KEY), "answerer", dialler.hello + bytes(23))
+        _answer(dialler, Answerer(KEY), "answerer", dialler.hello + bytes(24))
     dialler, answerer = hello_of(), Answerer(KEY)
     _, proof = _answer(dialler, answerer, "answerer", answerer.received(dialler.hello))
     with pytest.raises(ProtocolError, match="its welcome is wrong"):
@@ -200,7 +199,7 @@ def test_a_second_line_to_the_listener_helps_nobody_to_prove_anything_on_the_fir
     """Its proof on one line is no proof of a dialler on another one, even with the same nonce of the dialler."""
     nonce = bytes(32)
     first, second = Answerer(KEY), Answerer(KEY)
-    hello = Dialler(OTHER, 7, Line.JOB, nonce).hello
+    hello = Dialler(OTHER, 7, nonce).hello
     first.received(hello)
     code = second.received(hello)[-32:]
     with pytest.raises(ProtocolError):
@@ -208,21 +207,20 @@ def test_a_second_line_to_the_listener_helps_nobody_to_prove_anything_on_the_fir
 
 
 def test_two_listeners_and_two_diallers_get_nowhere_with_each_other() -> None:
-    nonce = b"\1" + bytes(31)  # begins as a job line does: the best that one can hope for
+    nonce = bytes(32)
     answer = Answerer(KEY, nonce).received(hello_of().hello)
     other = Answerer(KEY)
-    other.received(answer[:51])
+    other.received(answer[:50])
     with pytest.raises(ProtocolError, match="it does not know our key"):
-        other.received((answer + bytes(32))[51:83])
+        other.received((answer + bytes(32))[50:82])
     with pytest.raises(ProtocolError, match="it is not our master"):
-        _answer(hello_of(), Answerer(KEY), "answerer", hello_of().hello + hello_of().hello[:23])
+        _answer(hello_of(), Answerer(KEY), "answerer", hello_of().hello + hello_of().hello[:24])
 
 
-@pytest.mark.parametrize(("tid", "line"), [(8, Line.JOB), (7, Line.CONTROL)])
-def test_a_proof_for_one_slave_and_line_is_none_for_another(tid: int, line: Line) -> None:
-    """Whoever sits between may not turn a control line into a job line, or one slave into another."""
+def test_a_proof_for_one_relay_is_none_for_another() -> None:
+    """Whoever sits between may not turn one relay into another."""
     nonce = bytes(32)
-    real, claimed = Dialler(KEY, 7, Line.JOB, nonce), Dialler(KEY, tid, line, nonce)
+    real, claimed = Dialler(KEY, 7, nonce), Dialler(KEY, 8, nonce)
     answerer = Answerer(KEY)
     answer = answerer.received(claimed.hello)
     with pytest.raises(ProtocolError):
@@ -233,15 +231,15 @@ def test_another_version_is_named_to_the_people_of_both_ends(monkeypatch: pytest
     older = hello_of()
     monkeypatch.setattr(handshake, "VERSION", 7)
     newer = Answerer(KEY)
-    with pytest.raises(ProtocolError, match=r"speaks version 1 .* we speak 7: the same version .* on all hosts"):
+    with pytest.raises(ProtocolError, match=r"speaks version 2 .* we speak 7: the same version .* on all hosts"):
         newer.received(older.hello)
     head = newer.head
     monkeypatch.undo()
-    with pytest.raises(ProtocolError, match=r"speaks version 7 .* we speak 1"):
+    with pytest.raises(ProtocolError, match=r"speaks version 7 .* we speak 2"):
         older.received(head)
 
 
-@pytest.mark.parametrize("said", [b"G", b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", b"\0", b"\xff" * 51])
+@pytest.mark.parametrize("said", [b"G", b"GET / HTTP/1.1\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", b"\0", b"\xff" * 50])
 def test_another_language_is_known_by_its_first_byte(said: bytes) -> None:
     with pytest.raises(ProtocolError, match="it speaks another language"):
         Answerer(KEY).received(said)
@@ -253,13 +251,6 @@ def test_more_than_is_wanted_is_refused() -> None:
     answerer = Answerer(KEY)
     with pytest.raises(ProtocolError, match="more than was wanted"):
         answerer.received(hello_of().hello + b"x")
-
-
-def test_a_line_of_no_kind_is_refused() -> None:
-    hello = bytearray(hello_of().hello)
-    hello[10] = 4
-    with pytest.raises(ProtocolError, match="of a kind that there is not"):
-        Answerer(KEY).received(bytes(hello))
 
 
 def test_nonces_are_new_each_time() -> None:

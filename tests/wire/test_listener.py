@@ -14,14 +14,12 @@ import pytest
 
 from tracking.testing import Clock
 from tracking.wire import listener as module
-from tracking.wire.handshake import Dialler, Line
+from tracking.wire.handshake import Dialler
 from tracking.wire.keys import Key
 from tracking.wire.listener import (
     CROWDED_HANDSHAKE_S,
     HANDSHAKE_S,
     MOST_HALF_OPEN,
-    OF_RELAY,
-    OF_SLAVE,
     Dialled,
     Listener,
 )
@@ -73,9 +71,9 @@ class Place:
             assert data, "the listener hung up"
             line.sendall(dialler.received(data))
 
-    def dial(self, tid: int = TID, kind: Line = Line.JOB, key: Key | None = None) -> socket.socket:
+    def dial(self, number: int = TID, key: Key | None = None) -> socket.socket:
         line = self.line()
-        self.converse(line, Dialler(key or self.key, tid, kind))
+        self.converse(line, Dialler(key or self.key, number))
         return line
 
     def is_cut(self, line: socket.socket) -> bool:
@@ -93,14 +91,14 @@ def place() -> Iterator[Place]:
     place.close()
 
 
-def test_an_expected_slave_gets_each_of_its_lines_once(place: Place) -> None:
-    ends = [place.dial(kind=kind) for kind in OF_SLAVE]
-    assert [(dialled.tid, dialled.line) for dialled in place.dialled] == [(TID, Line.JOB), (TID, Line.CONTROL)]
-    for end, dialled in zip(ends, place.dialled, strict=True):
-        end.sendall(b"through")
-        assert dialled.socket.recv(100) == b"through"
-        assert dialled.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        assert not dialled.socket.getblocking()
+def test_an_expected_relay_gets_its_line_once(place: Place) -> None:
+    end = place.dial()
+    (dialled,) = place.dialled
+    assert dialled.number == TID
+    end.sendall(b"through")
+    assert dialled.socket.recv(100) == b"through"
+    assert dialled.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert not dialled.socket.getblocking()
     assert not place.listener.expects_anybody
     with pytest.raises(AssertionError, match="hung up"):
         place.dial()
@@ -121,7 +119,7 @@ def test_who_knows_the_key_and_is_not_expected_is_refused(
     with pytest.raises(AssertionError, match="hung up"):
         place.dial(tid)
     assert place.dialled == []
-    assert f"slave {tid} is not expected" in caplog.text
+    assert f"relay {tid} is not expected" in caplog.text
 
 
 def test_a_slave_that_was_given_up_is_not_let_in(place: Place) -> None:
@@ -135,9 +133,8 @@ def test_a_slave_that_was_given_up_is_not_let_in(place: Place) -> None:
     [
         (b"GET / HTTP/1.1\r\n\r\n", "it speaks another language"),
         (b"\0", "it speaks another language"),
-        (b"TRKLINE\n\x00\x02" + bytes(41), "it speaks version 2 of the handshake"),
-        (b"TRKLINE\n\x00\x01\x01" + bytes(40) + bytes(32), "it does not know our key"),
-        (b"TRKLINE\n\x00\x01\x09" + bytes(40), "of a kind that there is not"),
+        (b"TRKLINE\n\x00\x03", "it speaks version 3 of the handshake"),
+        (b"TRKLINE\n\x00\x02" + bytes(40) + bytes(32), "it does not know our key"),
     ],
 )
 def test_who_says_anything_wrong_is_cut_off_and_logged_with_its_address(
@@ -155,13 +152,13 @@ def test_who_says_anything_wrong_is_cut_off_and_logged_with_its_address(
 
 def test_another_version_is_told_ours(place: Place) -> None:
     line = place.line()
-    line.sendall(b"TRKLINE\n\x00\x02" + bytes(41))
+    line.sendall(b"TRKLINE\n\x00\x03")
     place.settle()
-    assert line.recv(100) == b"TRKLINE\n\x00\x01"
+    assert line.recv(100) == b"TRKLINE\n\x00\x02"
 
 
 def test_who_hangs_up_anywhere_costs_nothing(place: Place) -> None:
-    hello = Dialler(place.key, TID, Line.JOB).hello
+    hello = Dialler(place.key, TID).hello
     for length in range(len(hello) + 1):
         line = place.line()
         line.sendall(hello[:length])
@@ -175,7 +172,7 @@ def test_who_hangs_up_anywhere_costs_nothing(place: Place) -> None:
 
 def test_one_byte_a_second_is_too_slow(place: Place) -> None:
     line = place.line()
-    hello = Dialler(place.key, TID, Line.JOB).hello
+    hello = Dialler(place.key, TID).hello
     for second in range(int(HANDSHAKE_S)):
         line.sendall(hello[second : second + 1])
         place.settle()
@@ -213,7 +210,7 @@ def test_a_real_slave_behind_a_thousand_silent_lines_comes_in(place: Place) -> N
     for _ in range(1000):
         place.line()
     real = place.line()
-    dialler = Dialler(place.key, TID, Line.JOB)
+    dialler = Dialler(place.key, TID)
     real.sendall(dialler.hello)
     waited_s = 0.0
     while dialler.wanted:
@@ -236,7 +233,7 @@ def test_a_flood_from_one_machine_does_not_crowd_out_another(place: Place) -> No
         place.settle()
         place.clock.step(CROWDED_HANDSHAKE_S)
     assert not place.is_cut(other)
-    place.converse(other, Dialler(place.key, TID, Line.JOB))
+    place.converse(other, Dialler(place.key, TID))
     assert len(place.dialled) == 1
 
 
@@ -270,7 +267,7 @@ def test_without_descriptors_it_pauses_and_goes_on(
     monkeypatch.setattr(place.listener, "_socket", real)
     place.clock.step(0.5)
     place.poll()
-    place.converse(line, Dialler(place.key, TID, Line.JOB))
+    place.converse(line, Dialler(place.key, TID))
     assert len(place.dialled) == 1
 
 
@@ -311,19 +308,11 @@ def test_closing_leaves_nothing_open(place: Place) -> None:
     assert all(place.is_cut(line) for line in lines)
 
 
-def test_a_relay_has_one_line(place: Place) -> None:
-    place.listener.expect(TID + 1, OF_RELAY)
-    place.dial(TID + 1, Line.RELAY)
-    assert [(dialled.tid, dialled.line) for dialled in place.dialled] == [(TID + 1, Line.RELAY)]
-    with pytest.raises(AssertionError, match="hung up"):
-        place.dial(TID, Line.RELAY)
-
-
 def test_both_ends_have_the_same_seals_and_each_line_its_own(place: Place) -> None:
-    place.listener.expect(TID)
     seals = []
-    for kind in OF_SLAVE:
-        dialler = Dialler(place.key, TID, kind)
+    for number in (TID, TID + 1):
+        place.listener.expect(number)
+        dialler = Dialler(place.key, number)
         place.converse(place.line(), dialler)
         seals.append(dialler.seals())
     assert [dialled.seals for dialled in place.dialled] == seals
@@ -338,7 +327,7 @@ def test_while_it_rests_nobody_is_accepted_and_then_those_who_have_waited_are(pl
     assert place.listener.counts.accepted == 0
     assert place.listener.poll_within_s() is None
     place.listener.expect(TID)
-    place.converse(line, Dialler(place.key, TID, Line.JOB))
+    place.converse(line, Dialler(place.key, TID))
     assert len(place.dialled) == 1
 
 

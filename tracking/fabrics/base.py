@@ -100,14 +100,11 @@ class Fabric(Protocol):
 
     Attributes:
         name: what people call it.
-        master_silence_s: its slaves end when they hear nothing of the master for so many seconds; None: they need
-            not, since something else tells them of its end.
         start_timeout_s: a slave that has not come up by then is given up; None: it never is.
         shares_memory: its slaves run on this machine, and may map memory of this process.
     """
 
     name: str
-    master_silence_s: float | None
     start_timeout_s: float | None
     shares_memory: bool
 
@@ -177,7 +174,6 @@ class Fabric(Protocol):
 class BaseFabric:
     """What most fabrics have in common; ``start``, ``poll``, ``descriptors``, ``stop`` and ``close`` are theirs."""
 
-    master_silence_s: float | None = None
     start_timeout_s: float | None = START_TIMEOUT_S
     shares_memory = False
 

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from tracking.errors import EngineError
-from tracking.wire import keys
 
 _LOOK_S = 0.1  # how often its end is looked for where the system has no descriptors of processes
 _ANSWER_BYTES = 16 * 1024 * 1024
@@ -74,7 +73,7 @@ class Command:
         argv: the program and its arguments.
         stdin: what it may read.
         timeout_s: it is killed, with all that it has started, when it takes longer.
-        env: its environment; None: ours, without the keys of pools.
+        env: its environment; None: ours.
         engine: what it belongs to ("Slurm"), for the message when it is not there.
 
     Raises:
@@ -202,10 +201,9 @@ def _started(
     env: Mapping[str, str] | None,
     engine: str,
 ) -> subprocess.Popen[bytes]:
-    environment = keys.without_key(os.environ if env is None else env)
     try:
         return subprocess.Popen(
-            argv, stdin=stdin, stdout=stdout, stderr=stderr, env=environment, start_new_session=True
+            argv, stdin=stdin, stdout=stdout, stderr=stderr, env=env, start_new_session=True
         )
     except (FileNotFoundError, NotADirectoryError) as error:
         question = f": is {engine} installed on this machine?" if engine else ": is it installed on this machine?"

@@ -30,7 +30,6 @@ from tracking.fabrics.local import exit_in_words
 from tracking.fabrics.machine import is_local, usable_cores
 from tracking.fabrics.reception import Reception
 from tracking.fabrics.relayed import RelayedFabric
-from tracking.wire import keys
 from tracking.wire.keys import Key
 
 _END_TIMEOUT_S = 5.0
@@ -111,7 +110,6 @@ class CommandLauncher:
                 stdin=subprocess.PIPE,
                 stdout=printed,
                 stderr=printed,
-                env=keys.without_key(os.environ),
                 process_group=0,  # Ctrl-C in the terminal is for the master, and all of it can be killed
             )
             assert process.stdin is not None

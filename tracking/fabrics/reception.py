@@ -27,7 +27,7 @@ from tracking.fabrics.launcher import RelayUp
 from tracking.fabrics.own_addresses import own_hosts
 from tracking.wire.carriers import SocketCarrier, TlsCarrier
 from tracking.wire.keys import Key
-from tracking.wire.listener import OF_RELAY, Dialled, Listener, RateLimited
+from tracking.wire.listener import Dialled, Listener, RateLimited
 from tracking.wire.tickets import Ticket, address_of, address_text
 from tracking.wire.tls import SHAKE_S, Identity, Shaking
 
@@ -104,7 +104,7 @@ class Reception:
         Raises:
             EngineError: one cannot listen there; says what to do.
         """
-        self._open().expect(number, OF_RELAY)
+        self._open().expect(number)
 
     def forget(self, number: int) -> None:
         """Let this relay in no more."""
@@ -161,18 +161,18 @@ class Reception:
 
     def _came(self, dialled: Dialled) -> list[RelayUp]:
         if self._identity is None:
-            return [RelayUp(dialled.tid, SocketCarrier(dialled.socket, dialled.peer))]
-        if dialled.tid in self._shakers:  # expected again meanwhile
-            self._leave(self._shakers[dialled.tid]).line.close()
+            return [RelayUp(dialled.number, SocketCarrier(dialled.socket, dialled.peer))]
+        if dialled.number in self._shakers:  # expected again meanwhile
+            self._leave(self._shakers[dialled.number]).line.close()
         if self._context is None:
             self._context = self._identity.context(is_master=True)
         try:
             shaking = Shaking(dialled.socket, self._context, self._identity, dialled.seals, is_master=True)
         except OSError as error:
-            self._failed(dialled.tid, dialled.peer, str(error))
+            self._failed(dialled.number, dialled.peer, str(error))
             return []
-        shaker = _Shaker(dialled.tid, dialled.peer, self._clock(), shaking, shaking.line.fileno())
-        self._shakers[dialled.tid] = shaker
+        shaker = _Shaker(dialled.number, dialled.peer, self._clock(), shaking, shaking.line.fileno())
+        self._shakers[dialled.number] = shaker
         return self._advance(shaker)
 
     def _advance(self, shaker: _Shaker) -> list[RelayUp]:
@@ -208,7 +208,7 @@ class Reception:
     def _failed(self, number: int, peer: str, why: str) -> None:
         """It may try again: whoever spoilt its line must not keep it out."""
         assert self._listener is not None
-        self._listener.expect(number, OF_RELAY)
+        self._listener.expect(number)
         self._failures.say("a line of relay %d from %s was refused: %s", number, peer, why)
 
     def _leave(self, shaker: _Shaker) -> Shaking:

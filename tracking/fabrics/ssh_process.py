@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from tracking.errors import EngineError
 from tracking.fabrics.bootstrap import Greeting, Introduction, Unfit
 from tracking.fabrics.ssh_words import FAILED, failure_in_words, is_turned_away
-from tracking.wire import keys
 from tracking.wire.carriers import PipeCarrier
 
 _PIECE_BYTES = 64 * 1024
@@ -321,5 +320,5 @@ def _read(descriptor: int) -> bytes | None:
 
 
 def _environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """Without what is nobody else's, and without a window that asks for a password."""
-    return keys.without_key(ours) | {"SSH_ASKPASS_REQUIRE": "never", "SSH_ASKPASS": "/bin/false"}
+    """Without a window that asks for a password."""
+    return dict(ours) | {"SSH_ASKPASS_REQUIRE": "never", "SSH_ASKPASS": "/bin/false"}

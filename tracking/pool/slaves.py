@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import selectors
 from collections import Counter, OrderedDict
@@ -50,7 +49,6 @@ class Slave:
     is_replaced: bool = False  # another has its place, or will have it
     line_is_cut: bool = False
     heard_at: float | None = None  # when it has said or taken something since it was looked at last
-    beat_at: float = -math.inf  # when it was last asked for a sign of life
     fault: str = ""  # what it did that cannot be: then this is why it ended, whatever it looks like
     waits_to_write: bool = False
     began_at: float | None = None  # when the first of its jobs came to be the first; None: it was not sent yet

@@ -29,7 +29,6 @@ from tracking.wire import messages as m
 
 logger = logging.getLogger("tracking")
 
-_BEATS_IN_SILENCE = 4  # of the master, that slaves of another machine endure
 
 
 class Vitals:
@@ -62,16 +61,10 @@ class Vitals:
         self._clients = clients
         self._heartbeat_s = heartbeat_s
         self._silence_timeout_s = silence_timeout_s
-        self._interval_s = heartbeat_s  # between looks
-        self._listens_always = False  # slaves would end if they heard nothing of us, busy or not
         self._is_ticking = False
 
     def begin(self, fabric: Fabric) -> Pulse:
         """A slave of this fabric is being started."""
-        if fabric.master_silence_s is not None:
-            self._listens_always = True
-            self._interval_s = min(self._interval_s, fabric.master_silence_s / _BEATS_IN_SILENCE)
-            self.tick()
         return Pulse(self._loop.clock(), self._heartbeat_s, self._silence_timeout_s, fabric.start_timeout_s)
 
     def heard(self, slave: Slave) -> None:
@@ -91,11 +84,11 @@ class Vitals:
         """Somebody waits for something: look at the slaves from now on."""
         if not self._is_ticking:
             self._is_ticking = True
-            self._loop.after(self._interval_s, self._look)
+            self._loop.after(self._heartbeat_s, self._look)
 
     def _look(self) -> None:
         self._is_ticking = False
-        if not self._listens_always and not any(client.is_busy for client in self._clients.values()):
+        if not any(client.is_busy for client in self._clients.values()):
             return
         self.tick()
         for slave in list(self._slaves.values()):
@@ -109,8 +102,8 @@ class Vitals:
             pulse.heard(slave.heard_at)
             slave.heard_at = None
         verdict = pulse.judge(now, **self._condition(slave, now))
-        if verdict is Verdict.ASK or self._must_hear_us(slave, now):
-            self._ask(slave, now)
+        if verdict is Verdict.ASK:
+            self._ask(slave)
         elif verdict is Verdict.NEVER_UP:
             self._endings.cut(slave, _never_up(slave.place.fabric))
         elif verdict is Verdict.SILENT:
@@ -126,14 +119,9 @@ class Vitals:
 
     # ---- beats
 
-    def _must_hear_us(self, slave: Slave, now: float) -> bool:
-        silence_s = slave.place.fabric.master_silence_s
-        return silence_s is not None and slave.is_up and now >= slave.beat_at + silence_s / _BEATS_IN_SILENCE
-
-    def _ask(self, slave: Slave, now: float) -> None:
-        slave.beat_at = now
+    def _ask(self, slave: Slave) -> None:
         if slave.lines is not None and not slave.lines.control.unwritten_bytes:
-            self._post.tell(slave, (m.BEAT, 0, slave.place.fabric.master_silence_s))
+            self._post.tell(slave, (m.BEAT, 0))
 
     # ---- silent ones
 

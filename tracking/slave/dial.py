@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from tracking.errors import ProtocolError
 from tracking.wire import tcp
 from tracking.wire.carriers import Carrier, SocketCarrier, TlsCarrier
-from tracking.wire.handshake import Dialler, Line
+from tracking.wire.handshake import Dialler
 from tracking.wire.tickets import Address, Ticket, address_of
 from tracking.wire.tls import SHAKE_S, Shaking
 
@@ -222,7 +222,7 @@ class _Race:
                 return
 
     def _talk(self, one: _Try, now: float) -> None:
-        one.dialler = Dialler(self._key, self._number, Line.RELAY)
+        one.dialler = Dialler(self._key, self._number)
         one.due = now + _HANDSHAKE_TIMEOUT_S
         self._talk_at = now + _PATIENCE_S
         self._selector.register(one.socket, selectors.EVENT_READ, one)

@@ -18,8 +18,7 @@ Who touches what:
     _calculations   written by the main thread, read by both
     Calculation.begun, .recalled    whoever holds _begin_lock
 Stop order: STOP on the job line ends the main thread, which ends the process; the end of either line does
-so at once, also in the middle of an item or of a long write: nobody is left who would want its result. So does
-the silence of a master that has promised to be heard (BEAT).
+so at once, also in the middle of an item or of a long write: nobody is left who would want its result.
 
 All this needs the interpreter lock now and then. While an item keeps it (C code that never lets go), or the process is
 stopped, the end of a slave is up to others: its starter, which sees the master's end by itself, kills it and
@@ -99,7 +98,6 @@ class SlaveProcess:
         self._late: deque[Message] = deque()
         self._has_flush_thread = False
         self._flush_thread_lock = threading.Lock()
-        self._heard_by: float | None = None  # the master has promised to be heard again by then; control thread
         self._calculations: dict[int, Calculation] = {}
         self._hearing = threading.Lock()  # held by the control thread while it passes on what it has read
         self._is_stopping = False
@@ -344,28 +342,16 @@ class SlaveProcess:
             _end_at_once(cut)
 
     def _is_job_line_cut_before_news(self) -> bool:
-        """Wait for news on the control line, or for the end of the job line, which a busy main thread would not see.
-
-        Raises:
-            TimeoutError: the master promised to be heard, and was not.
-        """
+        """Wait for news on the control line, or for the end of the job line, which a busy main thread would not see."""
         poller = select.poll()
         poller.register(self._control, select.POLLIN)
         poller.register(self._line, _CUT)
-        if self._heard_by is None:
-            ready = poller.poll()
-        else:
-            ready = poller.poll(max(0.0, self._heard_by - time.monotonic()) * 1000)
-            ready = ready or poller.poll(0)  # should we have been stopped ourselves, it was perhaps heard meanwhile
-            if not ready:
-                raise TimeoutError("the master was not heard for as long as it had promised to be")
-        return any(descriptor == self._line.fileno() for descriptor, _ in ready)
+        return any(descriptor == self._line.fileno() for descriptor, _ in poller.poll())
 
     def _hear(self, message: Message) -> None:
         kind, number = message[0], message[1]
         calculation = self._calculations.get(number)
         if kind == m.BEAT:
-            self._heard_by = None if message[2] is None else time.monotonic() + message[2]
             if not self._late:  # those say as much
                 self._answer((m.ALIVE, 0))
         elif kind == m.PING:
@@ -419,7 +405,7 @@ def _senseless(error: Exception) -> ProtocolError:
 
 def _end_at_once(why: Exception) -> None:
     """The master is gone, or cannot be understood: end, with all processes that the work may have started."""
-    if isinstance(why, ProtocolError | TimeoutError):
+    if isinstance(why, ProtocolError):
         reports.print_last_words(why)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)

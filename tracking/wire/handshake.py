@@ -2,13 +2,13 @@
 
 ::
 
-    dialler (slave)                                                     listener (master)
-      HELLO    mark, version, line, slave number, nonce d  ------------>  reads 51 bytes
+    dialler (relay)                                                     listener (master)
+      HELLO    mark, version, relay number, nonce d  ------------------>  reads 50 bytes
       reads 10, then 64                <------------  ANSWER   mark, version; nonce l, code(listener, ...)
       PROOF    code(dialler, ...)  ------------------------------------>  reads 32: now it knows who this is
       reads 32                         <------------------------------  WELCOME  code(welcome, ...)
 
-    code(role, ...) = HMAC-SHA256(key, role, version, line, slave number, nonce d, nonce l)
+    code(role, ...) = HMAC-SHA256(key, role, version, relay number, nonce d, nonce l)
 
 Every field has a fixed size, so no two different handshakes are proved by the same bytes. Each role has a name of
 its own in what is proved: nothing that one end says can be said back to it. Each end's nonce is new: nothing that
@@ -24,32 +24,23 @@ from __future__ import annotations
 import secrets
 import struct
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 from tracking.errors import ProtocolError
 from tracking.wire.keys import Key
 
 MARK: Final = b"TRKLINE\n"
-VERSION: Final = 1
+VERSION: Final = 2
 NONCE_BYTES: Final = 32
 CODE_BYTES: Final = 32
 _HEAD: Final = struct.Struct("!8sH")
-_HELLO: Final = struct.Struct(f"!BQ{NONCE_BYTES}s")
-_CLAIM: Final = struct.Struct("!HBQ")
+_HELLO: Final = struct.Struct(f"!Q{NONCE_BYTES}s")
+_CLAIM: Final = struct.Struct("!HQ")
 _LISTENER: Final = b"tracking listener"
 _DIALLER: Final = b"tracking dialler "
 _WELCOME: Final = b"tracking welcome "
 _DIALLER_SEAL: Final = b"tracking seal of the dialler "
 _LISTENER_SEAL: Final = b"tracking seal of the listener"
-
-
-class Line(IntEnum):
-    """Which line of whom: a slave has two, a relay one."""
-
-    JOB = 1
-    CONTROL = 2
-    RELAY = 3
 
 
 class Seals(NamedTuple):
@@ -114,19 +105,18 @@ class _End:
 
 
 class Dialler(_End):
-    """The slave's end.
+    """The relay's end.
 
     Args:
         key: the pool's.
-        tid: the slave's number.
-        line: which of its lines this is.
+        number: the relay's.
         nonce: for tests only.
     """
 
-    def __init__(self, key: Key, tid: int, line: Line, nonce: bytes | None = None) -> None:
+    def __init__(self, key: Key, number: int, nonce: bytes | None = None) -> None:
         super().__init__(key, nonce, _HEAD.size)
-        self._claim = _CLAIM.pack(VERSION, line, tid)
-        self.hello = _HEAD.pack(MARK, VERSION) + _HELLO.pack(line, tid, self._nonce)
+        self._claim = _CLAIM.pack(VERSION, number)
+        self.hello = _HEAD.pack(MARK, VERSION) + _HELLO.pack(number, self._nonce)
         self._next: Callable[[bytes], bytes] = self._head_came
 
     def _look_early(self, came: bytes) -> None:
@@ -163,32 +153,29 @@ class Answerer(_End):
         nonce: for tests only.
 
     Attributes:
-        tid, line: what the other end says it is; to be believed when ``is_proved``.
+        number: what the other end says it is; to be believed when ``is_proved``.
         is_proved: the other end knows the key.
         has_answered: its hello was all right, and our answer is on its way.
     """
 
     def __init__(self, key: Key, nonce: bytes | None = None) -> None:
         super().__init__(key, nonce, _HEAD.size + _HELLO.size)
-        self.tid = 0
-        self.line = Line.JOB
+        self.number = 0
         self.is_proved = False
         self.has_answered = False
 
     def _look_early(self, came: bytes) -> None:
         if not self.has_answered:
             _check_mark(came)
+            if len(came) >= _HEAD.size:
+                _check_version(came)  # the hello of another version may be shorter
 
     def _step(self, came: bytes) -> bytes:
         return self._proof_came(came) if self.has_answered else self._hello_came(came)
 
     def _hello_came(self, hello: bytes) -> bytes:
-        _check_version(hello)
-        line, self.tid, nonce = _HELLO.unpack_from(hello, _HEAD.size)
-        if line not in tuple(Line):
-            raise ProtocolError("it wants to be a line of a kind that there is not")
-        self.line = Line(line)
-        self._transcript = _CLAIM.pack(VERSION, line, self.tid) + nonce + self._nonce
+        self.number, nonce = _HELLO.unpack_from(hello, _HEAD.size)
+        self._transcript = _CLAIM.pack(VERSION, self.number) + nonce + self._nonce
         self._size, self.has_answered = CODE_BYTES, True
         return self.head + self._nonce + self._code(_LISTENER)
 

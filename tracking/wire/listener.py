@@ -2,8 +2,8 @@
 
 ::
 
-    listening socket --accept--> half-open lines: a handshake each --proved--> Dialled(tid, line, socket)
-                    at most        at most 128, each at most 5 s, 83 bytes
+    listening socket --accept--> half-open lines: a handshake each --proved--> Dialled(number, socket)
+                    at most        at most 128, each at most 5 s, 82 bytes
                     16 a poll      (and 0.1 s is all that a crowd leaves to it)
 
 Nothing here blocks, and nothing is unpickled. ``poll`` whenever ``fileno`` can be read, and within ``poll_within_s``.
@@ -24,18 +24,16 @@ import selectors
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tracking.errors import ProtocolError
 from tracking.wire import tcp
-from tracking.wire.handshake import Answerer, Line, Seals
+from tracking.wire.handshake import Answerer, Seals
 from tracking.wire.keys import Key
 
 logger = logging.getLogger("tracking")
 
-OF_SLAVE = (Line.JOB, Line.CONTROL)
-OF_RELAY = (Line.RELAY,)
 MOST_HALF_OPEN = 128
 HANDSHAKE_S = 5.0
 CROWDED_HANDSHAKE_S = 0.1
@@ -50,14 +48,13 @@ class Dialled:
     """A line of a slave or relay, proved; the socket belongs to whoever gets this.
 
     Attributes:
-        tid, line: which line of whom.
+        number: of the relay.
         socket: not blocking.
         peer: where it came from, for people.
         seals: of its handshake.
     """
 
-    tid: int
-    line: Line
+    number: int
     socket: socket.socket
     peer: str
     seals: Seals = field(repr=False)
@@ -113,7 +110,7 @@ class Listener:
     ) -> None:
         self._key = key
         self._clock = clock
-        self._expected: set[tuple[int, Line]] = set()
+        self._expected: set[int] = set()
         self._half_open: dict[int, _HalfOpen] = {}  # by descriptor; the oldest first
         self._accept_at = 0.0  # not before, on the clock
         self._is_accepting = False
@@ -139,15 +136,15 @@ class Listener:
         """The descriptor to watch."""
         return self._selector.fileno()
 
-    def expect(self, tid: int, lines: Iterable[Line] = OF_SLAVE) -> None:
-        """Let this one in, once on each of these lines."""
-        self._expected |= {(tid, line) for line in lines}
+    def expect(self, number: int) -> None:
+        """Let this one in, once."""
+        self._expected.add(number)
         self._is_resting = False
         self._accept_again()
 
-    def forget(self, tid: int) -> None:
+    def forget(self, number: int) -> None:
         """Let this one in no more."""
-        self._expected -= {(tid, line) for line in Line}
+        self._expected.discard(number)
 
     def rest(self) -> None:
         """Accept nobody before somebody is expected again; the port stays ours. Who comes waits in the kernel."""
@@ -283,14 +280,14 @@ class Listener:
             raise ProtocolError("it does not listen")
 
     def _let_in(self, line: _HalfOpen, dialled: list[Dialled]) -> None:
-        who = line.answerer.tid, line.answerer.line
-        if who not in self._expected:
-            raise ProtocolError(f"it knows our key, but {_name(*who)} is not expected, or has its line already")
+        number = line.answerer.number
+        if number not in self._expected:
+            raise ProtocolError(f"it knows our key, but relay {number} is not expected, or has its line already")
         self._say(line, line.answerer.welcome())
-        self._expected.discard(who)
+        self._expected.discard(number)
         self._leave(line)
         self.counts.let_in += 1
-        dialled.append(Dialled(*who, line.socket, line.peer, line.answerer.seals()))
+        dialled.append(Dialled(number, line.socket, line.peer, line.answerer.seals()))
 
     def _drop_slow(self) -> None:
         while self._half_open:
@@ -311,10 +308,6 @@ class Listener:
     def _leave(self, line: _HalfOpen) -> None:
         self._selector.unregister(line.socket)
         del self._half_open[line.socket.fileno()]
-
-
-def _name(number: int, line: Line) -> str:
-    return f"{'relay' if line is Line.RELAY else 'slave'} {number}"
 
 
 def _listening(address: str, port: int | tuple[int, int]) -> socket.socket:

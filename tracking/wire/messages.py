@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from tracking.errors import ProtocolError
 
-PROTOCOL_VERSION: Final = 1
+PROTOCOL_VERSION: Final = 2
 
 # down, on the job line
 SETUP: Final = 1  # calculation, kind of work, code (payload, or script: path and source), parameters or None, context
@@ -32,7 +32,7 @@ RECALL: Final = 10  # calculation, job: hand it back if it has not begun; may ov
 TELL: Final = 11  # calculation, sender, payload of (tag, values), definitions or None: a user's message
 PING: Final = 12  # calculation, who is meant, token: both ways
 TASKS: Final = 13  # calculation, {nickname: tid}: answer to ASK_TASKS
-BEAT: Final = 14  # 0, seconds: ALIVE is wanted; without another BEAT within them the slave ends (None: it does not)
+BEAT: Final = 14  # 0: ALIVE is wanted
 
 # up
 HELLO: Final = 20  # 0, protocol version, pid: in every version of the protocol, whatever may follow
