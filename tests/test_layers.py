@@ -112,3 +112,8 @@ def test_a_slave_script_loads_errors_wire_messaging_and_slave_only() -> None:
     rooms = {room_of(name) for name in loaded if name.startswith("tracking.")}
     assert rooms <= {"errors", "wire", "messaging", "slave"}
     assert not loaded & {"rich", "sqlite3", "dill", "cloudpickle", "numpy", "click", "asyncio"}
+
+
+def test_a_relay_whose_line_is_there_loads_nothing_that_takes_long() -> None:
+    loaded = loaded_after("import tracking.slave.relay")
+    assert not loaded & {"argparse", "asyncio", "dataclasses", "inspect", "pathlib", "ssl", "tempfile"}

@@ -21,9 +21,10 @@ from tests.slave.puppet import wait_for_news
 from tracking import SlavePool, TrackingJobMaster
 from tracking.fabrics.dialled import CommandLauncher, DialledFabric
 from tracking.wire import messages as m
-from tracking.wire.carriers import SocketCarrier, TlsCarrier
+from tracking.wire.carriers import SocketCarrier
 from tracking.wire.listener import Listener
 from tracking.wire.tickets import Ticket
+from tracking.wire.tls_carrier import TlsCarrier
 
 ROOT = Path(__file__).parents[2]
 N_SLAVES = 2

@@ -15,11 +15,12 @@ from tracking.fabrics.launcher import RelayUp
 from tracking.fabrics.reception import Reception, _with_port
 from tracking.slave.dial import dial_master
 from tracking.testing import Clock
-from tracking.wire.carriers import Carrier, SocketCarrier, TlsCarrier
+from tracking.wire.carriers import Carrier, SocketCarrier
 from tracking.wire.handshake import Dialler
 from tracking.wire.keys import Key
 from tracking.wire.tickets import Ticket, address_of
 from tracking.wire.tls import SHAKE_S, Identity, Shaking
+from tracking.wire.tls_carrier import TlsCarrier
 
 TIMEOUT_S = 30.0
 NUMBER = 5

@@ -15,11 +15,12 @@ import pytest
 from tracking.slave import dial as module
 from tracking.slave.dial import dial_master
 from tracking.testing import Clock
-from tracking.wire.carriers import SocketCarrier, TlsCarrier
+from tracking.wire.carriers import SocketCarrier
 from tracking.wire.handshake import Answerer
 from tracking.wire.keys import Key
 from tracking.wire.tickets import Ticket, address_text
 from tracking.wire.tls import Identity, Shaking
+from tracking.wire.tls_carrier import TlsCarrier
 
 KEY = Key()
 IDENTITY = Identity.new()

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tracking.wire.carriers import Carrier, Piece, PipeCarrier, SocketCarrier, TlsCarrier
+from tracking.wire.carriers import Carrier, Piece, PipeCarrier, SocketCarrier
 from tracking.wire.tls import Identity
+from tracking.wire.tls_carrier import TlsCarrier
 
 IDENTITY = Identity.new()
 Pair = tuple[Carrier, Carrier]

@@ -25,11 +25,12 @@ from dataclasses import dataclass
 from tracking.errors import EngineError, InputError
 from tracking.fabrics.launcher import RelayUp
 from tracking.fabrics.own_addresses import own_hosts
-from tracking.wire.carriers import SocketCarrier, TlsCarrier
+from tracking.wire.carriers import SocketCarrier
 from tracking.wire.keys import Key
 from tracking.wire.listener import Dialled, Listener, RateLimited
 from tracking.wire.tickets import Ticket, address_of, address_text
 from tracking.wire.tls import SHAKE_S, Identity, Shaking
+from tracking.wire.tls_carrier import TlsCarrier
 
 _ANY_IPV4, _ANY_IPV6 = "0.0.0.0", "::"  # noqa: S104  (only compared with)
 

@@ -17,14 +17,15 @@ import selectors
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tracking.errors import ProtocolError
 from tracking.wire import tcp
-from tracking.wire.carriers import Carrier, SocketCarrier, TlsCarrier
+from tracking.wire.carriers import Carrier, SocketCarrier
 from tracking.wire.handshake import Dialler
 from tracking.wire.tickets import Address, Ticket, address_of
 from tracking.wire.tls import SHAKE_S, Shaking
+from tracking.wire.tls_carrier import TlsCarrier
 
 DIAL_TIMEOUT_S = 60.0  # so long a relay looks for its master
 _STAGGER_S = 0.1
@@ -118,8 +119,7 @@ def _is_numeric(host: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(NamedTuple):
     address: Address  # as the ticket says
     family: int
     place: tuple[object, ...]  # as the system wants it
@@ -137,13 +137,15 @@ def _looked_up(addresses: Sequence[Address], problems: dict[Address, OSError]) -
     return places
 
 
-@dataclass(slots=True)
 class _Try:
-    address: Address
-    socket: socket.socket
-    due: float
-    is_connected: bool = False
-    dialler: Dialler | None = None  # it has said hello
+    __slots__ = ("address", "dialler", "due", "is_connected", "socket")
+
+    def __init__(self, address: Address, near: socket.socket, due: float) -> None:
+        self.address = address
+        self.socket = near
+        self.due = due
+        self.is_connected = False
+        self.dialler: Dialler | None = None  # it has said hello
 
 
 class _Race:

@@ -15,7 +15,6 @@ have started are killed -> the relay ends. Should it be killed itself, the kerne
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import gc
 import importlib
@@ -26,7 +25,6 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from tracking.errors import ProtocolError
@@ -264,7 +262,9 @@ def _tid_of(order: dict[str, Any]) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Dial the master, and be a relay; the exit status."""
-    from tracking.slave.dial import dial_master  # not where the line is there already, as over ssh
+    import argparse  # all of these not where the line is there already, as over ssh
+
+    from tracking.slave.dial import dial_master
     from tracking.wire.tickets import Ticket
 
     parser = argparse.ArgumentParser(prog="python -m tracking.slave.relay", description=__doc__.partition("\n")[0])
@@ -277,7 +277,7 @@ def main(arguments: Sequence[str]) -> int:
     began = time.monotonic()
     try:
         text = sys.stdin.read() if wanted.ticket == "-" else None
-        ticket = Ticket.from_file(Path(wanted.ticket)) if text is None else Ticket.from_text(text)
+        ticket = Ticket.from_file(wanted.ticket) if text is None else Ticket.from_text(text)
         carrier = dial_master(ticket, wanted.number)
     except (OSError, ValueError) as error:
         print(f"this relay cannot work: {error}", file=sys.stderr)

@@ -15,7 +15,6 @@ import os
 import selectors
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from tracking.errors import ProtocolError
@@ -27,16 +26,18 @@ _READS_A_TURN = 16  # of the carrier, so that a flood does not keep us from all 
 _SMALL_BYTES = 4096  # pieces that wait are put together up to so many: each costs more than it holds
 
 
-@dataclass(slots=True)
 class _Local:
     """A local descriptor and what is known of it."""
 
-    stream: int
-    descriptor: int
-    is_read: bool
-    queue: deque[bytes | memoryview] = field(default_factory=deque)  # came for it, not written yet
-    is_ending: bool = False  # nothing more comes for it
-    mask: int = 0  # what it is watched for
+    __slots__ = ("descriptor", "is_ending", "is_read", "mask", "queue", "stream")
+
+    def __init__(self, stream: int, descriptor: int, is_read: bool) -> None:
+        self.stream = stream
+        self.descriptor = descriptor
+        self.is_read = is_read
+        self.queue: deque[bytes | memoryview] = deque()  # came for it, not written yet
+        self.is_ending = False  # nothing more comes for it
+        self.mask = 0  # what it is watched for
 
     def put(self, data: bytes) -> None:
         """This has come for it."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracking.errors import InputError
 from tracking.wire.keys import Key
@@ -18,8 +17,7 @@ _MOST_BYTES = 1 << 20
 Address = tuple[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """Who holds it is let in where a relay is expected, and can read what its relays say: hand it over in private.
 
     Its secrets are neither shown nor pickled.
