@@ -37,6 +37,7 @@ _DELIVERY_S = 5.0  # so long what came of a lost relay may wait to be taken
 _FAREWELL_S = 5.0
 _LOOK_S = 0.5  # how often it is looked whether that time is over
 _PENDING_REASON = "ended before it was started"
+_LAUNCHER = 0  # among the numbers of relays: what the launcher watches
 _relay_numbers = itertools.count(1)  # for the whole program: never given out twice
 
 
@@ -57,7 +58,7 @@ class RelayedFabric(BaseFabric):
         self._relays: dict[int, RelayLine] = {}
         self._lost: list[SlaveEnded] = []
         self._preloads: list[str] = []
-        self._selector: selectors.DefaultSelector | None = None  # of the relays' lines
+        self._selector: selectors.DefaultSelector | None = None  # of relays' lines, and all of the launcher
         self._of_launcher: Descriptors | None = None
         self._is_touched = False  # the launcher was told something, and may have other descriptors
         self._is_told = False  # that slaves are wanted, or not wanted any more: decisions are due
@@ -118,9 +119,7 @@ class RelayedFabric(BaseFabric):
     # ---- news
 
     def descriptors(self) -> Iterable[int]:
-        if self._selector is None or self._of_launcher is None:
-            return []
-        return [self._selector.fileno(), self._of_launcher.fileno()]
+        return [] if self._selector is None else [self._selector.fileno()]
 
     def poll_within_s(self) -> float | None:
         if self._is_told or self._lost or any(relay.pump.has_more for relay in self._relays.values()):
@@ -140,7 +139,7 @@ class RelayedFabric(BaseFabric):
             if relay.pump.has_more or relay.number in ready:
                 self._turn(relay)
             self._see_to(relay, news)
-        is_due = (self._of_launcher is not None and self._of_launcher.is_ready) or self.launcher.poll_within_s() == 0.0
+        is_due = _LAUNCHER in ready or self.launcher.poll_within_s() == 0.0
         events = self.launcher.poll()
         for event in events:
             if isinstance(event, RelayUp):
@@ -312,13 +311,14 @@ class RelayedFabric(BaseFabric):
 
     def _selector_there(self) -> selectors.DefaultSelector:
         if self._selector is None or self._of_launcher is None:
-            self._of_launcher = Descriptors(self._clock)
+            selector = selectors.DefaultSelector()
             try:
-                self._selector = selectors.DefaultSelector()
+                self._of_launcher = Descriptors(self._clock)
             except OSError:
-                self._of_launcher.close()
-                self._of_launcher = None
+                selector.close()
                 raise
+            selector.register(self._of_launcher, selectors.EVENT_READ, _LAUNCHER)
+            self._selector = selector
         return self._selector
 
     # ---- the end
