@@ -159,7 +159,7 @@ def test_a_relay_that_nobody_wants_for_long_is_let_go(
     relay = relay_of(launcher)
     while relay.returncode is None:
         attend(fabric)
-    assert relay.returncode == 0
+    assert relay.returncode in (0, -signal.SIGTERM)  # its launcher stops it, too: perhaps when it is as good as gone
     slaves.start(3).expect(m.HELLO)
     assert len(launcher.launches) == 2
 
