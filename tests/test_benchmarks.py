@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.engines import tables as engine_tables
+from benchmarks.engines.crews import CREWS, ENGINES
+from benchmarks.engines.there import variables
+from benchmarks.engines.work import left, nap
 from benchmarks.faults.cases import CASES, Trial, best, shortfalls
 from benchmarks.faults.tables import cell, verdict
 from benchmarks.faults.tables import markdown as faults_markdown
@@ -17,6 +21,7 @@ from benchmarks.rows import Goal, Metric, Row, all_rows, best_peer, fixed, relat
 from benchmarks.runner import ROOT, Rounds, measure_apart
 from benchmarks.tables import markdown, shown
 from benchmarks.verdicts import Verdict, median_cell, medians_of, verdicts
+from tests.engines import engine
 
 RATE, TIME = Metric("items/s", "more"), Metric("s", "less", 2)
 GOAL = Goal("s", "<= 2 x mp.Pool", relative(2, "mp.Pool", "s"))
@@ -151,3 +156,93 @@ def test_every_promise_about_faults_is_kept_but_for_times() -> None:
     argv = [sys.executable, "-m", "benchmarks", "faults", "--quick"]
     ran = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+# ---- engines
+
+OF_ENGINES: engine_tables.Engines = {
+    "ssh": {
+        "ours": {"first s": 0.5, "all up s": 0.6, "work s": 0.55, "close s": 0.0},
+        "dask SSHCluster": dict.fromkeys(("first s", "all up s", "work s", "close s"), "not installed: asyncssh"),
+        "raw ssh": {"first s": 0.25, "all up s": "-", "work s": "-", "close s": "-"},
+    },
+    "slurm": {
+        "ours": {"first s": 2.0, "all up s": 3.0, "work s": 0.6, "close s": 0.1},
+        "dask-jobqueue": {"first s": 3.0, "all up s": 3.0, "work s": 0.9, "close s": 0.2},
+    },
+    "mpi": "no mpiexec in the PATH",
+}
+
+
+def test_a_table_of_engines_says_how_many_times_longer_others_take_and_what_is_not_there() -> None:
+    head, *lines = engine_tables.lines_of(OF_ENGINES)
+    assert head == ["", "first s", "all up s", "work s", "close s"]
+    assert {len(line) for line in lines} == {5}
+    assert lines[0] == ["ssh: ours", "0.50", "0.60", "0.55", "0.00"]
+    assert lines[1][1] == "not installed: asyncssh"
+    assert lines[2] == ["ssh: raw ssh", "0.25 (0.5 x)", "-", "-", "-"]
+    assert lines[4] == ["slurm: dask-jobqueue", "3.00 (1.5 x)", "3.00 (1.0 x)", "0.90 (1.5 x)", "0.20 (2.0 x)"]
+    assert lines[5][:2] == ["mpi", "not there: no mpiexec in the PATH"]
+
+
+def test_goals_on_engines_are_judged() -> None:
+    assert engine_tables.told(OF_ENGINES) == [
+        "ssh: first s <= 1: met",
+        "slurm: first s <= dask-jobqueue: met",
+        "slurm: first s then <= half of it: 1.34 times off",
+    ]
+
+
+def test_each_engine_has_ours_first() -> None:
+    assert all(next(iter(CREWS[name])) == "ours" for name in ENGINES)
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ("echo \"export A='b c'\"; echo 'export D=e'", {"A": "b c", "D": "e"}),
+        ("echo some words >&2; echo 'needs root' >&2; exit 77", "ssh-up: needs root"),
+        (None, "name some hosts in TRACKING_SSH_HOSTS"),
+    ],
+)
+def test_an_engine_is_found_by_its_script_or_it_is_said_why_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, found: dict[str, str] | str
+) -> None:
+    monkeypatch.setenv("TRACKING_ENGINES", str(tmp_path))
+    monkeypatch.delenv("TRACKING_SSH_HOSTS", raising=False)
+    if script is not None:
+        (tmp_path / "ssh-up").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "ssh-up").chmod(0o755)
+    assert variables("ssh") == found
+
+
+def test_workers_are_found_as_long_as_they_live() -> None:
+    worker = nap(0.0)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        other = worker._replace(pid=process.pid)
+        assert left([worker, other]) == {worker, other}
+        process.communicate()
+    assert left([worker, other]) == {worker}
+
+
+SCRIPTS = {"local": (), "dask": (), "ssh": ("ssh",), "slurm": ("slurm",), "gridengine": ("sge",),
+           "gridengine-pe": ("sge",), "mpi": ("mpi", sys.executable)}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.engine
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_quick_form_gives_numbers_on_each_engine(name: str, tmp_path: Path) -> None:
+    if SCRIPTS[name]:
+        engine(*SCRIPTS[name])
+    elif name == "dask":
+        pytest.importorskip("distributed")
+    out = tmp_path / "all.json"
+    argv = ["engines", "--quick", "--alone", "--engines", name, "--json", str(out)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *argv], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (cells,) = json.loads(out.read_text())["engines"][name]["ours"]
+    assert all(isinstance(cells[metric.name], float) for metric in engine_tables.METRICS)

@@ -19,9 +19,6 @@ _LOOK_S = 0.01
 class Bare(crews.Bare):
     """`pass` in a Python there; through a queue an empty array job, until the first of its output files is there."""
 
-    engine = ""
-    slaves = 0
-
     def run(self) -> None:
         passing = [sys.executable, "-c", "pass"]
         config = os.environ.get("TRACKING_SSH_CONFIG")

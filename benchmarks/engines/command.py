@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,10 +17,9 @@ from benchmarks.engines import tables
 from benchmarks.engines.crews import CREWS, ENGINES, missing
 from benchmarks.engines.there import variables
 from benchmarks.machine import described
-from benchmarks.rows import Cells, without_numbers
+from benchmarks.rows import WHY_NOT, Cells, without_numbers
 from benchmarks.runner import Rounds, adopt_orphans, told_apart
-from benchmarks.tables import row_table
-from benchmarks.verdicts import medians_of, verdicts
+from benchmarks.verdicts import medians_of
 
 LIMIT_S = 90.0
 _PACKAGES = ("distributed", "dask-jobqueue", "asyncssh", "mpi4py", "mpich")
@@ -37,6 +37,7 @@ def _engines(_context: click.Context, _option: click.Parameter, text: str | None
 @click.option("--rounds", default=3, show_default=True, help="Interleaved rounds; medians are shown.")
 @click.option("--slaves", default=4, show_default=True, help="So many workers.")
 @click.option("--items", default=200, show_default=True, help="Of 10 ms each, when all workers are up.")
+@click.option("--peers/--alone", default=True, help="Beside others, or ours alone.")
 @click.option("--quick", is_flag=True, help="Two slaves, few items, one round: shows only that everything works.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all measurements here.")
 @click.option("--markdown", "markdown_path", type=click.Path(path_type=Path), help="Write the table here.")
@@ -45,6 +46,7 @@ def engines(
     rounds: int,
     slaves: int,
     items: int,
+    peers: bool,
     quick: bool,
     json_path: Path | None,
     markdown_path: Path | None,
@@ -54,9 +56,9 @@ def engines(
         rounds, slaves, items = 1, 2, 20
     machine = described([], "python -m benchmarks " + " ".join(sys.argv[1:])) | {"versions": _versions()}
     adopt_orphans()
-    measured = {engine: _on(engine, rounds, slaves, items) for engine in names}
+    measured = {engine: _on(engine, rounds, slaves, items, peers) for engine in names}
     _report(machine, measured, slaves, items, json_path, markdown_path)
-    broken = [engine for engine, of in measured.items() if not isinstance(of, str) and "why not" in of["ours"][-1]]
+    broken = [name for name, of in measured.items() if not isinstance(of, str) and WHY_NOT in of["ours"][-1]]
     if quick and broken:
         raise SystemExit(f"ours is broken on {', '.join(broken)}")
 
@@ -69,13 +71,13 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _on(engine: str, rounds: int, slaves: int, items: int) -> Rounds | str:
+def _on(engine: str, rounds: int, slaves: int, items: int, with_peers: bool) -> Rounds | str:
     """Contender -> its measurements; or why there are none."""
     found = variables(engine)
     if isinstance(found, str):
         click.echo(f"{engine} is not there: {found}", err=True)
         return found
-    results: Rounds = {name: [] for name in CREWS[engine]}
+    results: Rounds = {name: [] for name in CREWS[engine] if with_peers or name == "ours"}
     for number in range(rounds):
         for name, before in results.items():
             before.append(_trial(engine, name, slaves, items, found))
@@ -87,7 +89,7 @@ def _trial(engine: str, name: str, slaves: int, items: int, found: Mapping[str, 
     if module := missing(engine, name):
         return without_numbers(f"not installed: {module}")
     arguments = ["benchmarks.engines.trial", engine, name, str(slaves), str(items)]
-    return told_apart(arguments, LIMIT_S, found)
+    return {**told_apart(arguments, LIMIT_S, found), "load": os.getloadavg()[0]}
 
 
 def _report(
@@ -98,17 +100,12 @@ def _report(
     json_path: Path | None,
     markdown_path: Path | None,
 ) -> None:
-    console = Console()
-    medians: dict[str, tables.Medians | str] = {}
-    for engine, of_engine in measured.items():
-        if isinstance(of_engine, str):
-            medians[engine] = of_engine
-            console.print(f"{engine} is not there: {of_engine}", markup=False)
-            continue
-        row = tables.row(engine, slaves, items)
-        medians[engine] = cells = medians_of(of_engine, row.metrics)
-        console.print(row_table(row, cells, verdicts(row, cells)))
-    console.print(tables.footnote(machine), markup=False)
+    medians: tables.Engines = {
+        engine: of if isinstance(of, str) else medians_of(of, tables.METRICS) for engine, of in measured.items()
+    }
+    Console().print(tables.terminal(medians, slaves, items))
+    for line in [*tables.told(medians), tables.footnote(machine)]:
+        click.echo(line)
     if json_path:
         json_path.write_text(json.dumps({**machine, "engines": measured}, indent=1) + "\n")
     if markdown_path:

@@ -16,6 +16,7 @@ Nap = Callable[[float], Worker]
 class Crew(ABC):
     """So many workers on an engine; a fresh one for each trial."""
 
+    leaves_workers = False  # they were there before
     engine = ""  # set by `make`
     slaves = 0
 
@@ -40,6 +41,9 @@ class Crew(ABC):
 
 class Bare(ABC):
     """One empty command through the engine: what the engine itself needs."""
+
+    engine = ""
+    slaves = 0
 
     @abstractmethod
     def run(self) -> None:

@@ -51,6 +51,8 @@ class Local(_OnCluster):
 class Submit(Local):
     """A cluster that is there already."""
 
+    leaves_workers = True
+
     def prepare(self) -> None:
         super().prepare()
         super().start()

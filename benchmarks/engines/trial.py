@@ -46,8 +46,7 @@ def _measured(crew: Crew, items: int) -> Cells:
     workers |= set(crew.answers(nap, [ITEM_S] * items))
     worked = time.monotonic()
     crew.close()
-    there_already = crew.engine == "dask" and not type(crew).__module__.endswith("ours")
-    gone = time.monotonic() if there_already else _gone(workers)
+    gone = _gone(set() if crew.leaves_workers else workers)
     return {FIRST: first - begin, ALL_UP: all_up - begin, WORK: worked - all_up, CLOSE: gone - worked}
 
 
