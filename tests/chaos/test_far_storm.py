@@ -1,0 +1,181 @@
+"""Far hosts crash or are cut off, their relays are stopped or killed: every result is right, and there once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos.far_storm import ENGINE, FarStorm, Nodes
+from tests.chaos.storm import seed
+from tests.chaos.work import Answers, answer, answer_slowly
+from tests.engines import engine
+from tests.master.helpers import ROOT
+from tracking import SlavePool, TrackingJobMaster
+from tracking.fabrics import registry
+from tracking.fabrics.ssh import SshFabric
+from tracking.store.run_reader import RunFileReader
+
+HOSTS = ["localhost*2", "node1*2", "node2*2", "node3*2"]
+SLAVES = 8
+STORM_S = float(os.environ.get("CHAOS_SECONDS") or 60)
+RETURN_S = 90.0  # a host that was lost is tried at least once a minute
+
+pytestmark = [pytest.mark.slow, pytest.mark.engine, pytest.mark.timeout(420)]
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    found = Nodes(engine(*ENGINE))
+    found.repair()
+    yield found
+    found.repair()
+
+
+@pytest.fixture
+def config(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of ssh; from now on all ssh fabrics use it."""
+    path = engine(*ENGINE)["TRACKING_SSH_CONFIG"]
+    make = registry._make
+    ssh = lambda: SshFabric(path, python=sys.executable)  # noqa: E731
+    monkeypatch.setattr(registry, "_make", lambda name: ssh() if name == "ssh" else make(name))
+    return path
+
+
+def in_a_storm(nodes: Nodes, n_items: int, **options: Any) -> int:
+    """Calculations one after the other until the storm is over, then one on all hosts; how many."""
+    options = {"verbose": 0, "max_deaths": None} | options
+    n_rounds = 0
+    with SlavePool(HOSTS, max_deaths=None, host_failures=None) as pool:
+        wait_until(lambda: len(pool.pids) == SLAVES, "all slaves")
+
+        def round_is_right() -> None:
+            data = {number: (n_rounds, number) for number in range(n_items)}
+            came = list(TrackingJobMaster(data, pool=pool, **options))
+            assert Counter(id for id, _ in came) == Counter(list(data)), "an item is missing, or there twice"
+            assert dict(came) == {id: answer(value) for id, value in data.items()}
+
+        with FarStorm(nodes, STORM_S, lambda: local_pids(pool)) as storm:
+            while not storm.is_over:
+                round_is_right()
+                n_rounds += 1
+        wait_until(lambda: len(pool.pids) == SLAVES, "all slaves, also those on hosts that are back", RETURN_S)
+        round_is_right()
+    wait_until(lambda: not nodes.ours(), "the end of all that is ours on the nodes")
+    return n_rounds
+
+
+def wait_until(is_so: Callable[[], object], what: str, within_s: float = 30.0) -> None:
+    end = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < end, f"{what} did not come about within {within_s:g} s"
+        time.sleep(0.05)
+
+
+def local_pids(pool: SlavePool) -> list[int]:
+    return [pid for nickname, pid in pool.pids.items() if nickname.startswith("localhost")]
+
+
+@pytest.mark.usefixtures("config")
+def test_every_result_of_a_function_in_chunks_is_right_and_there_once(nodes: Nodes) -> None:
+    assert in_a_storm(nodes, 4000, function=answer_slowly, chunk_size="auto")
+
+
+@pytest.mark.usefixtures("config")
+def test_every_result_of_a_slave_class_is_right_and_there_once(nodes: Nodes) -> None:
+    assert in_a_storm(nodes, 4000, slave_script=Answers, chunk_size=10)
+
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from tests.chaos.work import logged_answer
+from tracking import TrackingJobMaster
+from tracking.fabrics import registry
+from tracking.fabrics.ssh import SshFabric
+
+here, n_items, item_s, run, config = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:]
+make = registry._make
+ssh = SshFabric(config, python=sys.executable, environment={"CHAOS_RUN": run})
+registry._make = lambda name: ssh if name == "ssh" else make(name)
+data = {n: (str(here / "log"), n, item_s) for n in range(n_items)}
+master = TrackingJobMaster(data, 1, ["localhost*2", "node1*2", "node2*2", "node3*2"], function=logged_answer,
+                           max_deaths=None, host_failures=None, verbose=0, run_file=here / "it.run")
+result = {}
+for id, value in master:
+    assert id not in result, f"{id} came twice"
+    result[id] = value
+assert not master.errors, master.errors
+(here / "result.json").write_text(json.dumps(sorted(result.items())))
+"""
+
+
+class Restarted:
+    """The program above, over one run file."""
+
+    def __init__(self, folder: Path, config: str, n_items: int, item_s: float) -> None:
+        self._folder = folder
+        self._arguments = [str(n_items), str(item_s)]
+        self._config = config
+        self.run = 0
+
+    def start(self) -> subprocess.Popen[bytes]:
+        self.run += 1
+        (self._folder / "program.py").write_text(PROGRAM)
+        argv = [sys.executable, str(self._folder / "program.py"), str(self._folder), *self._arguments]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "CHAOS_RUN": str(self.run)}
+        return subprocess.Popen([*argv, str(self.run), self._config], env=environment, start_new_session=True)
+
+    def recorded(self) -> set[int]:
+        path = self._folder / "it.run"
+        return {int(str(id)) for id, _ in RunFileReader(path).results()} if path.exists() else set()
+
+    def begun(self) -> set[int]:
+        """Items that the last run has begun."""
+        log = self._folder / "log"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return {int(number) for run, number in map(str.split, lines) if run == str(self.run)}
+
+    def is_done(self) -> bool:
+        return (self._folder / "result.json").exists()
+
+    def result(self) -> dict[int, int]:
+        return dict(json.loads((self._folder / "result.json").read_text()))
+
+
+def test_a_master_killed_again_and_again_in_a_storm_computes_nothing_that_is_recorded_again(
+    tmp_path: Path, nodes: Nodes, config: str
+) -> None:
+    kills, n_items = 5, 3000
+    chance = random.Random(seed())
+    program, recorded, n_killed = Restarted(tmp_path, config, n_items, 0.1), set[int](), 0
+    with FarStorm(nodes, 3600):
+        while not program.is_done():
+            process = program.start()
+            try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(chance.uniform(4, 14) if n_killed < kills else 240)
+            finally:
+                process.kill()
+                status = process.wait()
+            assert status in (0, -signal.SIGKILL)
+            n_killed += status != 0
+            wait_until(lambda: not nodes.ours(), "the end of all that is ours on the nodes", 80.0)
+            again = program.begun() & recorded
+            assert not again, f"computed again although recorded: {again} (run {program.run})"
+            now = program.recorded()
+            assert recorded <= now, "what was recorded is lost"
+            recorded = now
+    assert n_killed == kills, "it was over before the last kill: nothing is shown"
+    assert program.result() == {number: number**2 for number in range(n_items)}
