@@ -16,6 +16,7 @@ import tracking.hosts
 from tests.fabrics.sshd import sshd
 from tracking import InputError, TrackingJobMaster
 from tracking.fabrics import registry
+from tracking.fabrics.ssh import SshFabric
 from tracking.fabrics.machine import usable_cores
 
 FILE = """
@@ -132,7 +133,7 @@ def test_hosts_of_a_file_work_over_ssh_as_it_says_beside_this_machine(
     with sshd(anew) as config:
         make = registry._make
         monkeypatch.setattr(
-            registry, "_make", lambda name, options: make(name, options | ({"config": config} if name == "ssh" else {}))
+            registry, "_make", lambda name: SshFabric(config) if name == "ssh" else make(name)
         )
         (anew / "scratch").mkdir()
         (anew / "hosts.toml").write_text(f"""

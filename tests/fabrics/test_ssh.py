@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,6 +29,7 @@ from tests.slave.puppet import wait_for_news as wait_for_slaves
 from tracking import EngineError, InputError
 from tracking.fabrics import ssh as ssh_module
 from tracking.fabrics import ssh_processes
+from tracking.fabrics.host_report import HostReport
 from tracking.fabrics.launcher import RelayEnded, RelayNews, RelayUp
 from tracking.fabrics.settings import HostSettings
 from tracking.fabrics.ssh import SshFabric, SshLauncher
@@ -408,6 +410,21 @@ def test_hosts_are_looked_at_together_and_each_that_fails_is_named(
     assert reports["there"].cores == len(os.sched_getaffinity(0))
     assert reports["there"].platform.startswith(os.uname().sysname)
     assert set(launcher.check(["here", "refused"])) == {"refused"}
+
+
+def test_a_check_that_is_not_wanted_any_more_waits_for_no_host_that_does_not_answer(
+    launcher: SshLauncher, fake_ssh: Path
+) -> None:
+    found: dict[str, HostReport] = {}
+    check = threading.Thread(target=lambda: found.update(launcher.examine(["refused", "silent"])))
+    check.start()
+    while "silent" not in fake_ssh.read_text():
+        assert check.is_alive()
+    launcher.stop_checking()
+    check.join(launcher.silence_s / 2)
+    assert not check.is_alive()
+    assert found["silent"].problem == "it was not waited for any more"
+    assert "not waited for" not in launcher.examine(["here"])["here"].problem
 
 
 def test_a_python_that_is_too_old_is_named_with_its_version(launcher: SshLauncher, tmp_path: Path) -> None:

@@ -63,6 +63,21 @@ def test_a_host_that_fails_the_check_is_left_out_and_named_once(caplog: pytest.L
     )
 
 
+def test_who_ends_a_master_while_hosts_are_tried_does_not_wait_for_them() -> None:
+    class Unhurried(Beyond):
+        def stop_checking(self) -> None:
+            self.may_answer.set()
+
+    fabric = Unhurried(failing={"a": "it was not waited for any more"})
+    fabric.may_answer.clear()
+    master = master_of(fabric=fabric, hosts=["a"])
+    master.start()
+    assert fabric.is_asked.wait(30.0)
+    master.exit()
+    with pytest.raises(Interrupted):
+        master.calculateResult()
+
+
 def test_why_tells_of_hosts_that_were_left_out() -> None:
     held = Held()
     master = master_of(1, fabric=Beyond(held, failing={"b": "no route to host"}), hosts=["a", "b"])

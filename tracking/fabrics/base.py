@@ -130,6 +130,9 @@ class Fabric(Protocol):
     def check(self, hosts: Sequence[str]) -> dict[str, str]:
         """Try whether slaves can be started on these hosts: {host: why they cannot}. Waits for that; bounded."""
 
+    def stop_checking(self) -> None:
+        """What is being tried need not be known any more: ``check`` and ``examine`` come back soon. From any thread."""
+
     def use_settings(self, settings: Mapping[str, HostSettings]) -> None:
         """What a hosts file says of hosts: {host: what slaves to come need there}; more may come into it later.
 
@@ -190,6 +193,9 @@ class BaseFabric:
     def check(self, hosts: Sequence[str]) -> dict[str, str]:
         """Nothing to find out."""
         return {}
+
+    def stop_checking(self) -> None:
+        """Nothing is tried that takes long."""
 
     def use_settings(self, settings: Mapping[str, HostSettings]) -> None:
         """All hosts are alike."""

@@ -211,6 +211,11 @@ class Fabrics:
                 failed |= dict.fromkeys(its_hosts, str(error))
         return {host: failed[host] for host in dict.fromkeys(hosts) if host in failed}
 
+    def stop_checking(self) -> None:
+        """Whoever waits for what ``check`` finds need not know it any more. From any thread."""
+        for fabric in self._all():
+            fabric.stop_checking()
+
     def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:
         """The same with all else that was found, also of names that mean nothing; for people."""
         found: dict[str, HostReport] = {}

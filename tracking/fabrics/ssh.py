@@ -30,6 +30,7 @@ from tracking.fabrics.ssh_words import SshOptions, host_problem, ssh_argv, ssh_q
 _PATIENCE_S = 10.0  # for logging in and starting Python, after the connection
 _QUESTION_TIMEOUT_S = 5.0
 _SHOWN_HOSTS = 5
+_LOOK_S = 0.2  # how often it is looked whether a check is still wanted
 _MASTER_SILENCE_S = 60.0
 
 
@@ -69,6 +70,7 @@ class SshLauncher:
         self._ready = ReadyProcesses()
         weakref.finalize(self, self._ready.close)  # a fabric of which no slave was asked is perhaps never closed
         self._also: dict[int, list[int]] = {}  # further numbers of a launch
+        self._stopped_checks = 0  # how often those under way were not wanted any more; any thread
         for host in self._settings:
             self._place(host)
 
@@ -135,6 +137,7 @@ class SshLauncher:
     def _examine(self, hosts: Sequence[str], *, keep: bool) -> dict[str, HostReport]:
         names = dict(enumerate(dict.fromkeys(hosts)))
         reports: dict[str, HostReport] = {host: HostReport(host, host_problem(host)) for host in names.values()}
+        stopped_before = self._stopped_checks
         processes = SshProcesses()
         try:
             for number, host in names.items():
@@ -146,7 +149,10 @@ class SshLauncher:
             if keep:
                 packed("tracking")  # made while ssh connects
             while processes.is_busy:
-                for number, event in processes.poll(processes.poll_within_s()):
+                if self._stopped_checks != stopped_before:
+                    return {host: _unless_known(report) for host, report in reports.items()}
+                within_s = processes.poll_within_s()
+                for number, event in processes.poll(_LOOK_S if within_s is None else min(within_s, _LOOK_S)):
                     host = names[number]
                     reports[host] = _report(host, event, reports[host])
                     if isinstance(event, Greeted) and not (keep and self._keep(host, processes.part_with(number))):
@@ -159,6 +165,10 @@ class SshLauncher:
         if process is not None:
             self._ready.keep(host, script(self._place(host)), process)
         return process is not None
+
+    def stop_checking(self) -> None:
+        """As for a fabric."""
+        self._stopped_checks += 1
 
     # ---- relays
 
@@ -284,6 +294,9 @@ class SshFabric(RelayedFabric):
         """Log in on all these hosts, and look whether slaves could be started there, without starting any; bounded."""
         return self._ssh.examine(hosts)
 
+    def stop_checking(self) -> None:
+        self._ssh.stop_checking()
+
 
 def _check(config: str | Path | None, connect_timeout: float, silence: float, options: Sequence[str]) -> None:
     if config is not None and not Path(config).expanduser().is_file():
@@ -309,6 +322,13 @@ def _report(host: str, event: Event, before: HostReport) -> HostReport:
             return before
         return _found(host, event.greeting, event.how)
     return _found(host, event.greeting, "") if isinstance(event, Greeted) else before
+
+
+def _unless_known(report: HostReport) -> HostReport:
+    """What is known of a host when no more is waited for."""
+    if report.problem or report.python_version:
+        return report
+    return HostReport(report.host, "it was not waited for any more")
 
 
 def _found(host: str, greeting: Greeting | None, problem: str) -> HostReport:

@@ -170,7 +170,7 @@ class HostKeeper(SlaveKeeper):
             NoSlavesError: all of them fail; names each with its reason.
         """
         failed = self._tr_fabrics.check(self._tr_host_names())
-        if failed:
+        if failed and not self._tr_interruption:
             with self._tr_lock:
                 self._tr_strike(failed)
             self._tr_running().crew.hosts.leave_out(failed)

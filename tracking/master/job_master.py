@@ -370,6 +370,7 @@ class JobMaster(HostKeeper):
 
     def _tr_interrupt(self, why: str) -> None:
         self._tr_interruption = why
+        self._tr_fabrics.stop_checking()
         self._tr_wake()
 
     def why(self, id: Hashable | None = None) -> str:
