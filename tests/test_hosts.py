@@ -16,8 +16,8 @@ import tracking.hosts
 from tests.fabrics.sshd import sshd
 from tracking import InputError, TrackingJobMaster
 from tracking.fabrics import registry
-from tracking.fabrics.ssh import SshFabric
 from tracking.fabrics.machine import usable_cores
+from tracking.fabrics.ssh import SshFabric
 
 FILE = """
 [own]
