@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from benchmarks.engines.crews import Crew, Nap
@@ -23,7 +24,10 @@ class Ours(Crew):
             self._cluster = LocalCluster(n_workers=self.slaves, threads_per_worker=1, dashboard_address=None)
             self._client = Client(self._cluster)
             self._client.wait_for_workers(self.slaves)
-        self._make()  # imports what there is to import
+        self._make()  # imports what there is to import, but for what makes certificates
+        with suppress(ImportError):
+            import cryptography.hazmat.primitives.asymmetric.ec
+            import cryptography.x509  # noqa: F401
 
     def _make(self) -> tuple[Any, Any]:
         """(hosts, fabric)."""

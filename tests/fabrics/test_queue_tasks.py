@@ -146,6 +146,14 @@ def test_a_job_says_itself_which_of_its_relays_have_ended() -> None:
     assert tasks.ends(WHY_S) == [End(9, ONE, "", "")]
 
 
+def test_the_queue_is_not_asked_at_once_for_the_first_job_in_it() -> None:
+    pace = Pace()
+    now = 100.0
+    pace.rest(now)
+    pace.hurry(now)
+    assert pace.due_in(now) == 0.5
+
+
 def test_the_queue_is_asked_less_and_less_until_something_happens() -> None:
     pace = Pace()
     pauses = []

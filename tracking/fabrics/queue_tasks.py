@@ -241,6 +241,10 @@ class Pace:
         self._pause_s = _FIRST_PAUSE_S
         self._at = min(self._at, now + _FIRST_PAUSE_S)
 
+    def rest(self, now: float) -> None:
+        """The queue has no news yet, since nothing that it has was there a moment ago: asking would only cost time."""
+        self._at = max(self._at, now + _FIRST_PAUSE_S)
+
     def was_asked(self, now: float) -> None:
         """The queue has just answered."""
         self._at = now + self._pause_s

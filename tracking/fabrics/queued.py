@@ -202,6 +202,8 @@ class QueuedLauncher:
                 self._ended += [RelayEnded(number, str(error)) for number in self._tasks.refused(name)]
                 continue
             tasks = self._engine.tasks_of(job, order)
+            if not self._tasks.open_jobs():
+                self._pace.rest(self._clock())
             self._tasks.submitted(name, tasks)
             self._folder.note(job)
             self._taken |= dict.fromkeys(tasks, order)

@@ -24,14 +24,12 @@ Only the master needs the ``cryptography`` package, to make it; all else is the 
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 import hmac
 import os
 import selectors
 import socket
 import ssl
-import tempfile
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import NoReturn, TypeVar
@@ -40,8 +38,8 @@ from tracking.errors import EngineError, InputError, ProtocolError
 from tracking.wire.handshake import CODE_BYTES, Seals
 
 SHAKE_S = 10.0  # so long all of this may take
-_VALID = datetime.timedelta(days=3650)
-_CLOCKS_DIFFER = datetime.timedelta(days=1)
+_VALID_DAYS = 3650
+_CLOCKS_DIFFER_DAYS = 1
 
 T = TypeVar("T")
 Steps = Generator[int, None, None]
@@ -117,6 +115,8 @@ class Identity:
 
 
 def _make() -> tuple[str, str]:
+    import datetime  # only the master makes one
+
     try:
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
@@ -131,8 +131,8 @@ def _make() -> tuple[str, str]:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "line")])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - _CLOCKS_DIFFER)
-        .not_valid_after(now + _VALID)
+        .not_valid_before(now - datetime.timedelta(_CLOCKS_DIFFER_DAYS))
+        .not_valid_after(now + datetime.timedelta(_VALID_DAYS))
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -147,6 +147,8 @@ def _load(context: ssl.SSLContext, chain: bytes) -> None:
             memory.write(chain)
             context.load_cert_chain(f"/proc/self/fd/{memory.fileno()}", password=_no_password)
             return
+    import tempfile  # takes long, and is hardly ever needed
+
     with tempfile.NamedTemporaryFile() as file:  # 0600
         file.write(chain)
         file.flush()
