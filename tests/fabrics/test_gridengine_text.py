@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+from datetime import timedelta
 
 import pytest
 
@@ -11,13 +13,13 @@ from tracking.fabrics.commands import Outcome
 from tracking.fabrics.gridengine_text import (
     GridEngineText,
     accounted_end,
-    checked_job_name,
     error_reason,
+    memory_words,
     seconds_of,
     task_indices,
 )
 from tracking.fabrics.queue_engine import Order
-from tracking.fabrics.queue_tasks import Phase, Seen, Task
+from tracking.fabrics.queue_tasks import WHOLE, Phase, Seen, Task
 
 ARRAY = GridEngineText("/opt/my py/bin/python", "ann", resources={"h_rt": "60"}, left_s=60)
 SPREAD = GridEngineText("python3", "ann", parallel_environment="mpi", queue="a.q,b.q", setup=("module load gcc",))
@@ -83,7 +85,9 @@ def test_an_array_has_a_task_for_each_relay() -> None:
 
 def test_a_job_that_finds_no_ticket_ends_quietly() -> None:
     lines = [line for line in ARRAY.script(ORDER).splitlines() if not line.startswith("#")]
-    assert lines[0].startswith("[ -e '/home/an n/.tracking/ticket' ] || exit 0")
+    done = subprocess.run(["/bin/sh"], input="\n".join(lines), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0
+    assert "/home/an n/.tracking/ticket is not there: the master has ended" in done.stderr
 
 
 def test_in_a_parallel_environment_one_script_serves_the_job_and_each_host() -> None:
@@ -117,12 +121,12 @@ def test_an_answer_without_a_job_is_shown() -> None:
 def test_all_states_come_from_one_answer() -> None:
     states = ARRAY.states_of(good(QSTAT))
     assert states == {
-        Task("11", 1): Seen(Phase.RUNNING, "r", "node1"),
+        Task("11", 1): Seen(Phase.RUNNING, "running", "node1"),
         Task("11", 2): Seen(Phase.ENDED, "deleted", "node2"),
-        Task("11", 3): Seen(Phase.PENDING, "waiting in the queue"),
-        Task("11", 4): Seen(Phase.PENDING, "waiting in the queue"),
-        Task("11", 9): Seen(Phase.PENDING, "waiting in the queue"),
-        Task("12", 1): Seen(Phase.RUNNING, "t", "node3"),
+        Task("11", 3): Seen(Phase.PENDING),
+        Task("11", 4): Seen(Phase.PENDING),
+        Task("11", 9): Seen(Phase.PENDING),
+        Task("12", 1): Seen(Phase.RUNNING, "starting", "node3"),
         Task("13", 1): Seen(Phase.PENDING, "on hold"),
         Task("14", 1): Seen(Phase.FAILED, "in error (state Eqw)"),
     }
@@ -165,6 +169,17 @@ def test_free_slots_are_those_of_the_queues_that_are_used() -> None:
 def test_tasks_are_cancelled_one_by_one_and_spread_jobs_as_a_whole() -> None:
     assert ARRAY.cancel_argv([Task("5", 1), Task("6", 2)]) == ["qdel", "5.1", "6.2"]
     assert SPREAD.cancel_argv([Task("5", 1)]) == ["qdel", "5"]
+    assert ARRAY.cancel_argv([Task("5", WHOLE), Task("5", WHOLE)]) == ["qdel", "5"]
+    assert SPREAD.cancel_argv([Task("5", WHOLE)]) == ["qdel", "5"]
+
+
+def test_of_jobs_that_a_killed_master_has_left_those_are_ours_that_have_our_name() -> None:
+    named = QSTAT
+    for job, name in ((b"12", b"tracking"), (b"13", b"mail")):
+        number = b"<JB_job_number>%s</JB_job_number>" % job
+        named = named.replace(number, number + b"<JB_name>%s</JB_name>" % name)
+    assert ARRAY.ours_of(["12", "13", "99"], good(named)) == [Task("12", WHOLE)]
+    assert ARRAY.ours_of(["12"], Outcome(1, b"", b"no qmaster")) == []
 
 
 def test_a_range_of_tasks() -> None:
@@ -175,14 +190,22 @@ def test_a_range_of_tasks() -> None:
 
 
 def test_times_are_seconds_or_hours_minutes_and_seconds() -> None:
-    assert [seconds_of(time) for time in (90, 90.7, "90", "1:30:05")] == [90, 90, 90, 5405]
-    for wrong in ("", "soon", "1:30", 0, -5):
-        with pytest.raises(InputError):
+    assert [seconds_of(time) for time in (90, 89.7, "90", "1:30:05", "::30", None)] == [90, 90, 90, 5405, 30, None]
+    assert seconds_of(timedelta(hours=2)) == 7200
+    for wrong in ("", "soon", "1:30", 0, -5, True, float("inf"), "0:0:0"):
+        with pytest.raises(InputError, match="time must be seconds"):
             seconds_of(wrong)
 
 
+def test_memory_is_written_as_grid_engine_reads_it() -> None:
+    assert [memory_words(memory) for memory in (None, "4G", "1.5g", 1 << 30)] == [None, "4G", "1.5g", "1073741824"]
+    for wrong in ("", "4 GB", 0, -1, True, 1.5):
+        with pytest.raises(InputError, match="memory must be bytes"):
+            memory_words(wrong)
+
+
 def test_names_that_grid_engine_refuses_are_refused_first() -> None:
-    assert checked_job_name("fit_2") == "fit_2"
+    assert GridEngineText("p", "u", job_name="fit_2").job_name == "fit_2"
     for wrong in ("", "2fit", "a b", "a/b", "a:b"):
         with pytest.raises(InputError, match="job_name"):
-            checked_job_name(wrong)
+            GridEngineText("p", "u", job_name=wrong)

@@ -193,3 +193,19 @@ def test_a_relay_that_nobody_wants_is_let_go_after_a_while() -> None:
     wait_s = seating.next_decision(10.0)
     assert wait_s is not None
     assert seating.decide(10.0 + wait_s) == [Release(1)]
+
+
+def test_a_relay_with_room_for_several_that_fails_takes_all_of_its_room_from_what_is_awaited() -> None:
+    seating = Seating(is_by_host=False)
+    for tid in range(2, 8):
+        seating.want(tid, "", 0.0)
+    seating.launched([1, 2, 3, 4, 5, 6], "")
+    seating.relay_is_up(1, 4, 0.0)
+    seating.decide(0.0)
+    assert seating.relay_is_gone(2) == [7]
+    assert seating.relay_is_gone(6) == [6]
+    seating.want(8, "", 10.0)
+    seating.want(9, "", 10.0)
+    assert seating.decide(20.0) == [Launch(2, "")]
+    for number in (3, 4, 5):
+        assert seating.relay_is_gone(number) == [], "they stood for room of the first"

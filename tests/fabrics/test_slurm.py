@@ -373,10 +373,10 @@ def test_jobs_of_a_master_that_was_killed_end_and_its_folder_goes_when_the_next_
     slaves = Slaves(fabric)
     slaves.start(2)
     assert not left.exists()
-    mine = fabric.launcher._jobs.all_arrays()
+    mine = fabric.launcher._tasks.living_jobs()
     wait_until(
         fabric,
-        lambda: {int(job) for job in answer("squeue", "-h", "-n", "killed_master", "-o", "%F").split()} <= set(mine),
+        lambda: set(answer("squeue", "-h", "-n", "killed_master", "-o", "%F").split()) <= set(mine),
     )
     slaves.close()
 
@@ -415,6 +415,6 @@ def test_a_controller_that_does_not_answer_is_told_of_once_and_ends_nothing(
     fabric.start(SlaveSpec(2, "slurm_2", "slurm"))
     with caplog.at_level(logging.WARNING, "tracking"):
         wait_until(fabric, lambda: "Slurm does not answer: slurm_load_jobs error" in fabric.waiting_for())
-        wait_until(fabric, lambda: (fabric.launcher._jobs.ask_in_s(time.monotonic()) or 0) > 1.5)
+        wait_until(fabric, lambda: fabric.launcher._pace.due_in(time.monotonic()) > 1.5)
     assert len(caplog.records) == 1
     assert news_of(fabric) == []

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tracking.errors import InputError
-from tracking.fabrics.slurm_script import Request, array_runs, clean_environment, lines_of, memory_limit, time_limit
+from tracking.fabrics.queue_engine import Order
+from tracking.fabrics.slurm_script import Request, clean_environment, memory_limit, time_limit
 
 GOLDEN = """\
 #!/bin/sh
@@ -27,13 +28,12 @@ GOLDEN = """\
 #SBATCH --qos=low
 #SBATCH '--constraint=a&b'
 #SBATCH '--chdir=/work/my data'
-#SBATCH '--output=/home/me/100%% sure/%A_%a.out'
+#SBATCH '--output=/home/me/100%% sure/relays-1.%a'
 #SBATCH --export=ALL
 #SBATCH --no-requeue
 #SBATCH --gres=gpu:1
-ticket='/home/me/100% sure/ticket'
-if [ ! -r "$ticket" ]; then
-    echo "$(uname -n): $ticket is not there: the master has ended" >&2
+if [ ! -r '/home/me/100% sure/ticket' ]; then
+    echo "$(uname -n): "'/home/me/100% sure/ticket'" is not there: the master has ended" >&2
     exit 0
 fi
 module load gcc
@@ -55,12 +55,17 @@ REQUEST = Request(
 )
 
 
+def order(count: int, folder: str | Path) -> Order:
+    """For relays with numbers of which each has a meaning of its own."""
+    return Order(tuple(range(41, 41 + 3 * count, 3)), f"{folder}/ticket", f"{folder}/relays-1")
+
+
 def test_all_that_was_asked_for_is_in_the_script() -> None:
-    assert REQUEST.script(8, 41, "/home/me/100% sure").startswith(GOLDEN)
+    assert REQUEST.script(order(8, "/home/me/100% sure")).startswith(GOLDEN)
 
 
 def test_what_was_not_asked_for_is_not_in_it() -> None:
-    options = Request(job_name="x").sbatch_options(1, "/f")
+    options = Request(job_name="x").sbatch_options(order(1, "/f"))
     assert [option.partition("=")[0] for option in options] == [
         "--job-name", "--array", "--ntasks", "--cpus-per-task", "--chdir", "--output", "--export", "--no-requeue",
     ]  # fmt: skip
@@ -76,7 +81,7 @@ def run_script(request: Request, folder: Path, **environment: str) -> subprocess
         (bin_folder / name).chmod(0o755)
     return subprocess.run(
         ["/bin/sh"],
-        input=request.script(8, 41, str(folder)),
+        input=request.script(order(8, folder)),
         env={
             "PATH": f"{bin_folder}:{os.environ['PATH']}", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "3",
             **environment,
@@ -100,15 +105,15 @@ def test_on_a_node_it_starts_a_relay_that_knows_its_number_and_its_time(
     (tmp_path / "ticket").touch()
     request = Request(python=str(tmp_path / "bin" / "my python"))
     done = run_script(request, tmp_path, LEFT=left)
-    limit = "" if seconds is None else f" --left-s {seconds}"
-    assert (done.returncode, done.stdout) == (0, f"{tmp_path}/ticket 44 --slots 1{limit}\n")
+    limit = "" if seconds is None else f"--left-s {seconds} "
+    assert (done.returncode, done.stdout) == (0, f"--slots 1 {limit}{tmp_path}/ticket 50\n")
 
 
 def test_newer_slurm_says_itself_when_the_time_is_up(tmp_path: Path) -> None:
     (tmp_path / "ticket").touch()
     request = Request(python=str(tmp_path / "bin" / "my python"), directory="/my work")
     done = run_script(request, tmp_path, SLURM_JOB_END_TIME="99999999999", LEFT="0:59")
-    assert done.stdout.startswith(f"{tmp_path}/ticket 44 --slots 1 --directory /my work --left-s 9")
+    assert done.stdout.startswith("--directory /my work --slots 1 --left-s 9")
 
 
 def test_the_lines_of_the_user_come_first(tmp_path: Path) -> None:
@@ -128,9 +133,9 @@ def test_quotes_and_blanks_in_every_path_survive(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "ticket").touch()
     done = run_script(Request(python=str(folder / "bin" / "my python")), folder, LEFT="")
-    assert done.stdout == f"{folder}/ticket 44 --slots 1\n"
-    lines = REQUEST.script(1, 1, str(folder)).splitlines()
-    assert f"--output={folder}/%A_%a.out" in [word for line in lines[1:16] for word in shlex.split(line[1:])]
+    assert done.stdout == f"--slots 1 {folder}/ticket 50\n"
+    lines = REQUEST.script(order(1, folder)).splitlines()
+    assert f"--output={folder}/relays-1.%a" in [word for line in lines[1:16] for word in shlex.split(line[1:])]
 
 
 @pytest.mark.parametrize(
@@ -173,13 +178,6 @@ def test_what_cannot_be_asked_for_is_refused(wrong: dict[str, Any]) -> None:
         Request(**wrong)
 
 
-def test_lines_may_be_one_or_many() -> None:
-    assert lines_of("setup", "a") == ("a",)
-    assert lines_of("setup", ["a", "b"]) == ("a", "b")
-    with pytest.raises(InputError, match="setup"):
-        lines_of("setup", [1])  # type: ignore[list-item]
-
-
 def test_what_speaks_of_a_job_that_the_master_is_in_is_not_passed_on() -> None:
     environment = {
         "PATH": "/bin", "SLURM_CONF": "/etc/slurm.conf", "SLURM_JWT": "token", "SLURM_JOB_ID": "7",
@@ -187,9 +185,3 @@ def test_what_speaks_of_a_job_that_the_master_is_in_is_not_passed_on() -> None:
         "SBATCH_ARRAY_INX": "0-3", "SQUEUE_FORMAT": "%i",
     }  # fmt: skip
     assert set(clean_environment(environment)) == {"PATH", "SLURM_CONF", "SLURM_JWT", "SBATCH_ACCOUNT"}
-
-
-def test_numbers_become_arrays_without_gaps_of_a_size_that_slurm_takes() -> None:
-    assert array_runs([3]) == [[3]]
-    assert array_runs([3, 4, 7, 8]) == [[3, 4], [7, 8]]
-    assert [(run[0], len(run)) for run in array_runs(list(range(5, 2505)))] == [(5, 1000), (1005, 1000), (2005, 500)]

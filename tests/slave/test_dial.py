@@ -208,7 +208,7 @@ def test_a_master_that_was_too_crowded_is_dialled_again(serve: Callable[..., Ser
 def test_nobody_there_is_given_up_in_time_and_says_what_each_said_and_what_to_set(clock: Clock) -> None:
     one, other = closed_port(), closed_port()
     with pytest.raises(ConnectionError) as caught:
-        dialled([one, other, "nowhere.invalid:1"], clock, 10.0)
+        dialled([one, other, "nowhere.invalid:1"], clock, 9.0)
     text = str(caught.value)
     for address in (one, other):
         assert f"{address.replace(':', ' port ')}: {os.strerror(errno.ECONNREFUSED)}" in text
@@ -216,7 +216,21 @@ def test_nobody_there_is_given_up_in_time_and_says_what_each_said_and_what_to_se
     assert socket.gethostname() in text
     assert "reachable_as=" in text
     assert "port=" in text
-    assert 105.0 < clock() <= 110.0
+    assert 105.0 < clock() <= 109.0
+
+
+def test_where_nobody_listens_at_any_address_for_a_while_the_master_has_ended(clock: Clock) -> None:
+    with pytest.raises(ConnectionError, match=os.strerror(errno.ECONNREFUSED)):
+        dialled([closed_port(), closed_port(), "nowhere.invalid:1"], clock)
+    assert 108.0 < clock() <= 110.0
+
+
+def test_a_master_of_which_one_address_does_not_answer_may_be_there_yet(
+    serve: Callable[..., Served], clock: Clock
+) -> None:
+    with pytest.raises(ConnectionError):
+        dialled([closed_port(), serve(hangs_up).address], clock)
+    assert 155.0 < clock() <= 160.0
 
 
 @pytest.mark.parametrize(

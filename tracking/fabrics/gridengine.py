@@ -6,15 +6,15 @@ import getpass
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
-from tracking.fabrics.gridengine_text import GridEngineText, checked_job_name, seconds_of
-from tracking.fabrics.queued import START_TIMEOUT_S, QueuedLauncher
-from tracking.fabrics.reception import Reception
-from tracking.fabrics.relayed import RelayedFabric
-from tracking.wire.keys import Key
+from tracking.fabrics.gridengine_text import GridEngineText, memory_words, seconds_of
+from tracking.fabrics.queue_engine import lines_of, path_of
+from tracking.fabrics.queue_fabric import QueuedFabric
+from tracking.fabrics.queued import START_TIMEOUT_S
 
 
-class GridEngineFabric(RelayedFabric):
+class GridEngineFabric(QueuedFabric):
     """Slaves that Grid Engine starts: tasks of an array, or one job in a parallel environment.
 
     Example:
@@ -24,15 +24,15 @@ class GridEngineFabric(RelayedFabric):
 
     Args:
         n: so many slaves; None: as many as there are free slots, at most 32.
+        queue: the queue, or several with commas between.
+        time: limit of each job (h_rt): seconds, a timedelta, or "HOURS:MINUTES:SECONDS"; slaves know it, get nothing
+            that will not fit, and are replaced. None: that of the queue.
+        memory: of each slave (h_vmem): bytes, or the engine's own words ("2G").
         parallel_environment: one job with so many slots in this environment, with a relay on each host that it gets
             (needs ``control_slaves TRUE``); None: an array of jobs of one slot.
-        queue: the queue, or several with commas between.
-        time: the run time of a job (h_rt) in seconds, or "HOURS:MINUTES:SECONDS". Slaves are given nothing that will
-            not fit, and are replaced.
-        memory: of a slave, as the engine writes it ("2G"): the resource h_vmem.
-        resources: more resources by name ({"gpu": 1}).
         project: to which the jobs are accounted.
-        options: more arguments of qsub.
+        resources: more resources by name ({"gpu": 1}).
+        options: further arguments of qsub, each one text.
         python: the interpreter on the nodes.
         directory: where slaves work; None: where this program does, if that is there, too.
         setup: lines of a shell that a job begins with ("module load gcc").
@@ -47,22 +47,20 @@ class GridEngineFabric(RelayedFabric):
         InputError: an argument that cannot be.
     """
 
-    launcher: QueuedLauncher
-
     def __init__(
         self,
         n: int | None = None,
         *,
-        parallel_environment: str | None = None,
         queue: str | None = None,
-        time: str | float | None = None,
-        memory: str | None = None,
-        resources: Mapping[str, object] = {},
+        time: str | float | timedelta | None = None,
+        memory: str | int | None = None,
+        parallel_environment: str | None = None,
         project: str | None = None,
+        resources: Mapping[str, object] = {},
         options: Sequence[str] = (),
         python: str = sys.executable,
         directory: str | os.PathLike[str] | None = None,
-        setup: Sequence[str] = (),
+        setup: str | Sequence[str] = (),
         files: str | os.PathLike[str] | None = None,
         address: str = "",
         port: int | tuple[int, int] = 0,
@@ -71,8 +69,8 @@ class GridEngineFabric(RelayedFabric):
         start_timeout: float | None = START_TIMEOUT_S,
         job_name: str = "tracking",
     ) -> None:
-        left_s = None if time is None else seconds_of(time)
-        limits = {"h_rt": left_s, "h_vmem": memory} | dict(resources)
+        left_s = seconds_of(time)
+        limits = {"h_rt": left_s, "h_vmem": memory_words(memory)} | dict(resources)
         text = GridEngineText(
             python,
             getpass.getuser(),
@@ -80,15 +78,19 @@ class GridEngineFabric(RelayedFabric):
             queue=queue,
             project=project,
             resources={name: str(value) for name, value in limits.items() if value is not None},
-            options=tuple(options),
-            job_name=checked_job_name(job_name),
-            setup=tuple(setup),
-            directory=None if directory is None else os.fspath(directory),
+            options=lines_of("options", options),
+            job_name=job_name,
+            setup=lines_of("setup", setup),
+            directory=path_of(directory),
             left_s=left_s,
         )
-        reception = Reception(Key(), address=address, port=port, reachable_as=reachable_as, is_encrypted=is_encrypted)
-        super().__init__(QueuedLauncher(text, reception, count=n, files=files, start_timeout=start_timeout))
-
-    def job_script(self) -> str:
-        """What would be submitted."""
-        return self.launcher.preview()
+        super().__init__(
+            text,
+            n,
+            files=files,
+            address=address,
+            port=port,
+            reachable_as=reachable_as,
+            is_encrypted=is_encrypted,
+            start_timeout=start_timeout,
+        )

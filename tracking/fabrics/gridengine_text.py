@@ -15,13 +15,17 @@ from dataclasses import dataclass, field
 
 from tracking.errors import EngineError, InputError
 from tracking.fabrics.commands import Outcome
-from tracking.fabrics.queue_engine import Order, relay_words
-from tracking.fabrics.queue_tasks import Phase, Seen, Task
+from tracking.fabrics.queue_engine import Order, check_text, relay_words, ticket_check, whole_seconds
+from tracking.fabrics.queue_tasks import WHOLE, Phase, Seen, Task
 
-_NOT_IN_NAMES = re.compile(r"[\s/:@\\*?,]")
+_NOT_A_NAME = re.compile(r"^\d|^$|[\s/:@\\*?,]")
 _JOB = re.compile(r"(\d+)(\.\d+-\d+:\d+)?")
 _RANGE = re.compile(r"(\d+)(?:-(\d+)(?::(\d+))?)?")
-_TIME = re.compile(r"(?:(\d+):(\d+):)?(\d+)")
+_TIME = re.compile(r"(?:(\d*):(\d*):)?(\d+)")
+_MEMORY = re.compile(r"\d+(\.\d+)?[kmgKMG]?")
+
+_NO_OUTPUT = "can't open output file"
+_STATES = {"s": "suspended", "S": "suspended", "T": "suspended", "t": "starting", "r": "running"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,23 @@ class GridEngineText:
     title = "Grid Engine"
     tools = ("qsub", "qstat", "qdel")
     hint = "SGE_ROOT, PATH"
+    most_tasks = 75000  # its own limit of an array, unless a site has set another
+
+    def __post_init__(self) -> None:
+        for name in ("python", "parallel_environment", "queue", "project", "directory"):
+            check_text(name, getattr(self, name))
+        if not isinstance(self.job_name, str) or _NOT_A_NAME.search(self.job_name):
+            raise InputError(
+                "job_name must not be empty, begin with a digit, nor hold blanks or any of / : @ \\ * ? , : "
+                f"{self.job_name!r}"
+            )
+
+    @property
+    def queue_words(self) -> str:
+        return f"queue {self.queue} of Grid Engine" if self.queue else "Grid Engine's queue"
+
+    def environment(self, environ: Mapping[str, str]) -> Mapping[str, str]:
+        return environ
 
     # ---- submitting
 
@@ -58,9 +79,8 @@ class GridEngineText:
         """The job, for ``/bin/sh``."""
         body = self._array_body(order) if self.parallel_environment is None else self._spread_body(order)
         requests = "".join(f"#$ {shlex.join(request)}\n" for request in self._requests(order))
-        ticket = shlex.quote(order.ticket)
-        begin = f"[ -e {ticket} ] || exit 0  # its master has ended"
-        return "\n".join(["#!/bin/sh", requests + begin, *self.setup, *body, ""])
+        setup = "".join(f"{line}\n" for line in self.setup)
+        return f"#!/bin/sh\n{requests}{ticket_check(order)}{setup}{body}"
 
     def _requests(self, order: Order) -> Iterator[list[str]]:
         yield ["-N", self.job_name]
@@ -83,26 +103,27 @@ class GridEngineText:
         if self.options:
             yield list(self.options)
 
-    def _array_body(self, order: Order) -> list[str]:
+    def _array_body(self, order: Order) -> str:
         numbers = " ".join(map(str, order.numbers))
-        return [f"set -- {numbers}", "shift $((SGE_TASK_ID - 1))", f'exec {self._relay(order)} "$1" --slots 1']
+        return f'set -- {numbers}\nshift $((SGE_TASK_ID - 1))\nexec {self._relay(order)} "$1" --slots 1\n'
 
-    def _spread_body(self, order: Order) -> list[str]:
+    def _spread_body(self, order: Order) -> str:
         numbers = ",".join(map(str, order.numbers))
         script = f"{order.output}.sh"
         spread = relay_words(self.python, script, numbers, order.output, module="tracking.slave.spread")
-        return [
-            'if [ "$#" -eq 0 ]; then',
-            f"    exec {spread}",
-            "fi",
-            f'exec {self._relay(order)} "$1" --slots "$2"',
-        ]
+        return f'if [ "$#" -eq 0 ]; then\n    exec {spread}\nfi\nexec {self._relay(order)} "$1" --slots "$2"\n'
 
     def _relay(self, order: Order) -> str:
         arguments = ["--directory", self.directory] if self.directory is not None else []
         if self.left_s is not None:
             arguments += ["--left-s", str(self.left_s)]
         return relay_words(self.python, *arguments, order.ticket)
+
+    def try_argv(self, order: Order) -> list[str]:
+        return ["qsub", "-w", "v"]
+
+    def refuses(self, complaint: str) -> bool:
+        return "qmaster" not in complaint  # which cannot be reached, perhaps in a moment
 
     def submit_argv(self, order: Order, script: str) -> list[str]:
         return ["qsub", "-terse", script]
@@ -131,8 +152,14 @@ class GridEngineText:
         for entry in root.iter("job_list"):
             seen = _seen(entry.findtext("state") or "", entry.findtext("queue_name") or "")
             for index in task_indices(entry.findtext("tasks") or "1"):
-                states[Task((entry.findtext("JB_job_number") or "").strip(), index)] = seen
+                states[Task(_job_of(entry), index)] = seen
         return states
+
+    def ours_of(self, jobs: Sequence[str], outcome: Outcome) -> Sequence[Task]:
+        """Those of our user that bear our name; numbers begin anew now and then."""
+        entries = () if (root := _xml(outcome)) is None else root.iter("job_list")
+        ours = {_job_of(entry) for entry in entries if (entry.findtext("JB_name") or "").strip() == self.job_name}
+        return [Task(job, WHOLE) for job in jobs if job in ours]
 
     def why_argv(self, task: Task, seen: Seen | None) -> list[str] | None:
         if seen is not None and seen.phase is Phase.FAILED:
@@ -144,7 +171,10 @@ class GridEngineText:
     def why_of(self, task: Task, seen: Seen | None, outcome: Outcome) -> str:
         if not outcome.is_good:
             return ""
-        return error_reason(outcome.answer, task.index) if seen is not None else accounted_end(outcome.answer)
+        if seen is None:
+            return accounted_end(outcome.answer)
+        reason = error_reason(outcome.answer, task.index)
+        return f"{reason}; files=... names another folder" if _NO_OUTPUT in reason else reason
 
     def idle_argv(self) -> list[str]:
         return ["qstat", "-g", "c", "-xml"]
@@ -162,40 +192,54 @@ class GridEngineText:
 
     def cancel_argv(self, tasks: Sequence[Task]) -> list[str]:
         is_array = self.parallel_environment is None
-        return ["qdel", *(f"{task.job}.{task.index}" if is_array else task.job for task in tasks)]
+        names = (f"{task.job}.{task.index}" if is_array and task.index != WHOLE else task.job for task in tasks)
+        return ["qdel", *dict.fromkeys(names)]
 
-    def cancel_abandoned_argv(self, jobs: Sequence[str]) -> list[str] | None:
-        return None  # numbers of jobs begin anew now and then: they might be those of others by now
+    # ---- words
 
     def label(self, task: Task) -> str:
         return f"Grid Engine job {task.job}" + (f".{task.index}" if self.parallel_environment is None else "")
+
+    def how_to_choose(self, host: str) -> str:
+        return f"queue='all.q@{host}' of GridEngineFabric asks for certain ones, where the queue is called all.q"
 
 
 # ---- what the user says
 
 
-def checked_job_name(name: str) -> str:
-    """The name, if Grid Engine takes it.
+def seconds_of(time: object) -> int | None:
+    """A time limit in seconds.
+
+    Args:
+        time: a number of them, a timedelta, or the engine's words, HOURS:MINUTES:SECONDS; None: none.
 
     Raises:
-        InputError: it does not; says why.
+        InputError: it is none of these, or not above 0.
     """
-    if not name or name[0].isdigit() or _NOT_IN_NAMES.search(name):
-        raise InputError(f"job_name must not begin with a digit, nor hold blanks or any of / : @ \\ * ? , : {name!r}")
-    return name
-
-
-def seconds_of(time: str | float) -> int:
-    """A time limit in seconds: a number of them, or HOURS:MINUTES:SECONDS.
-
-    Raises:
-        InputError: it is neither, or not above 0.
-    """
-    found = _TIME.fullmatch(str(int(time)) if isinstance(time, int | float) else time.strip())
+    if time is None:
+        return None
+    if (seconds := whole_seconds(time)) is not None:
+        return seconds
+    found = _TIME.fullmatch(time.strip()) if isinstance(time, str) else None
     seconds = 0 if found is None else int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 + int(found[3])
     if seconds <= 0:
-        raise InputError(f"time must be seconds above 0 or 'HOURS:MINUTES:SECONDS', not {time!r}")
+        raise InputError(f"time must be seconds above 0, a timedelta or 'HOURS:MINUTES:SECONDS', not {time!r}")
     return seconds
+
+
+def memory_words(memory: object) -> str | None:
+    """Memory as Grid Engine writes it, from bytes, or its own words ("2G"); None: none.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if memory is None:
+        return None
+    if isinstance(memory, int) and not isinstance(memory, bool) and memory > 0:
+        return str(memory)
+    if isinstance(memory, str) and _MEMORY.fullmatch(memory):
+        return memory
+    raise InputError(f"memory must be bytes, or what Grid Engine understands ('4G', '500M'), not {memory!r}")
 
 
 # ---- what the engine says
@@ -238,8 +282,12 @@ def _seen(state: str, queue: str) -> Seen:
     if "d" in state:
         return Seen(Phase.ENDED, "deleted", host)
     if "q" in state:
-        return Seen(Phase.PENDING, "on hold" if "h" in state else "waiting in the queue", host)
-    return Seen(Phase.RUNNING, state, host)
+        return Seen(Phase.PENDING, "on hold" if "h" in state else "")
+    return Seen(Phase.RUNNING, next((words for letter, words in _STATES.items() if letter in state), state), host)
+
+
+def _job_of(entry: ElementTree.Element) -> str:
+    return (entry.findtext("JB_job_number") or "").strip()
 
 
 def _xml(outcome: Outcome) -> ElementTree.Element | None:

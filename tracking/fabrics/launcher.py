@@ -69,8 +69,8 @@ class Launcher(Protocol):
     def launch(self, numbers: Sequence[int], host: str) -> None:
         """Begin to start relays of these numbers, with room for one slave for each number in all.
 
-        There may be fewer relays than numbers, if they have room for more slaves; the numbers that are left are not
-        told of before all of this launch has ended.
+        There may be fewer relays than numbers, if they have room for more slaves. The numbers that are left are told
+        of when all of this launch has ended; or when such a relay ends before it is up, as many as make up its room.
 
         Raises:
             OSError, EngineError: it cannot be done now; none was started.

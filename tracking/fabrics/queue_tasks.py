@@ -2,9 +2,9 @@
 
 ::
 
-    ordered -> submitted -> (the queue: pending, running) -> up -> its line is cut
+    ordered -> submitted -> (the queue: pending, running) -> up -> its line is cut: its end is looked for at once
        |           |                    |                             |
-    refused    unwanted: cancel     failed, or not in the queue any more: ask why, then tell that it has ended
+    refused    unwanted: cancel     failed, ended, or gone: ask why, then tell; cut off but running: tell, cancel
 
 A *task* is what the queue knows: one of an array of jobs, with one relay, or one job with several relays.
 """
@@ -12,16 +12,25 @@ A *task* is what the queue knows: one of an array of jobs, with one relay, or on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 WHY_S = 1.5
 """So long an engine may take to say why a task has ended."""
+CUT_S = 1.5
+"""A relay whose line is cut is given up then, whatever the engine says."""
+ENDING_S = 1.0
+"""So long the last word of a task that is just ending is waited for."""
 ASK_AGAIN_S = 0.5
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 15.0
+WHOLE: Final = -1
+"""An index that stands for all tasks of a job that are not named."""
+GONE = "is not in the queue any more"
+_GONE_ANSWERS = 2  # a task that the queue does not know in so many answers is gone
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+_URGENT_PAUSE_S = 0.25
 _GROWTH = 1.5
 
 
@@ -30,6 +39,7 @@ class Phase(Enum):
 
     PENDING = "pending"
     RUNNING = "running"
+    ENDING = "ending"  # how, the queue will know in a moment
     FAILED = "failed"  # it will never run, but is still in the queue
     ENDED = "ended"
 
@@ -48,7 +58,7 @@ class Seen:
 
     Attributes:
         phase: where it is.
-        words: of the engine: why it waits, or how it ended ("Resources", "NODE_FAIL").
+        words: of the engine: why it waits, what it does, or how it ended ("Resources", "RUNNING", "NODE_FAIL").
         host: where it runs, as far as that is known.
     """
 
@@ -58,22 +68,34 @@ class Seen:
 
 
 class End(NamedTuple):
-    """A relay that is up no more, or will never be: its number, its task, where that was, and why."""
+    """A relay that is up no more, or will never be.
+
+    Attributes:
+        number: of the relay.
+        task: its task.
+        host: where that was; "": not known.
+        words: why.
+        output: the file that the task has printed to, if it ran.
+    """
 
     number: int
     task: Task
     host: str
     words: str
+    output: str = ""
 
 
 @dataclass(slots=True)
 class _Task:
-    """Numbers: of its relays that were not told to have ended; up: those of them whose line is there."""
-
-    numbers: list[int]
-    up: set[int] = field(default_factory=set)
-    seen: Seen | None = None
+    name: Task
+    numbers: set[int]  # of its relays that were not told to have ended
+    outputs: str  # of its job, without ".INDEX"
+    up: set[int] = field(default_factory=set)  # those of them whose line is there
+    cut_at: dict[int, float] = field(default_factory=dict)  # when the lines of others were cut
+    seen: Seen | None = None  # in the last answer that knew it
     host: str = ""
+    missing: int = 0  # in so many answers, one after the other
+    ending_at: float | None = None
     ended_at: float | None = None
     why: str = ""
     ask_at: float | None = None  # when to ask why it has ended; None: no more, or an answer is awaited
@@ -82,7 +104,29 @@ class _Task:
     @property
     def is_open(self) -> bool:
         """Whether the queue may say something of it that nobody else does."""
-        return self.ended_at is None and (self.is_cancelled or bool(set(self.numbers) - self.up))
+        return self.ended_at is None and (self.is_cancelled or self.numbers != self.up)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the queue knows it no more."""
+        return self.missing >= _GONE_ANSWERS
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it is in the queue though it can never run."""
+        return not self.is_gone and self.seen is not None and self.seen.phase is Phase.FAILED
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether its end is looked for."""
+        return self.ended_at is None and (bool(self.cut_at) or self.missing > 0 or self.ending_at is not None)
+
+    def end_of(self, number: int, words: str) -> End:
+        """The end of one of its relays, which is forgotten by that."""
+        self.numbers.discard(number)
+        self.up.discard(number)
+        self.cut_at.pop(number, None)
+        return End(number, self.name, self.host, words, f"{self.outputs}.{self.name.index}")
 
 
 class Tasks:
@@ -91,6 +135,7 @@ class Tasks:
     def __init__(self) -> None:
         self._ordered: dict[str, list[int]] = {}  # by the name of the order, until the engine has taken it
         self._tasks: dict[Task, _Task] = {}
+        self._by_number: dict[int, _Task] = {}
 
     # ---- what happens
 
@@ -98,11 +143,12 @@ class Tasks:
         """Relays of these numbers are being submitted."""
         self._ordered[order] = list(numbers)
 
-    def submitted(self, order: str, tasks: Mapping[Task, Sequence[int]]) -> None:
-        """The engine has taken them; these are the numbers of each task."""
-        wanted = self._ordered.pop(order)
-        for task, numbers in tasks.items():
-            self._tasks[task] = _Task([number for number in numbers if number in wanted])
+    def submitted(self, order: str, tasks: Mapping[Task, Sequence[int]], output: str = "") -> None:
+        """The engine has taken them: the numbers of each task, and its outputs without their ``.INDEX``."""
+        wanted = set(self._ordered.pop(order))
+        for name, numbers in tasks.items():
+            self._tasks[name] = task = _Task(name, wanted.intersection(numbers), output)
+            self._by_number |= dict.fromkeys(task.numbers, task)
 
     def refused(self, order: str) -> list[int]:
         """The engine has not taken them: the numbers that have ended by that."""
@@ -110,36 +156,44 @@ class Tasks:
 
     def is_up(self, number: int) -> None:
         """The line to a relay is there."""
-        if (task := self._task_of(number)) is not None:
+        if (task := self._by_number.get(number)) is not None:
             task.up.add(number)
 
-    def line_is_cut(self, number: int) -> None:
+    def line_is_cut(self, number: int, now: float) -> None:
         """The line to a relay is gone."""
-        if (task := self._task_of(number)) is not None:
+        if (task := self._by_number.get(number)) is not None:
             task.up.discard(number)
+            task.cut_at.setdefault(number, now)
 
     def unwant(self, number: int) -> None:
         """Nobody wants this relay any more, or wants to hear of it."""
         for numbers in self._ordered.values():
             if number in numbers:
                 numbers.remove(number)
-        if (task := self._task_of(number)) is not None:
-            task.numbers.remove(number)
-            task.up.discard(number)
+        if (task := self._by_number.pop(number, None)) is not None:
+            task.end_of(number, "")
 
-    def saw(self, jobs: Iterable[str], states: Mapping[Task, Seen], now: float) -> None:
-        """What the queue says; a task of these jobs that it does not name has ended."""
-        asked = set(jobs)
-        for name, task in list(self._tasks.items()):
-            if name.job not in asked or task.ended_at is not None:
-                continue
-            task.seen = states.get(name)
-            task.host = task.seen.host if task.seen is not None and task.seen.host else task.host
-            if task.seen is None or task.seen.phase in (Phase.FAILED, Phase.ENDED):
-                task.ended_at = task.ask_at = now
-                if task.is_cancelled or not task.numbers:
-                    task.ask_at = None
+    def saw(self, jobs: Collection[str], states: Mapping[Task, Seen], now: float) -> bool:
+        """What the queue says of these jobs, and nothing of others; whether there is news in it."""
+        is_news = False
+        for name, task in self._tasks.items():
+            if name.job in jobs and task.ended_at is None:
+                seen = states.get(name) or states.get(Task(name.job, WHOLE))
+                is_news |= seen is not None and (task.seen is None or seen.phase is not task.seen.phase)
+                self._saw_one(task, seen, now)
         self._forget()
+        return is_news
+
+    def _saw_one(self, task: _Task, seen: Seen | None, now: float) -> None:
+        if seen is None:
+            task.missing += 1
+        else:
+            task.missing, task.seen, task.host = 0, seen, seen.host or task.host
+        phase = None if task.seen is None else task.seen.phase
+        if phase is Phase.ENDING and task.ending_at is None:
+            task.ending_at = now
+        if task.is_gone or phase in (Phase.FAILED, Phase.ENDED):
+            _end(task, now)
 
     def explained(self, name: Task, words: str, now: float) -> None:
         """The engine was asked why this task has ended; "": it does not know yet."""
@@ -149,11 +203,11 @@ class Tasks:
 
     def relay_ended(self, number: int, words: str) -> list[End]:
         """One of several relays of a task has ended, says the task itself."""
-        for name, task in self._tasks.items():
-            if number in task.numbers and number not in task.up:
-                task.numbers.remove(number)
-                return [End(number, name, "", words)]
-        return []
+        task = self._by_number.get(number)
+        if task is None or number in task.up:
+            return []
+        del self._by_number[number]
+        return [task.end_of(number, words)]
 
     # ---- what to do
 
@@ -161,20 +215,19 @@ class Tasks:
         """Tasks to be cancelled now: nobody wants their relays, or they can never run."""
         cancelled = []
         for name, task in self._tasks.items():
-            is_failed = task.seen is not None and task.seen.phase is Phase.FAILED and not task.numbers
-            if not task.is_cancelled and (is_failed or (task.ended_at is None and not task.numbers)):
+            if not task.is_cancelled and not task.numbers and (task.ended_at is None or task.is_failed):
                 task.is_cancelled = True
                 cancelled.append(name)
         self._forget()
         return cancelled
 
     def to_explain(self, now: float) -> list[tuple[Task, Seen | None]]:
-        """Tasks of which the engine is to be asked now why they have ended, and how they were seen to."""
-        asked = []
+        """Tasks of which the engine is to be asked now why they have ended, and how they were seen to; None: gone."""
+        asked: list[tuple[Task, Seen | None]] = []
         for name, task in self._tasks.items():
             if task.ask_at is not None and now >= task.ask_at:
                 task.ask_at = None
-                asked.append((name, task.seen))
+                asked.append((name, None if task.is_gone else task.seen))
         return asked
 
     def ends(self, now: float) -> list[End]:
@@ -183,50 +236,111 @@ class Tasks:
         A relay whose line is there is not told of: the line knows better.
         """
         ends = []
-        for name, task in self._tasks.items():
-            if task.ended_at is None or not (task.why or now >= task.ended_at + WHY_S):
-                continue
-            words = task.why or (task.seen.words if task.seen is not None else "")
-            ends += [End(number, name, task.host, words) for number in task.numbers if number not in task.up]
-            task.numbers = [number for number in task.numbers if number in task.up]
+        for task in self._tasks.values():
+            if task.ended_at is None and task.ending_at is not None and now >= task.ending_at + ENDING_S:
+                _end(task, now)
+                task.why = task.seen.words if task.seen is not None else ""
+            for number in sorted(task.numbers - task.up) if task.ended_at is not None or task.cut_at else ():
+                if now >= _due(task, number):
+                    ends.append(task.end_of(number, _words(task)))
+                    del self._by_number[number]
+        if ends:
+            self._forget()
         return ends
 
     def next_decision(self, now: float) -> float | None:
         """In how many seconds time alone brings something to do; None: never."""
-        times = [task.ask_at for task in self._tasks.values() if task.ask_at is not None]
-        waiting = [task for task in self._tasks.values() if task.ended_at is not None and set(task.numbers) - task.up]
-        times += [(task.ended_at or 0.0) + WHY_S for task in waiting]
+        times = list(self._times())
         return max(0.0, min(times) - now) if times else None
 
+    def _times(self) -> Iterator[float]:
+        for task in self._tasks.values():
+            if task.ask_at is not None:
+                yield task.ask_at
+            if task.ending_at is not None and task.ended_at is None:
+                yield task.ending_at + ENDING_S
+            if task.ended_at is not None or task.cut_at:
+                yield from (due for number in task.numbers - task.up if (due := _due(task, number)) < float("inf"))
+
     # ---- what is known
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the end of a task is looked for: the queue should be asked again soon."""
+        return any(task.is_urgent for task in self._tasks.values())
+
+    @property
+    def has_to_cancel(self) -> bool:
+        """Whether ``to_cancel`` has something."""
+        return any(
+            not task.is_cancelled and not task.numbers and (task.ended_at is None or task.is_failed)
+            for task in self._tasks.values()
+        )
 
     def open_jobs(self) -> list[str]:
         """The jobs of which the queue may know news."""
         return sorted({name.job for name, task in self._tasks.items() if task.is_open})
 
-    def living(self) -> list[Task]:
-        """All tasks that the queue may still have."""
-        return [
-            name
-            for name, task in self._tasks.items()
-            if task.ended_at is None or (task.seen is not None and task.seen.phase is Phase.FAILED)
-        ]
+    def living_jobs(self) -> list[str]:
+        """All jobs of which the queue may still have something."""
+        living = (name for name, task in self._tasks.items() if task.ended_at is None or task.is_failed)
+        return sorted({name.job for name in living})
 
-    def waiting_for(self) -> str:
-        """What tasks wait for, in words: "3 pending: Resources"; "": none waits."""
-        seen = [task.seen for task in self._tasks.values() if task.seen is not None and not task.up]
-        words = Counter(state.words for state in seen if state.phase is Phase.PENDING)
-        return ", ".join(f"{count} pending: {why}" if why else f"{count} pending" for why, count in words.items())
+    def open_outputs(self) -> set[str]:
+        """Where jobs of which some relays are not up print to, without ".INDEX"."""
+        return {task.outputs for task in self._tasks.values() if task.numbers != task.up}
 
-    def _task_of(self, number: int) -> _Task | None:
-        return next((task for task in self._tasks.values() if number in task.numbers), None)
+    def waiting_for(self, queue: str) -> str:
+        """What relays that are not up wait for, in words; "": nothing.
+
+        Args:
+            queue: how it is called ("Slurm's queue").
+        """
+        tasks = [task for task in self._tasks.values() if task.ended_at is None and not task.is_cancelled]
+        seen = [task.seen for task in tasks if not task.up and task.seen is not None]
+        pending = [state.words for state in seen if state.phase is Phase.PENDING]
+        pending += [""] * sum(task.seen is None and not task.up for task in tasks)
+        words = []
+        if ordered := sum(map(len, self._ordered.values())):
+            words.append(f"{ordered} slave{'s' * (ordered != 1)} being submitted")
+        if pending:
+            reasons = [reason for reason, _ in Counter(filter(None, pending)).most_common(3)]
+            what = f"{len(pending)} of {_jobs(len(tasks))} wait{'s' * (len(pending) == 1)} in {queue}"
+            words.append(f"{what}: {', '.join(reasons)}" if reasons else what)
+        others = Counter(state.words for state in seen if state.phase in (Phase.RUNNING, Phase.ENDING))
+        words += [f"{_jobs(count)} {state}, not heard yet" for state, count in others.most_common()]
+        return "; ".join(words)
 
     def _forget(self) -> None:
         """What has left the queue and was told of is of no more interest."""
         for name, task in list(self._tasks.items()):
-            is_failed = task.seen is not None and task.seen.phase is Phase.FAILED
-            if task.ended_at is not None and not task.numbers and (task.is_cancelled or not is_failed):
+            if task.ended_at is not None and not task.numbers and (task.is_cancelled or not task.is_failed):
                 del self._tasks[name]
+
+
+def _end(task: _Task, now: float) -> None:
+    task.ended_at = now
+    task.ask_at = None if task.is_cancelled or not task.numbers else now
+
+
+def _due(task: _Task, number: int) -> float:
+    """When to tell of a relay that is not up, whatever may yet be learnt."""
+    if task.ended_at is None:
+        return task.cut_at[number] + CUT_S if number in task.cut_at else float("inf")
+    return task.ended_at if task.why else min(task.ended_at + WHY_S, task.cut_at.get(number, float("inf")) + CUT_S)
+
+
+def _words(task: _Task) -> str:
+    """Why a relay of it is told to have ended."""
+    if task.ended_at is None:
+        state = task.seen.words if task.seen is not None else ""
+        return f"its line is cut, though in the queue it is {state or 'there'}: the node, or the network to it?"
+    seen = "" if task.is_gone or task.seen is None else task.seen.words
+    return task.why or seen or GONE
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'s' * (count != 1)}"
 
 
 class Pace:
@@ -236,19 +350,25 @@ class Pace:
         self._pause_s = _FIRST_PAUSE_S
         self._at = 0.0
 
-    def hurry(self, now: float) -> None:
+    def hurry(self, now: float, within_s: float = _FIRST_PAUSE_S) -> None:
         """Something has happened that the queue may know of."""
         self._pause_s = _FIRST_PAUSE_S
-        self._at = min(self._at, now + _FIRST_PAUSE_S)
+        self._at = min(self._at, now + within_s)
 
     def rest(self, now: float) -> None:
         """The queue has no news yet, since nothing that it has was there a moment ago: asking would only cost time."""
         self._at = max(self._at, now + _FIRST_PAUSE_S)
 
-    def was_asked(self, now: float) -> None:
-        """The queue has just answered."""
-        self._at = now + self._pause_s
-        self._pause_s = min(_GROWTH * self._pause_s, _LONGEST_PAUSE_S)
+    def was_asked(self, now: float, *, is_news: bool = False, is_urgent: bool = False) -> None:
+        """The queue has just answered, or failed to.
+
+        Args:
+            now: the time, in seconds.
+            is_news: there was something new in it.
+            is_urgent: the end of a task is looked for.
+        """
+        self._pause_s = _FIRST_PAUSE_S if is_news else min(_GROWTH * self._pause_s, _LONGEST_PAUSE_S)
+        self._at = now + (_URGENT_PAUSE_S if is_urgent else self._pause_s)
 
     def due_in(self, now: float) -> float:
         """In how many seconds to ask."""

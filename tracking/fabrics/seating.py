@@ -146,9 +146,10 @@ class Seating:
         launch = self._launch_of(number)
         if launch is None:
             return []
+        before = launch.slots
         launch.numbers.discard(number)
-        lost = launch.slots - len(launch.numbers)
-        launch.slots = min(launch.slots, len(launch.numbers))
+        launch.slots = max(0, min(before - 1, len(launch.numbers)))  # there may be more numbers than slots
+        lost = before - launch.slots
         if not launch.numbers:
             self._launches.remove(launch)
         return self._give_up(launch.host, lost)

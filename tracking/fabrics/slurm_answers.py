@@ -7,6 +7,8 @@ import signal
 from dataclasses import dataclass
 from typing import Final
 
+from tracking.fabrics.queue_tasks import WHOLE, Phase, Seen, Task
+
 SQUEUE_FIELDS: Final = "ArrayJobID:|,ArrayTaskID:|,State:|,Reason:|,NodeList:|,exit_code:|"
 """For ``squeue -O``: what ``parse_squeue`` reads, with nothing cut off (Slurm 20.02 or newer)."""
 
@@ -69,31 +71,41 @@ class TaskState:
             return _NEVER[self.reason]
         return "its limits do not allow it" if _NEVER_PATTERN.fullmatch(self.reason) else ""
 
+    @property
+    def seen(self) -> Seen:
+        """What this means for any queue."""
+        if self.has_ended:
+            return Seen(Phase.ENDED, end_in_words(self), self.node)
+        if self.never_starts:
+            return Seen(Phase.FAILED, f"will never start: {self.reason} ({self.never_starts})")
+        if self.state == "PENDING":
+            return Seen(Phase.PENDING, self.reason)
+        return Seen(Phase.ENDING if self.state == "COMPLETING" else Phase.RUNNING, self.state, self.node)
 
-WHOLE_ARRAY: Final = -1
-"""Stands for all tasks of an array that are not named: they ended before Slurm told them apart."""
 
+def parse_squeue(text: str) -> dict[Task, TaskState]:
+    """The states from the answer of ``squeue -h -r -O SQUEUE_FIELDS``; other lines are passed over.
 
-def parse_squeue(text: str) -> dict[tuple[int, int], TaskState]:
-    """{(array, task): state} from the answer of ``squeue -h -r -O SQUEUE_FIELDS``; other lines are passed over."""
+    Tasks that ended before Slurm told them apart are one, ``WHOLE``.
+    """
     states = {}
     for line in text.splitlines():
         fields = [field.strip() for field in line.split("|")]
         if len(fields) < 6 or not fields[0].isdigit():
             continue
-        task = int(fields[1]) if fields[1].isdigit() else WHOLE_ARRAY
+        task = int(fields[1]) if fields[1].isdigit() else WHOLE
         reason = "" if fields[3] in ("None", "N/A") else fields[3]
         exit_code = int(fields[-2]) if fields[-2].isdigit() else 0
-        states[int(fields[0]), task] = TaskState(fields[2], reason, fields[4], exit_code)
+        states[Task(fields[0], task)] = TaskState(fields[2], reason, fields[4], exit_code)
     return states
 
 
-def parse_submitted(text: str) -> int | None:
+def parse_submitted(text: str) -> str | None:
     """The number of a new array from the answer of ``sbatch --parsable``; None: there is none in it."""
     for line in reversed(text.splitlines()):
         found = re.fullmatch(r"(\d+)(;\S*)?", line.strip())
         if found:
-            return int(found[1])
+            return found[1]
     return None
 
 
@@ -107,12 +119,12 @@ def _count(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]] if found else 0.0
 
 
-def how_it_ended(job: str, task: TaskState) -> str:
-    """In words: which job, where, Slurm's own state, and what that means.
+def end_in_words(task: TaskState) -> str:
+    """Slurm's own state, and what that means.
 
     Example:
-        >>> how_it_ended("12_3", TaskState("NODE_FAIL", node="node2"))
-        'Slurm job 12_3 on node2: NODE_FAIL (its node has failed)'
+        >>> end_in_words(TaskState("NODE_FAIL", node="node2"))
+        'NODE_FAIL (its node has failed)'
     """
     words = [_ENDS.get(task.state, "")]
     if task.reason == _LAUNCH_FAILURE:
@@ -125,12 +137,7 @@ def how_it_ended(job: str, task: TaskState) -> str:
     elif task.reason and task.reason != task.state:
         words.append(task.reason)
     what = "; ".join(word for word in words if word)
-    return f"Slurm job {job}{place(task)}: {task.state}{f' ({what})' if what else ''}"
-
-
-def place(task: TaskState) -> str:
-    """' on node2'; nothing where it is nowhere."""
-    return f" on {task.node}" if task.node else ""
+    return f"{task.state} ({what})" if what else task.state
 
 
 def _exit_in_words(code: int) -> str:

@@ -6,16 +6,14 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
-import tracking
 from tracking.errors import InputError
+from tracking.fabrics.queue_engine import Order, check_text, relay_words, ticket_check, whole_seconds
 
 _TIME = re.compile(r"\d+(:\d\d?){0,2}|\d+-\d\d?(:\d\d?){0,2}")
 _MEMORY = re.compile(r"\d+[KMGT]?", re.IGNORECASE)
-_ARRAY_TASKS = 1000  # Slurm's own limit, unless a site has set another
 _UNLIMITED = ("UNLIMITED", "INFINITE")
 _OURS = {
     "--array": "-a", "--clusters": "-M", "--error": "-e", "--export": "", "--output": "-o", "--parsable": "",
@@ -53,17 +51,17 @@ class Request:
 
     def __post_init__(self) -> None:
         for name in ("partition", "account", "qos", "constraint", "job_name", "python", "directory"):
-            _check_text(name, getattr(self, name))
+            check_text(name, getattr(self, name))
         if self.cpus_per_slave < 1:
             raise InputError(f"cpus_per_slave must be at least 1, not {self.cpus_per_slave}")
         for option in self.options:
             _check_option(option)
 
-    def sbatch_options(self, count: int, folder: str) -> list[str]:
+    def sbatch_options(self, order: Order) -> list[str]:
         """The options of sbatch for so many jobs, each ``--name=value`` or as it was given."""
         named = {
             "--job-name": self.job_name,
-            "--array": f"0-{count - 1}",
+            "--array": f"0-{len(order.numbers) - 1}",
             "--ntasks": "1",
             "--cpus-per-task": str(self.cpus_per_slave),
             "--partition": self.partition,
@@ -73,59 +71,30 @@ class Request:
             "--qos": self.qos,
             "--constraint": self.constraint,
             "--chdir": self.directory or os.getcwd(),
-            "--output": os.path.join(folder.replace("%", "%%"), "%A_%a.out"),
+            "--output": f"{order.output.replace('%', '%%')}.%a",
             "--export": "ALL",
         }
         given = [f"{name}={value}" for name, value in named.items() if value is not None]
         return [*given, "--no-requeue", *self.options]
 
-    def script(self, count: int, base: int, folder: str) -> str:
-        """The script for so many jobs whose relays are numbered from ``base`` on; tickets lie in ``folder``."""
-        options = "".join(f"#SBATCH {shlex.quote(option)}\n" for option in self.sbatch_options(count, folder))
+    def script(self, order: Order) -> str:
+        """The script for these relays."""
+        options = "".join(f"#SBATCH {shlex.quote(option)}\n" for option in self.sbatch_options(order))
         setup = "".join(f"{line}\n" for line in self.setup)
-        directory = f" --directory {shlex.quote(self.directory)}" if self.directory else ""
+        directory = [] if self.directory is None else ["--directory", self.directory]
         return (
-            f"#!/bin/sh\n{options}"
-            f"ticket={shlex.quote(ticket_path(folder))}\n"
-            'if [ ! -r "$ticket" ]; then\n'
-            '    echo "$(uname -n): $ticket is not there: the master has ended" >&2\n'
-            "    exit 0\n"
-            "fi\n"
-            f"{setup}"
+            f"#!/bin/sh\n{options}{ticket_check(order)}{setup}"
             "if [ -n \"$SLURM_JOB_END_TIME\" ]; then\n"
             "    left=$((SLURM_JOB_END_TIME - $(date +%s)))\n"
             "else\n"
             '    left=$(squeue -h -j "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" -o %L 2>/dev/null |\n'
             f"        {_LEFT_BY_SQUEUE})\n"
             "fi\n"
-            f"exec {shlex.join(relay_argv(self.python))} \\\n"
-            f'    "$ticket" $(({base} + SLURM_ARRAY_TASK_ID)) --slots 1{directory} ${{left:+--left-s "$left"}}\n'
+            f"set -- {' '.join(map(str, order.numbers))}\n"
+            "shift $SLURM_ARRAY_TASK_ID\n"
+            f"exec {relay_words(self.python, *directory)} \\\n"
+            f'    --slots 1 ${{left:+--left-s "$left"}} {shlex.quote(order.ticket)} "$1"\n'
         )
-
-
-def array_runs(numbers: list[int]) -> list[list[int]]:
-    """These numbers in runs without gaps, each short enough for an array."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if not runs or number != runs[-1][-1] + 1 or len(runs[-1]) == _ARRAY_TASKS:
-            runs.append([])
-        runs[-1].append(number)
-    return runs
-
-
-def ticket_path(folder: str) -> str:
-    """The file of the ticket."""
-    return os.path.join(folder, "ticket")
-
-
-def relay_argv(python: str) -> list[str]:
-    """The command of a relay, which finds this package also where it is only in a checkout that the nodes see."""
-    root = os.path.dirname(os.path.dirname(os.path.abspath(tracking.__file__)))
-    code = (
-        f"import sys; sys.path.insert(0, {root!r}); "
-        f"from tracking.slave.relay import main; sys.path.remove({root!r}); sys.exit(main(sys.argv[1:]))"
-    )
-    return [python, "-P", "-c", code]
 
 
 def clean_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -147,10 +116,7 @@ def time_limit(time: object) -> str | None:
     """
     if time is None:
         return None
-    if isinstance(time, timedelta):
-        time = time.total_seconds()
-    if isinstance(time, (int, float)) and not isinstance(time, bool) and 0 < time < float("inf"):
-        seconds = -int(-time // 1)
+    if (seconds := whole_seconds(time)) is not None:
         return f"{seconds // 86400}-{seconds // 3600 % 24:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
     if isinstance(time, str) and (_TIME.fullmatch(time) or time.upper() in _UNLIMITED):
         return time
@@ -172,23 +138,6 @@ def memory_limit(memory: object) -> str | None:
     if isinstance(memory, str) and _MEMORY.fullmatch(memory):
         return memory
     raise InputError(f"memory must be bytes, or what Slurm understands ('4G', '500M'), not {memory!r}")
-
-
-def lines_of(name: str, lines: str | Sequence[str]) -> tuple[str, ...]:
-    """One or several lines as a tuple of texts.
-
-    Raises:
-        InputError: they are something else.
-    """
-    given = (lines,) if isinstance(lines, str) else tuple(lines)
-    if not all(isinstance(line, str) for line in given):
-        raise InputError(f"{name} must be texts, not {lines!r}")
-    return given
-
-
-def _check_text(name: str, value: object) -> None:
-    if value is not None and (not isinstance(value, str) or not value or not value.isprintable()):
-        raise InputError(f"{name} must be a text of one line, not {value!r}")
 
 
 def _check_option(option: str) -> None:

@@ -16,7 +16,7 @@ import random
 import selectors
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from tracking.errors import ProtocolError
@@ -29,6 +29,7 @@ from tracking.wire.tls_carrier import TlsCarrier
 
 DIAL_TIMEOUT_S = 60.0  # so long a relay looks for its master
 _STAGGER_S = 0.1
+_NOBODY_S = 10.0  # the same, where nobody listens at any of its addresses: it has ended
 _CONNECT_TIMEOUT_S = 5.0
 _HANDSHAKE_TIMEOUT_S = 10.0
 _PATIENCE_S = 2.0
@@ -36,6 +37,7 @@ _LEAST_ROUND_S = 1.0  # the last round, too, shall find out what is wrong
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 _MOST_REFUSALS = 3  # a master of another version, or with another key, does not change its mind
+_NO_WAY = errno.ENETUNREACH  # this host has no such network, IPv6 perhaps
 _HELP = (
     "If the master has another address for this host, say which with reachable_as=; "
     "if a firewall lets only some ports through, say which with port=(first, last)"
@@ -54,13 +56,14 @@ def dial_master(
     Args:
         ticket: of the pool.
         number: which relay this is.
-        timeout_s: seconds after which it is given up.
+        timeout_s: seconds after which it is given up; sooner where nobody listens at any of its addresses.
         clock, sleep: seconds.
 
     Raises:
         ConnectionError: it cannot be reached, or none of those that answer is our master; says what each address said.
     """
     end = clock() + timeout_s
+    nobody_since: float | None = None
     addresses = [address_of(text) for text in ticket.addresses]
     refusals = 0
     pause_s = _SHORTEST_PAUSE_S
@@ -71,7 +74,10 @@ def dial_master(
             return carrier
         answered = [address for address, problem in problems.items() if isinstance(problem, ProtocolError)]
         refusals += bool(answered) and all(not _may_change(problem) for problem in problems.values())
-        if refusals == _MOST_REFUSALS or clock() + pause_s >= end:
+        is_nobody_there = _is_nobody_there(problems.values())
+        nobody_since = (clock() if nobody_since is None else nobody_since) if is_nobody_there else None
+        is_gone = nobody_since is not None and clock() + pause_s >= nobody_since + _NOBODY_S
+        if refusals == _MOST_REFUSALS or is_gone or clock() + pause_s >= end:
             raise ConnectionError(_not_found(problems))
         addresses.sort(key=lambda address: address not in answered)  # who has answered is tried first
         sleep(random.uniform(0.5, 1.0) * pause_s)  # many relays should not come at the same moment
@@ -81,6 +87,12 @@ def dial_master(
 def _may_change(problem: OSError) -> bool:
     """Whether trying again helps: the master may be too busy, its network down for a moment; but not who it is."""
     return not isinstance(problem, ProtocolError)
+
+
+def _is_nobody_there(problems: Collection[OSError]) -> bool:
+    """Whether every address says that nobody listens there, but those that mean nothing on this host."""
+    telling = [problem for problem in problems if not isinstance(problem, socket.gaierror) and problem.errno != _NO_WAY]
+    return bool(telling) and all(isinstance(problem, ConnectionRefusedError) for problem in telling)
 
 
 def _not_found(problems: dict[Address, OSError]) -> str:
