@@ -258,7 +258,7 @@ def test_jobs_wait_while_the_cluster_is_full_and_it_says_so(make: Make, tmp_path
 def test_a_job_that_is_deleted_from_outside_is_told_of(make: Make, options: dict[str, Any]) -> None:
     fabric = make(job_name="doomed", **options)
     with slaves_of(fabric, 2):
-        job = answer("qstat", "-s", "r").split("\n")[-1].split()[0]
+        job = running("doomed")[0].split()[0]
         answer("qdel", job)
         (ended,) = wait_for_news(fabric)
     assert ended.is_innocent
@@ -315,10 +315,10 @@ def _host_slowly(_: int) -> str:
 @pytest.mark.engine
 @pytest.mark.usefixtures("grid")
 def test_a_parallel_environment_spreads_one_job_over_all_hosts(make: Make) -> None:
-    fabric = make(7, parallel_environment="spread")
+    fabric = make(7, parallel_environment="spread", job_name="wide")
     connected = bring_up(fabric, *range(2, 9))
     assert {slave.host for slave in connected} == {"node1", "node2", "node3"}
-    assert len(answer("qstat").split("\n")) == 3, "one job, under two lines of head"
+    assert len(running("wide")) == 1
     for slave in connected:
         close_lines(slave)
 
@@ -328,9 +328,9 @@ def test_a_parallel_environment_spreads_one_job_over_all_hosts(make: Make) -> No
 def test_a_host_of_a_parallel_environment_that_dies_takes_only_its_own_slaves(
     make: Make, grid: dict[str, str]
 ) -> None:
-    fabric = make(6, parallel_environment="spread")
+    fabric = make(6, parallel_environment="spread", job_name="wide")
     connected = bring_up(fabric, *range(2, 8))
-    first = answer("qstat", "-s", "r").split("\n")[-1].partition("@")[2].split()[0]
+    first = running("wide")[0].partition("@")[2].split()[0]
     lost = next(slave.host for slave in connected if slave.host != first)
     kill_node(grid, lost)
     ended = wait_for_news(fabric, 2)
@@ -377,6 +377,11 @@ def how_it_ends(fabric: GridEngineFabric) -> str:
     (ended,) = wait_for_news(fabric)
     assert isinstance(ended, SlaveEnded)
     return ended.how
+
+
+def running(name: str) -> list[str]:
+    """The lines of the queue that are of jobs of this name."""
+    return [line for line in answer("qstat", "-s", "r").split("\n") if f" {name} " in line]
 
 
 def bring_up(fabric: GridEngineFabric, *tids: int) -> list[SlaveConnected]:
