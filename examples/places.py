@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from typing import Any
 
 import tracking.fabrics
@@ -47,5 +48,18 @@ def fabric_of(name: str, *arguments: str) -> str | Fabric:
         return name
     by_name = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
     in_order = [argument for argument in arguments if "=" not in argument]
-    fabric: Fabric = getattr(tracking.fabrics, CLASSES[name])(*in_order, **by_name)
+    make = getattr(tracking.fabrics, CLASSES[name])
+    fabric: Fabric = make(*in_order, **{key: number_or_text(text) for key, text in by_name.items()})
     return fabric
+
+
+def number_or_text(text: str) -> float | str:
+    """Return what is meant by ``4``, ``0.5`` or ``short``.
+
+    >>> number_or_text("4"), number_or_text("0.5"), number_or_text("1:00:00")
+    (4, 0.5, '1:00:00')
+    """
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text

@@ -74,8 +74,6 @@ def test_example_finds_its_result_right_and_leaves_no_temporary_file(path: Path,
 
 def test_the_example_for_other_machines_takes_any_fabric() -> None:
     run = run_example(EXAMPLES / "beyond_one_machine.py", "--hosts", 3, "--fabric", "dialled", "start_timeout=50")
-    assert run.returncode != 0
-    run = run_example(EXAMPLES / "beyond_one_machine.py", "--hosts", 3, "--fabric", "dialled")
     assert run.returncode == 0, said(run)
     assert run.stdout.endswith("has done 400\n"), said(run)
 
