@@ -56,7 +56,7 @@ def test_a_host_on_which_as_many_died_as_allowed_is_left_out_with_the_reason() -
     decision = dies(record)
     assert isinstance(decision, LeaveOut)
     assert decision.host == "node"
-    assert decision.reason == "3 slaves died there without a job done between them; the last killed by SIGKILL"
+    assert decision.reason == "3 slaves died there without a job done between them; the last was killed by SIGKILL"
 
 
 def test_a_job_done_forgives_all_deaths_before_it() -> None:
@@ -98,7 +98,7 @@ def test_a_host_with_half_as_many_deaths_as_allowed_is_on_probation_and_says_why
     decision = dies(record)
     assert is_tried(decision)
     assert record.is_on_probation
-    assert decision.reason == "2 slaves died there without a job done between them; the last killed by SIGKILL"
+    assert decision.reason == "2 slaves died there without a job done between them; the last was killed by SIGKILL"
     assert is_tried(dies(record))
     assert isinstance(dies(record), LeaveOut)
 

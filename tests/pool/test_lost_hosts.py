@@ -48,7 +48,7 @@ def test_slaves_that_are_lost_with_their_host_are_told_of_as_innocent_and_come_a
         assert not it.living, "the host gets a moment"
         (trouble,) = it.crew.trouble()
         assert trouble.state == "waiting"
-        assert trouble.reason == "the last slave lost with its host (left out when none has come up for 10 min)"
+        assert trouble.reason == "the last slave was lost with its host (left out when none has come up for 10 min)"
         it.pass_time(0.5)
         assert len(it.living) == 4
         it.turn_until(lambda: len(client.up) == 8)

@@ -107,7 +107,7 @@ class HostRecord:
         left_s = self.lost_at + UNREACHABLE_S - now
         if left_s <= 0.0:
             tries = f"in {UNREACHABLE_S / 60:g} min no slave has come up there, {self.losses - 1} times tried"
-            return LeaveOut(self.host, f"{tries}; the last {how}")
+            return LeaveOut(self.host, f"{tries}; the last {was(how)}")
         return Replace(min(left_s, _doubled(self.losses - 1, _FIRST_RETURN_S, _LONGEST_RETURN_S)))
 
     def slave_died(self, now: float, how: str, *, was_up: bool, did_jobs: bool) -> Replace | LeaveOut:
@@ -122,18 +122,27 @@ class HostRecord:
         if not was_up:
             self.failed_starts += 1
             if self.failed_starts >= _FAILED_STARTS:
-                reason = f"{self.failed_starts} slaves in a row ended before they were up; the last {how}"
+                reason = f"{self.failed_starts} slaves in a row ended before they were up; the last {was(how)}"
                 return LeaveOut(self.host, reason)
             return Replace(_doubled(self.failed_starts))
         self.deaths.append(now)
         while self.deaths and self.deaths[0] < now - _FAILURE_WINDOW_S:
             self.deaths.popleft()
         count = len(self.deaths)
-        reason = f"{_slaves(count)} died there without a job done between them; the last {how}"
+        reason = f"{_slaves(count)} died there without a job done between them; the last {was(how)}"
         if self.most_failures is not None and count >= self.most_failures:
             return LeaveOut(self.host, reason)
         delay_s = 0.0 if did_jobs or count == 1 else _doubled(count - 2)
         return Replace(delay_s, True, reason) if self.is_on_probation else Replace(delay_s)
+
+
+def was(how: str) -> str:
+    """How a slave ended, as the end of a sentence about it.
+
+    >>> was("killed by SIGKILL"), was("ended with exit status 3"), was("could not be started")
+    ('was killed by SIGKILL', 'ended with exit status 3', 'could not be started')
+    """
+    return how if how.startswith(("ended", "could not", "did not")) else f"was {how}"
 
 
 def _slaves(count: int) -> str:

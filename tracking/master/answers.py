@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracking.core.commands import Cause, GiveUp
+from tracking.core.places import was
 from tracking.errors import ItemError, ItemKilledSlave, ItemRaised, ItemResultError, ItemTimeout
 from tracking.pool.client import outlasted_words
 from tracking.pool.crew import SlaveInfo
@@ -134,15 +135,6 @@ def death_report(how: str, reason: str) -> m.Report:
     about_item = reason.removeprefix("an item ").removeprefix("a job ")
     words = f"{about_item}: its slave was ended" if reason else f"its slave {was(how)}"
     return m.REPORT_DIED, words, "", None
-
-
-def was(how: str) -> str:
-    """How a slave ended, as the end of a sentence about it.
-
-    >>> was("killed by SIGKILL"), was("ended with exit status 3")
-    ('was killed by SIGKILL', 'ended with exit status 3')
-    """
-    return how if how.startswith("ended") else f"was {how}"
 
 
 def unreadable_report(error: BaseException) -> m.Report:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Iterable, Sequence
 
+from tracking.core.places import was
 from tracking.core.scheduler import Scheduler
-from tracking.master.answers import Answers, was
+from tracking.master.answers import Answers
 from tracking.master.desk import SlaveGone
 from tracking.master.record import Record
 from tracking.pool.crew import Crew, SlaveInfo

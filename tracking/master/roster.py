@@ -6,8 +6,8 @@ import logging
 from collections import Counter
 from collections.abc import Collection
 
+from tracking.core.places import was
 from tracking.errors import NoSlavesError
-from tracking.master.answers import was
 from tracking.master.desk import SlaveGone
 from tracking.pool.client import MOST_LOSSES_IN_SETUP, SlaveInfo, late_words
 from tracking.pool.crew import Crew

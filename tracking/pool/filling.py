@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tracking.core.places import UNREACHABLE_S, HostRecord, LeaveOut, Replace
+from tracking.core.places import UNREACHABLE_S, HostRecord, LeaveOut, Replace, was
 from tracking.pool.loop import Loop
 from tracking.pool.slaves import Place, Slave
 
@@ -205,7 +205,7 @@ class Vacancies:
         verdict = self.record(place.host).slave_died(now, how, was_up=False, did_jobs=False)
         if isinstance(verdict, Replace):
             self._next_try[place.host] = now + verdict.delay_s
-            self._reasons[place.host] = f"the last slave {how}"
+            self._reasons[place.host] = f"the last slave {was(how)}"
         self._act_on(verdict, place, last_lines)
 
     def _host_was_lost(self, slave: Slave, how: str, last_lines: str) -> None:
@@ -219,7 +219,7 @@ class Vacancies:
         if isinstance(verdict, Replace):
             self._next_try[place.host] = now + verdict.delay_s
             end = f"left out when none has come up for {UNREACHABLE_S / 60:g} min"
-            self._reasons[place.host] = f"the last slave {how} ({end})"
+            self._reasons[place.host] = f"the last slave {was(how)} ({end})"
         self._act_on(verdict, place, last_lines)
 
     def _act_on(self, verdict: Replace | LeaveOut, place: Place, last_lines: str) -> None:
