@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.test_layers import loaded_after
 from tracking import CalculationError, ItemKilledSlave, JobSlave, NoSlavesError, TrackingJobMaster
 from tracking.fabrics.base import Fabric, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.testing import Clock, Job, ScriptedFabric, ScriptedSlave, dies, done, raises
@@ -210,3 +211,8 @@ def close(lines: SlaveLines) -> None:
     lines.line.close()
     lines.control.close()
     os.close(lines.output)
+
+
+def test_only_the_contracts_need_pytest() -> None:
+    assert not loaded_after("import tracking.testing") & {"pytest", "cloudpickle"}
+    assert "pytest" in loaded_after("import tracking.testing.contracts")
