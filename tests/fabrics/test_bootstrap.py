@@ -173,7 +173,14 @@ def test_a_python_that_cannot_work_with_ours_is_refused_in_words(changes: dict[s
     assert caught.value.greeting.host == "node1"
 
 
-@pytest.mark.parametrize("facts", [{}, {"version": "x"}, FACTS | {"installed": 3}, FACTS | {"cores": "many"}])
+def test_a_line_that_begins_like_a_greeting_and_is_nested_without_end_is_noise() -> None:
+    assert heard(MARK + b"[" * 60_000 + b"\n", greeting_line()) is not None
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{}, {"version": "x"}, FACTS | {"installed": 3}, FACTS | {"cores": "many"}, FACTS | {"cores": float("inf")}],
+)
 def test_a_greeting_that_makes_no_sense_is_refused(facts: dict[str, object]) -> None:
     with pytest.raises(EngineError, match="makes no sense"):
         heard(MARK + json.dumps(facts).encode() + b"\n")

@@ -33,7 +33,7 @@ def test_what_is_no_time_is_refused(value: Any) -> None:
         talk.seconds({"x": value}, "x", 0.0)
 
 
-@pytest.mark.parametrize("value", [None, 1, ["a"], "x" * 5000])
+@pytest.mark.parametrize("value", [None, 1, ["a"], "x" * 5000, "\ud800"])
 def test_what_is_no_text_is_refused(value: Any) -> None:
     with pytest.raises(ProtocolError, match="'x' is no text"):
         talk.text({"x": value}, "x")

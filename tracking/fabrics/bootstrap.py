@@ -200,7 +200,7 @@ class Introduction:
             raise EngineError(str(facts["problem"]))
         try:
             greeting = _greeting(facts)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:  # 1e999
             raise EngineError(f"its Python says of itself what makes no sense: {facts!r}") from error
         if problem := objection(greeting, self._own):
             raise Unfit(problem, greeting)
@@ -222,7 +222,7 @@ class Unfit(EngineError):
 def _facts(line: bytes) -> dict[str, Any] | None:
     try:
         facts = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested a thousand times
         return None
     return facts if isinstance(facts, dict) else None
 

@@ -45,9 +45,18 @@ def seconds_or_none(what: Mapping[str, Any], name: str, least: float) -> float |
 def text(what: Mapping[str, Any], name: str) -> str:
     """A text that is not too long."""
     value = what.get(name)
-    if not isinstance(value, str) or len(value) > MOST_CHARACTERS:
+    if not isinstance(value, str) or len(value) > MOST_CHARACTERS or not _is_encodable(value):
         raise ProtocolError(f"{name!r} is no text of at most {MOST_CHARACTERS} characters")
     return value
+
+
+def _is_encodable(text: str) -> bool:
+    """Half a character, which JSON can hold, can be neither shown nor written to a file."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def texts(what: Mapping[str, Any], name: str) -> list[str]:
