@@ -209,3 +209,34 @@ def test_a_relay_with_room_for_several_that_fails_takes_all_of_its_room_from_wha
     assert seating.decide(20.0) == [Launch(2, "")]
     for number in (3, 4, 5):
         assert seating.relay_is_gone(number) == [], "they stood for room of the first"
+
+
+# ---- nobody waits any more
+
+
+def test_relays_under_way_that_nobody_waits_for_any_more_are_taken_back_after_a_moment_the_last_ones_first() -> None:
+    seating = by_slot()
+    for tid in (2, 3, 4):
+        seating.want(tid, "", 0.0)
+    launched(seating, 3)
+    assert seating.take_spare(0.0) == []
+    seating.unwant(3)
+    seating.unwant(4)
+    assert seating.take_spare(5.0) == []
+    assert seating.next_decision(5.0) == 1.0
+    assert seating.take_spare(6.0) == [3, 2]
+    assert seating.decide(6.0) == []
+    assert not seating.is_awaited(3)
+    assert seating.relay_is_up(1, 1, 7.0) == []
+    assert seating.decide(7.0) == [Seat(2, 1)]
+
+
+def test_relays_under_way_are_left_to_slaves_that_come_instead() -> None:
+    seating = by_slot()
+    seating.want(2, "", 0.0)
+    launched(seating, 1)
+    seating.unwant(2)
+    assert seating.take_spare(5.0) == []
+    seating.want(3, "", 5.5)
+    assert seating.take_spare(6.5) == []
+    assert seating.is_awaited(1)

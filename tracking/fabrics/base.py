@@ -161,6 +161,13 @@ class Fabric(Protocol):
     def poll_within_s(self) -> float | None:
         """In how many seconds ``poll`` is wanted though no descriptor is ready; None: it is not."""
 
+    def wanted(self) -> int | None:
+        """How many slaves there should be now; None: as many as were asked for. Looked at after each ``poll``.
+
+        When it grows, more are started; when it shrinks, those that are not up are stopped, and those that end are not
+        replaced. So a fabric follows an engine that grows and shrinks by itself.
+        """
+
     def waiting_for(self) -> str:
         """What slaves that have not come up wait for, in words ("3 jobs pending: Resources"); "": nothing."""
 
@@ -210,6 +217,10 @@ class BaseFabric:
 
     def poll_within_s(self) -> float | None:
         """No news come by themselves."""
+        return None
+
+    def wanted(self) -> int | None:
+        """As many as were asked for."""
         return None
 
     def waiting_for(self) -> str:

@@ -47,7 +47,13 @@ class RelayedFabric(BaseFabric):
     Args:
         launcher: the engine's part.
         clock: seconds, monotonic.
+
+    Attributes:
+        recalls_spare: relays under way that are not wanted any more are stopped: an engine that grows with what waits
+            in its queue shall not grow for them. Only where each relay has room for one slave.
     """
+
+    recalls_spare = False
 
     def __init__(self, launcher: Launcher, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = launcher.name
@@ -274,6 +280,8 @@ class RelayedFabric(BaseFabric):
                 self._launch(decision)
             else:
                 self._release(decision)
+        for number in self._seating.take_spare(self._clock()) if self.recalls_spare else ():
+            self.launcher.stop(number)
         for relay in self._relays.values():
             relay.pump.flush()
 

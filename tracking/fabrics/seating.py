@@ -87,6 +87,7 @@ class Seating:
         self._launches: list[_Launched] = []
         self._where: dict[int, int] = {}  # tid -> relay
         self._decided_at = float("-inf")
+        self._spare_since: float | None = None  # since then more relays are on their way than slaves wait
 
     # ---- what happens
 
@@ -189,6 +190,8 @@ class Seating:
         if self._relays and not self._is_by_host:
             ends = (waiting.since + PATIENCE_S for waiting in self._waiting.values())
             times += [end for end in ends if end > self._decided_at]  # the others were decided on, and wait for relays
+        if self._spare_since is not None:
+            times.append(self._spare_since + PATIENCE_S)
         return max(0.0, min(times) - now) if times else None
 
     def _launch_of(self, number: int) -> _Launched | None:
@@ -222,6 +225,32 @@ class Seating:
     def _relay_with_room(self, host: str) -> _Relay | None:
         fitting = (relay for relay in self._relays.values() if not self._is_by_host or relay.host == host)
         return next((relay for relay in fitting if len(relay.seated) < relay.slots), None)
+
+    def take_spare(self, now: float) -> list[int]:
+        """Relays under way that nobody has waited for during a moment; they are awaited no more.
+
+        Only where each has room for one slave, and the engine chooses the hosts.
+        """
+        count = self._awaited("") - len(self._waiting)
+        if count <= 0:
+            self._spare_since = None
+            return []
+        self._spare_since = now if self._spare_since is None else self._spare_since
+        if now < self._spare_since + PATIENCE_S:
+            return []
+        self._spare_since = None
+        spare = [number for launch in reversed(self._launches) for number in sorted(launch.numbers, reverse=True)]
+        for number in spare[:count]:
+            self._await_no_more(number)
+        return spare[:count]
+
+    def _await_no_more(self, number: int) -> None:
+        launch = self._launch_of(number)
+        assert launch is not None
+        launch.numbers.discard(number)
+        launch.slots -= 1
+        if not launch.numbers:
+            self._launches.remove(launch)
 
     def _launches_needed(self, now: float) -> list[Launch]:
         if self._is_by_host:

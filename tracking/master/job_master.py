@@ -299,7 +299,7 @@ class JobMaster(HostKeeper):
             options.policy(self.chunk_size, redistribute=checks.checked_redistribute(self.redistribute)),
             self._tr_worker,
             Record(self._tr_open_file, self._tr_digests),
-            options.crew(),
+            options.crew(self._tr_nicknames),
             display,
         )
 

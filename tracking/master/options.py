@@ -14,6 +14,7 @@ from tracking.fabrics.base import Fabric
 from tracking.pool import SlavePool
 from tracking.pool.arguments import checked_choice, checked_memory_limit, checked_number
 from tracking.pool.crew import Crew
+from tracking.pool.slaves import Nicknames
 
 DEFAULT_NICENESS = MappingProxyType({"default": 20})
 """Of a master to whom no niceness was given; told from one that was given by its identity."""
@@ -69,7 +70,7 @@ class Options:
         """{name: value} of those that mean something in another program, too."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _OF_THIS_PROGRAM}
 
-    def crew(self) -> Crew:
+    def crew(self, nicknames: Nicknames) -> Crew:
         """The slaves to work with: those of the pool, or none yet."""
         if self.pool is not None:
             return self.pool._crew
@@ -79,6 +80,7 @@ class Options:
             silence_timeout_s=self.silence_timeout,
             memory_limit=checked_memory_limit(self.memory_limit),
             max_jobs=self.max_jobs,
+            nicknames=nicknames,
         )
 
     def policy(self, chunk_size: ChunkSize, *, redistribute: Redistribute) -> Policy:

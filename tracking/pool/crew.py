@@ -35,7 +35,7 @@ from tracking.pool.hosts import Hosts
 from tracking.pool.loop import READ, WRITE, Loop
 from tracking.pool.post import Post
 from tracking.pool.recalls import Recalls
-from tracking.pool.slaves import Place, Slave, names_for, since_when
+from tracking.pool.slaves import Nicknames, Place, Slave, names_for, since_when
 from tracking.pool.starting import Starting
 from tracking.pool.vitals import Vitals
 from tracking.pool.watching import Watched
@@ -55,6 +55,7 @@ class Crew:
         memory_limit: bytes of data that a slave may hold; None: as many as there are.
         max_jobs: so many jobs a slave is given, then another takes its place; None: any number.
         clock: seconds, monotonic.
+        nicknames: for slaves that come because a fabric has room for more; None: nobody else gives any.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Crew:
         memory_limit: int | None = None,
         max_jobs: int | None = None,
         clock: Callable[[], float] = time.monotonic,
+        nicknames: Nicknames | None = None,
     ) -> None:
         self.lock = RLock()
         self._max_jobs = max_jobs
@@ -86,7 +88,10 @@ class Crew:
             self._loop, self._post, self._endings, self._slaves, self._clients, heartbeat_s, silence_timeout_s
         )
         self._recalls = Recalls(self._loop, self._post, self._endings)
-        self.hosts = Hosts(self.lock, self._post, self._vacancies, self._endings, self._slaves, self._clients)
+        self.hosts = Hosts(
+            self.lock, self._post, self._vacancies, self._endings, self._slaves, self._clients,
+            Nicknames() if nicknames is None else nicknames,
+        )  # fmt: skip
         self._hearing = Hearing(self._clients, self._vacancies, self._endings, self._recalls, self._vitals, max_jobs)
         self._fabrics = Watched(self._loop, self._poll)
         self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
@@ -353,6 +358,7 @@ class Crew:
             if isinstance(one, SlaveConnected):
                 self._starting.has_dialled(one)
         self._endings.have_ended([one for one in news if isinstance(one, SlaveEnded)])
+        self.hosts.follow(fabric)
 
     # ---- the end
 

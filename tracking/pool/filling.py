@@ -72,6 +72,7 @@ class Vacancies:
         self._records: dict[str, HostRecord] = {}
         self._waiting: Counter[str] = Counter()  # host -> places there that wait for a slave
         self._next_try: dict[str, float] = {}  # host -> when, after the last slave that did not come up there
+        self._delayed: dict[int, Place] = {}  # by id: places that wait for a timer
         self._held: dict[str, deque[Place]] = {}  # host on probation -> places that wait until it is over
         self._on_trial: dict[str, Place] = {}  # host on probation -> the place that has a slave, or is to have one
         self._reasons: dict[str, str] = {}  # host -> what happened there last
@@ -156,6 +157,19 @@ class Vacancies:
 
     # ---- what the user wants
 
+    def strike_out(self, place: Place) -> bool:
+        """Have no slave at this place any more. False: it is on trial, and others wait for what comes of that."""
+        if self._on_trial.get(place.host) is place:
+            return False
+        place.is_removed = True
+        held = self._held.get(place.host, deque())
+        if self._delayed.pop(id(place), None) is not None:
+            self._waiting[place.host] -= 1
+        elif any(other is place for other in held):
+            self._held[place.host] = deque(other for other in held if other is not place)
+            self._waiting[place.host] -= 1
+        return True
+
     def leave_out(self, host: str, reason: str) -> None:
         """Start no slave on this host: it is known that it cannot work."""
         self._give_up(host)
@@ -177,6 +191,7 @@ class Vacancies:
     def _give_up(self, host: str) -> None:
         """Nobody waits for a slave there any more."""
         self._eras[host] += 1
+        self._delayed = {key: place for key, place in self._delayed.items() if place.host != host}
         for waiting in (self._waiting, self._held, self._on_trial, self._next_try, self._reasons):
             waiting.pop(host, None)
 
@@ -236,10 +251,11 @@ class Vacancies:
         if place.is_removed or place.host in self.left_out:
             return
         self._waiting[place.host] += 1
+        self._delayed[id(place)] = place
         era = self._eras[place.host]
 
         def fill() -> None:
-            if self._eras[place.host] == era:
+            if self._eras[place.host] == era and self._delayed.pop(id(place), None) is not None:
                 self._waiting[place.host] -= 1
                 self.fill(place)
                 self._tell()

@@ -7,6 +7,7 @@
                          a slave that is not up, or silent, is killed
                          others get no more jobs, and end when they have done theirs; now=True: killed, nobody is blamed
                          no slave left and none to come: clients are told, so that nobody waits for ever
+    follow(fabric) --> has it room for more, or for fewer? see ``following``; not if the user has removed hosts of it
 
 Everything may be called from any thread; all of it is done under the crew's lock, at once.
 """
@@ -14,15 +15,19 @@ Everything may be called from any thread; all of it is done under the crew's loc
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from threading import RLock
 
+from tracking.fabrics.base import Fabric
 from tracking.pool.client import Client
 from tracking.pool.endings import Endings
 from tracking.pool.filling import Vacancies
+from tracking.pool.following import Filled, change
 from tracking.pool.post import Post
-from tracking.pool.slaves import Place, Slave
+from tracking.pool.slaves import Nicknames, Place, Slave
 
 _REMOVED = "ended by us: its host was removed"
+_NO_ROOM = "ended by us: there is no room for it any more"
 
 
 class Hosts:
@@ -35,6 +40,7 @@ class Hosts:
         endings: ends slaves.
         slaves: those that live or are being started, by number.
         clients: who is told, by calculation.
+        nicknames: for slaves that come because a fabric has room for more.
     """
 
     def __init__(
@@ -45,6 +51,7 @@ class Hosts:
         endings: Endings,
         slaves: dict[int, Slave],
         clients: dict[int, Client],
+        nicknames: Nicknames,
     ) -> None:
         self._lock = lock
         self._post = post
@@ -52,16 +59,25 @@ class Hosts:
         self._endings = endings
         self._slaves = slaves
         self._clients = clients
-        self._places: dict[int, Place] = {}  # by id: those that are not struck out
+        self._nicknames = nicknames
+        self._places: dict[int, dict[int, Place]] = {}  # by id, for the id of each fabric: those not struck out
+        self._left_alone: list[Fabric] = []  # that are not followed: the user has removed hosts
 
     def note(self, place: Place) -> None:
         """A slave is to be started at this place."""
-        self._places[id(place)] = place
+        self._places.setdefault(id(place.fabric), {})[id(place)] = place
+        self._nicknames.note(place.host, place.nickname)
+
+    def _all_places(self) -> list[Place]:
+        return [place for places in self._places.values() for place in places.values()]
+
+    def _forget(self, place: Place) -> None:
+        self._places.get(id(place.fabric), {}).pop(id(place), None)
 
     def names(self) -> list[str]:
         """The hosts that there are, once each; where a fabric chooses them, those that have slaves, too."""
         with self._lock:
-            wanted = [place.host for place in self._places.values()]
+            wanted = [place.host for place in self._all_places()]
             chosen = [slave.info.host for slave in self._slaves.values() if not slave.place.is_removed]
             return list(dict.fromkeys([*wanted, *chosen]))
 
@@ -104,15 +120,43 @@ class Hosts:
     def _strike_out(self, hosts: Collection[str], leaving: Iterable[Slave]) -> None:
         """First of all: whoever ends from now on is not replaced."""
         places = [slave.place for slave in leaving]
-        for place in [*places, *(place for place in self._places.values() if place.host in hosts)]:
+        for place in [*places, *(place for place in self._all_places() if place.host in hosts)]:
             place.is_removed = True
-            self._places.pop(id(place), None)
+            self._forget(place)
+            if not any(fabric is place.fabric for fabric in self._left_alone):
+                self._left_alone.append(place.fabric)
 
-    def _send_away(self, slave: Slave, *, now: bool) -> None:
+    def _send_away(self, slave: Slave, *, now: bool, why: str = _REMOVED) -> None:
         if now or not slave.is_up or slave.pulse.is_silent:
-            slave.fault = slave.fault or _REMOVED
+            slave.fault = slave.fault or why
             self._endings.kill(slave)
             return
         for client in list(self._clients.values()):
             client.slave_is_leaving(slave.info)
         self._endings.leave(slave)
+
+    # ---- fabrics that have room for more, or for fewer
+
+    def follow(self, fabric: Fabric) -> None:
+        """Have as many places of this fabric as it wants; where it does not say, as they are."""
+        wanted, there = fabric.wanted(), self._places.get(id(fabric))
+        if wanted is None or not there or wanted == len(there) or any(fabric is other for other in self._left_alone):
+            return
+        places = list(there.values())
+        slaves = {id(slave.place): slave for slave in self._slaves.values() if not slave.is_ending}
+        more, gone = change(wanted, [_filled(slaves.get(id(place))) for place in places])
+        for _, nickname in self._nicknames.give([places[0].host] * more):
+            place = replace(places[0], nickname=nickname)
+            self.note(place)
+            self._vacancies.fill(place)
+        for place in (places[index] for index in gone):
+            if self._vacancies.strike_out(place):
+                self._forget(place)
+                if id(place) in slaves and not slaves[id(place)].is_up:
+                    self._send_away(slaves[id(place)], now=True, why=_NO_ROOM)
+
+
+def _filled(slave: Slave | None) -> Filled:
+    if slave is None or slave.line_is_cut:
+        return Filled.NOT
+    return Filled.UP if slave.is_up else Filled.STARTING

@@ -95,7 +95,7 @@ class SlavePool(Executor):
         self._niceness = arguments.checked_niceness(niceness, expanded.niceness)
         self._show_output = show_output
         self._checks_hosts = check_hosts
-        self._nicknames = Nicknames()  # under the crew's lock
+        self._nicknames = Nicknames()
         self._max_deaths = arguments.checked_number(
             "max_deaths", max_deaths, 1, is_optional=True, is_whole=True
         )
@@ -110,7 +110,7 @@ class SlavePool(Executor):
             "max_jobs": arguments.checked_number("max_jobs", max_jobs, 1, is_optional=True, is_whole=True),
         }
         left, failed = without_failing(names, self._fabrics) if check_hosts else (names, {})
-        self._crew = Crew(**crew_options)
+        self._crew = Crew(**crew_options, nicknames=self._nicknames)
         self._calls: Calls | None = None  # made with the first submit, under the crew's lock
         self._is_shut = False  # under the crew's lock
         self._crew.hosts.leave_out(failed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -128,6 +129,7 @@ class Nicknames:
     """Gives slaves their nicknames: a host that is named once keeps its name, others are numbered from 0.
 
     What was given once is not given again: slaves that are added later, to a host that is there or was, are counted on.
+    For any thread.
 
     >>> nicknames = Nicknames()
     >>> nicknames.give(['a', 'b', 'a'])
@@ -139,19 +141,22 @@ class Nicknames:
     def __init__(self) -> None:
         self._numbers: Counter[str] = Counter()  # host -> the next
         self._given: set[str] = set()
+        self._lock = threading.Lock()
 
     def note(self, host: str, nickname: str) -> None:
         """A slave has this one, from elsewhere."""
-        if nickname not in self._given:
-            self._given.add(nickname)
-            self._numbers[host] += 1
+        with self._lock:
+            if nickname not in self._given:
+                self._given.add(nickname)
+                self._numbers[host] += 1
 
     def give(self, hosts: Iterable[str]) -> list[tuple[str, str]]:
         """(host, nickname) of each."""
         hosts = list(hosts)
-        totals = Counter(hosts)
-        totals.update(self._numbers)
-        return [(host, self._next(host, is_single=totals[host] == 1)) for host in hosts]
+        with self._lock:
+            totals = Counter(hosts)
+            totals.update(self._numbers)
+            return [(host, self._next(host, is_single=totals[host] == 1)) for host in hosts]
 
     def _next(self, host: str, *, is_single: bool) -> str:
         nickname = host if is_single else f"{host}_{self._numbers[host]}"

@@ -25,11 +25,13 @@ class ScriptedFabric(BaseFabric):
         failing: {host: why no slave can be started there}, as a check of hosts is to find out.
         lock: held while slaves act.
         words: what it says that slaves wait for which are not up yet.
+        room: so many slaves it says that there should be, see ``make_room``; None: as many as were asked for.
     """
 
     name = "scripted"
     shares_memory = True
     words = ""
+    room: int | None = None
 
     def __init__(
         self, *script: Reaction, slave: Callable[[SlaveSpec, ScriptedFabric], ScriptedSlave] = ScriptedSlave
@@ -46,6 +48,12 @@ class ScriptedFabric(BaseFabric):
         """Do what the script says of the next job."""
         reaction = self._script.popleft() if self._script else done
         reaction(slave, job)
+
+    def make_room(self, count: int | None) -> None:
+        """From now on there should be so many slaves."""
+        with self.lock:
+            self.room = count
+            os.write(self._news, b"n")
 
     def bury(self, slave: ScriptedSlave, how: str | None, *, is_innocent: bool = False) -> None:
         """The slave has ended; None: and nobody is told."""
@@ -70,6 +78,9 @@ class ScriptedFabric(BaseFabric):
 
     def check(self, hosts: Sequence[str]) -> dict[str, str]:
         return {host: self.failing[host] for host in hosts if host in self.failing}
+
+    def wanted(self) -> int | None:
+        return self.room
 
     def waiting_for(self) -> str:
         return self.words
