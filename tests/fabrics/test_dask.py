@@ -21,7 +21,8 @@ from tracking.wire import messages as m
 if os.environ.get("TRACKING_ENGINES_REQUIRED") != "1":
     pytest.importorskip("distributed", reason="Dask is not installed: pip install 'tracking[dask]'")
 
-from tracking.fabrics.dask import DaskFabric, scheduler_of  # (needs no Dask, but its tests do)
+from tracking.fabrics.dask import DaskFabric  # (needs no Dask, but its tests do)
+from tracking.fabrics.dask_cluster import is_readable, scheduler_of
 
 TIMEOUT_S = 50
 
@@ -157,11 +158,11 @@ def test_a_host_that_is_named_is_refused() -> None:
 
 
 def test_an_errand_does_not_show_its_secrets() -> None:
-    assert repr(Errand("secret", 3)) == "<relay 3>"
+    assert repr(Errand("secret", 3, "key")) == "<relay 3>"
 
 
 def test_a_task_never_fails_but_reports() -> None:
-    report = attend(Errand("no ticket at all", 3))
+    report = attend(Errand("no ticket at all", 3, "key"))
     assert isinstance(report, Report)
     assert report.how == 1
     assert b"this relay cannot work: this is no ticket" in report.printed

@@ -8,42 +8,48 @@
       Reception  <---------------------- dials back ---------------------------------+
 
 A relay takes one thread of its worker for as long as it lives. What does not fit waits in Dask's queue, and begins when
-workers come. Our client is one of our own: that of the user may belong to his event loop, and stays as it is.
+workers come. Where no number of slaves is said, there is one for each thread, and we look every second how many those
+are. Our client is one of our own: that of the user may belong to his event loop, and stays as it is.
+
+Only what Dask documents is used, but for ``loop.asyncio_loop`` (of tornado). In the client's thread its methods return
+what is to be awaited. Tried with Dask 2026.8.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future as LocalFuture
-from contextlib import suppress
-from importlib import import_module
 from typing import Any
 
 from tracking.errors import EngineError, InputError
+from tracking.fabrics.dask_cluster import CONNECT_S, Cluster, is_readable, loop_of_cluster, scheduler_of
+from tracking.fabrics.dask_tasks import END_S, cancel, end, explain, find_worker, tell_end, watch_threads
 from tracking.fabrics.inbox import Inbox
-from tracking.fabrics.launcher import RelayEnded, RelayNews
-from tracking.fabrics.local import exit_in_words
+from tracking.fabrics.launcher import RelayNews
 from tracking.fabrics.reception import Reception
 from tracking.fabrics.relayed import RelayedFabric
-from tracking.slave.tasks import Errand, Report, attend
+from tracking.slave.tasks import Errand, attend
 from tracking.wire.keys import Key
 
 logger = logging.getLogger("tracking")
 
 START_TIMEOUT_S = 86400.0
-_CONNECT_S = 20.0
-_ASK_S = 10.0
-_END_S = 5.0
+_warned_of: set[str] = set()  # addresses of schedulers
 
 
 class DaskFabric(RelayedFabric):
     """Starts slaves as tasks of a Dask cluster.
 
-    The slaves run in fresh processes of the Python of the workers, which must have this package. Dask's own lines
-    carry the key of the pool to them: on a network that others can read, use Dask's own TLS, too.
+    The slaves run in fresh processes of the Python of the workers, which must have this package.
+
+    Where no number of slaves is said, neither here nor as ``hosts=``, they follow the cluster: there is one for each
+    thread of its workers, at least one, however many there are in the course of time. With a number, those that do not
+    fit wait in Dask's queue: that makes a cluster grow which adapts to its work (``cluster.adapt()``).
+
+    The lines of slaves are encrypted. But the key for that comes to them over Dask's own lines: on a network that
+    others can read, have Dask encrypt these, too (``Security``, addresses with ``tls://``); if not, a warning says so.
 
     Example::
 
@@ -54,9 +60,8 @@ class DaskFabric(RelayedFabric):
     Args:
         client_or_address: a client, a cluster, or the address of a scheduler; None: the client that is the current
             one of this program, or what Dask's configuration says.
-        n: so many slaves are wanted where the user says no other number; None: one for each thread that the workers
-            have when the pool is made.
-        resources: what each slave needs of Dask's abstract resources ({'GPU': 1}).
+        n: so many slaves are wanted where the user says no other number; None: one for each thread of the workers.
+        resources: what each slave needs of Dask's abstract resources ({'GPU': 1}); then say ``n``, too.
         address, port, reachable_as, is_encrypted: where relays dial, see ``Reception``.
         start_timeout: seconds that a slave may take to come up, queues included; None: as long as it likes.
         connect_timeout: seconds that the scheduler may take to answer.
@@ -65,6 +70,8 @@ class DaskFabric(RelayedFabric):
         ImportError: Dask is not installed.
         InputError: wrong use, or there is no client.
     """
+
+    recalls_spare = True
 
     def __init__(
         self,
@@ -77,7 +84,7 @@ class DaskFabric(RelayedFabric):
         reachable_as: Sequence[str] = (),
         is_encrypted: bool = True,
         start_timeout: float | None = START_TIMEOUT_S,
-        connect_timeout: float = _CONNECT_S,
+        connect_timeout: float = CONNECT_S,
     ) -> None:
         if n is not None and (isinstance(n, bool) or not isinstance(n, int) or n < 1):
             raise InputError(f"the number of slaves must be a whole number, at least 1; not {n!r}")
@@ -87,96 +94,21 @@ class DaskFabric(RelayedFabric):
                 Key(), address=address, port=port, reachable_as=reachable_as, is_encrypted=is_encrypted
             )
 
-        cluster = Cluster(*scheduler_of(client_or_address), connect_timeout)
-        super().__init__(DaskLauncher(cluster, n, dict(resources or {}), open_reception, start_timeout))
+        scheduler, security = scheduler_of(client_or_address)
+        cluster = Cluster(scheduler, security, connect_timeout, loop_of_cluster(client_or_address))
+        if is_encrypted and is_readable(scheduler) and scheduler not in _warned_of:
+            _warned_of.add(scheduler)
+            logger.warning(
+                "Dask's own lines at %s are not encrypted: who can read them can learn the key of the slaves' lines; "
+                "on a network that others can read, give Dask a Security with TLS",
+                scheduler,
+            )
+        self._dask = DaskLauncher(cluster, n, dict(resources or {}), open_reception, start_timeout)
+        super().__init__(self._dask)
 
-
-def scheduler_of(client_or_address: Any) -> tuple[str, Any]:
-    """Address of the scheduler that is meant, and what its security needs.
-
-    Raises:
-        InputError: it cannot be found out.
-    """
-    distributed = import_module("distributed")
-    if client_or_address is None:
-        try:
-            client_or_address = distributed.default_client()
-        except ValueError:
-            client_or_address = import_module("dask").config.get("scheduler-address", None)
-    if isinstance(client_or_address, str):
-        return client_or_address, None
-    scheduler = getattr(client_or_address, "scheduler", None)
-    address = getattr(client_or_address, "scheduler_address", None) or getattr(scheduler, "address", None)
-    if not isinstance(address, str) or not address:
-        raise InputError(
-            "which Dask cluster? Give DaskFabric a client that is connected, a cluster that has started, "
-            f"or the address of a scheduler ('tcp://host:8786'), not {client_or_address!r}"
-        )
-    return address, getattr(client_or_address, "security", None)
-
-
-class Cluster:
-    """A client of our own, connected when it is first needed.
-
-    Args:
-        address: of the scheduler.
-        security: what Dask needs for lines with TLS; None: nothing.
-        connect_s: so long the scheduler may take to answer.
-    """
-
-    def __init__(self, address: str, security: Any = None, connect_s: float = _CONNECT_S) -> None:
-        self.address = address
-        self._connect_s = connect_s
-        self._security = security
-        self._client: Any = None
-
-    def client(self) -> Any:
-        """The client; waits for the scheduler, bounded.
-
-        Raises:
-            EngineError: the scheduler does not answer.
-        """
-        if self._client is None:
-            options = {} if self._security is None else {"security": self._security}
-            try:
-                asyncio.run(self._knock())
-                self._client = import_module("distributed").Client(
-                    self.address, timeout=self._connect_s, set_as_default=False, **options
-                )
-            except Exception as error:
-                raise EngineError(f"the Dask scheduler at {self.address} does not answer: {error}") from error
-        return self._client
-
-    async def _knock(self) -> None:
-        """See whether the scheduler is there: a client that finds none leaves a thread behind."""
-        if not self.address.startswith("inproc://"):
-            arguments = {} if self._security is None else self._security.get_connection_args("client")
-            comms = import_module("distributed.comm")
-            comm = await comms.connect(self.address, timeout=self._connect_s, **arguments)
-            await comm.close()
-
-    def threads(self) -> dict[str, int]:
-        """{address of a worker: how many threads it has} now.
-
-        Raises:
-            EngineError: the scheduler does not answer.
-        """
-        client = self.client()
-        try:
-            return dict(client.nthreads())
-        except Exception as error:
-            raise EngineError(f"the Dask scheduler at {self.address} does not answer: {error}") from error
-
-    def do(self, work: Coroutine[Any, Any, Any]) -> LocalFuture[Any]:
-        """Have this done in the client's thread."""
-        return asyncio.run_coroutine_threadsafe(work, self.client().loop.asyncio_loop)
-
-    def close(self) -> None:
-        """Leave the cluster. May be called twice."""
-        client, self._client = self._client, None
-        if client is not None:
-            with suppress(Exception):  # a scheduler that is gone needs no farewell
-                client.close(timeout=_END_S)
+    def wanted(self) -> int | None:
+        """One for each thread, where the user has said no number."""
+        return self._dask.wanted()
 
 
 class DaskLauncher:
@@ -213,6 +145,13 @@ class DaskLauncher:
         self._tasks: dict[int, Any] = {}  # number -> Dask's future, of relays whose end is not told
         self._workers: dict[int, str] = {}  # number -> address, of relays that are up
         self._awaited: set[int] = set()  # that are not
+        self._is_following = count is None  # until the user says a number
+        self._wanted: int | None = None  # one for each thread; None: not known yet
+        self._looking: LocalFuture[None] | None = None
+
+    def wanted(self) -> int | None:
+        """One slave for each thread, at least one; None: the user has said how many."""
+        return self._wanted if self._is_following else None
 
     def check_host(self, host: str) -> None:
         """Dask chooses the hosts."""
@@ -221,8 +160,9 @@ class DaskLauncher:
 
     def hosts_for(self, count: int | None) -> list[str]:
         """As many as are wanted, or as there are threads of workers; at least one. Asks the scheduler."""
-        threads = sum(self._cluster.threads().values())
-        return [self.name] * (count or self._count or threads or 1)
+        self._wanted = slaves_for(self._cluster.threads())
+        self._is_following = self._is_following and count is None
+        return [self.name] * (count or self._count or self._wanted)
 
     def check(self, hosts: Sequence[str]) -> dict[str, str]:
         """Whether the scheduler answers."""
@@ -239,15 +179,25 @@ class DaskLauncher:
         client = self._cluster.client()
         if self._reception is None:
             self._reception, self._inbox = self._open_reception(), Inbox()
+            if self._is_following:
+                self._looking = self._cluster.do(watch_threads(client, self._threads_are))
         ticket = self._reception.ticket().text()
         for number in numbers:
             self._reception.expect(number)
+            key = f"tracking-relay-{number}-{secrets.token_hex(4)}"
             self._tasks[number] = client.submit(
-                attend, Errand(ticket, number), key=f"tracking-relay-{number}-{secrets.token_hex(4)}",
+                attend, Errand(ticket, number, key), key=key,
                 pure=False, retries=0, resources=dict(self._resources) or None,
             )  # fmt: skip
             self._awaited.add(number)
-            self._cluster.do(_wait_for(number, self._tasks[number], self._told_to()))
+            self._cluster.do(tell_end(number, self._tasks[number], self._told_to()))
+
+    def _threads_are(self, threads: Mapping[str, int]) -> None:
+        """So many there are now; in the client's thread."""
+        wanted, inbox = slaves_for(threads), self._inbox
+        if wanted != self._wanted and inbox is not None:
+            self._wanted = wanted
+            inbox.wake()
 
     def _told_to(self) -> Callable[[RelayNews], None]:
         assert self._inbox is not None
@@ -258,7 +208,7 @@ class DaskLauncher:
         future = self._tasks.get(number)
         if future is not None:
             worker = self._workers.get(number, "")
-            self._cluster.do(_explain(number, worker, future, self._told_to()))
+            self._cluster.do(explain(self._cluster.client(), number, worker, self._threads_are, self._told_to()))
 
     # ---- news
 
@@ -277,7 +227,9 @@ class DaskLauncher:
         for up in self._reception.poll():
             if up.number in self._tasks:
                 self._awaited.discard(up.number)
-                self._cluster.do(_find_worker(up.number, self._tasks[up.number], self._workers))
+                self._cluster.do(
+                    find_worker(self._cluster.client(), up.number, self._tasks[up.number], self._workers)
+                )
                 news.append(up)
             else:
                 up.carrier.close()
@@ -303,13 +255,16 @@ class DaskLauncher:
         if self._reception is not None:
             self._reception.forget(number)
         if future is not None:
-            self._cluster.do(_cancel([future]))
+            self._cluster.do(cancel(self._cluster.client(), [future]))
 
     def close(self) -> None:
         """Have all tasks end, cancel those that do not, and leave the cluster."""
         tasks, self._tasks = self._tasks, {}
         if self._reception is not None:
             self._reception.close()
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         if tasks:
             self._end_all(tasks)
         self._cluster.close()
@@ -324,59 +279,11 @@ class DaskLauncher:
         awaited = [future for number, future in tasks.items() if number in self._awaited]
         ending = [future for number, future in tasks.items() if number not in self._awaited]
         try:
-            self._cluster.do(_end(awaited, ending)).result(2 * _END_S)
+            self._cluster.do(end(self._cluster.client(), awaited, ending)).result(2 * END_S)
         except Exception:
             logger.debug("tasks of Dask were not cancelled", exc_info=True)
 
 
-# ---- in the client's thread
-
-
-async def _wait_for(number: int, future: Any, tell: Callable[[RelayNews], None]) -> None:
-    """Tell how the task has ended."""
-    outcome = await future._result(raiseit=False)
-    if isinstance(outcome, Report):
-        how = exit_in_words(outcome.how) if isinstance(outcome.how, int) else outcome.how
-        tell(RelayEnded(number, f"relay on Dask worker {outcome.worker}: {how}", outcome.printed))
-    elif future.status == "error":
-        outcome = outcome[1]
-        hint = ": install this package for the workers, too" if isinstance(outcome, ImportError) else ""
-        tell(RelayEnded(number, f"task of Dask: {type(outcome).__name__}: {outcome}{hint}"))
-    else:
-        tell(RelayEnded(number, f"its task was {future.status} by Dask"))
-
-
-async def _find_worker(number: int, future: Any, workers: dict[int, str]) -> None:
-    """Note on which worker the task is."""
-    with suppress(Exception):  # it is for words only
-        processing = await asyncio.wait_for(future.client.scheduler.processing(workers=None), _ASK_S)
-        for worker, keys in processing.items():
-            if future.key in keys:
-                workers[number] = worker
-
-
-async def _explain(number: int, worker: str, future: Any, tell: Callable[[RelayNews], None]) -> None:
-    """Tell why the line of a relay is cut, as far as the scheduler knows."""
-    name = f"Dask worker {worker}" if worker else "its Dask worker"
-    words = f"{name}: the line of its relay was cut"
-    with suppress(Exception):
-        there = await asyncio.wait_for(future.client.scheduler.ncores(), _ASK_S)
-        if worker and worker not in there:
-            words = f"{name} has left the cluster"
-    tell(RelayEnded(number, words))
-
-
-async def _cancel(futures: list[Any]) -> None:
-    if futures:
-        with suppress(Exception):  # the scheduler is gone: with it the tasks
-            await futures[0].client._cancel(futures, force=True)
-
-
-async def _end(awaited: list[Any], ending: list[Any]) -> None:
-    await _cancel(awaited)
-    waits = [asyncio.ensure_future(future._state.wait()) for future in ending]
-    if waits:
-        await asyncio.wait(waits, timeout=_END_S)
-    for wait in waits:
-        wait.cancel()
-    await _cancel(ending)
+def slaves_for(threads: Mapping[str, int]) -> int:
+    """One for each thread of the workers; one that waits where there is none."""
+    return max(1, sum(threads.values()))

@@ -51,6 +51,11 @@ class Inbox:
             elif isinstance(news, RelayUp):
                 news.carrier.close()
 
+    def wake(self) -> None:
+        """There is something to look at elsewhere."""
+        with self._lock:
+            self.bell.ring()
+
     def take(self) -> list[RelayNews]:
         with self._lock:
             self.bell.hush()

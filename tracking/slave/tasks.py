@@ -31,11 +31,13 @@ class Errand:
     Args:
         ticket: text of the ticket.
         number: of the relay.
+        key: of the task.
     """
 
-    def __init__(self, ticket: str, number: int) -> None:
+    def __init__(self, ticket: str, number: int, key: str) -> None:
         self.ticket = ticket
         self.number = number
+        self.key = key
 
     def __repr__(self) -> str:
         return f"<relay {self.number}>"
@@ -57,7 +59,7 @@ class Report(NamedTuple):
 
 def attend(errand: Errand) -> Report:
     """Start a relay on this worker, and wait for its end."""
-    address, is_over = _surroundings()
+    address, is_over = _surroundings(errand.key)
     try:
         with tempfile.TemporaryFile() as printed:
             how = _run(errand, printed, is_over)
@@ -100,11 +102,10 @@ def _argv(number: int) -> list[str]:
     return [sys.executable, "-P", "-c", code, str(number), str(os.getpid())]
 
 
-def _surroundings() -> tuple[str, Callable[[], bool]]:
+def _surroundings(key: str) -> tuple[str, Callable[[], bool]]:
     """Address of the worker that runs this task, and whether the task is over for it."""
     try:
-        workers = import_module("distributed.worker")  # it is there: it has called us
-        worker, key = workers.get_worker(), workers.thread_state.key
+        worker = import_module("distributed").get_worker()  # it is there: it has called us
     except Exception:  # noqa: BLE001  (called by somebody else)
         return "", lambda: False
 
