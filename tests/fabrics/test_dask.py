@@ -7,14 +7,16 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fabrics.contract import FabricContract, Slaves
+from tests.fabrics.dask_clusters import TIMEOUT_S, Cluster
 from tests.slave.puppet import wait_for_end, wait_for_news
-from tracking import EngineError, InputError, SlavePool
+from tracking import EngineError, InputError, SlavePool, TrackingJobMaster
 from tracking.slave.tasks import Errand, Report, attend
 from tracking.wire import messages as m
 
@@ -22,62 +24,19 @@ if os.environ.get("TRACKING_ENGINES_REQUIRED") != "1":
     pytest.importorskip("distributed", reason="Dask is not installed: pip install 'tracking[dask]'")
 
 from tracking.fabrics.dask import DaskFabric  # (needs no Dask, but its tests do)
-from tracking.fabrics.dask_cluster import is_readable, scheduler_of
-
-TIMEOUT_S = 50
-
-CLUSTER = """
-import sys
-from distributed import Client, LocalCluster
-if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=4, processes=sys.argv[1] == "processes", dashboard_address=None,
-                      protocol="tcp", host="127.0.0.1") as cluster:
-        print(cluster.scheduler_address, flush=True)
-        with Client(cluster) as client:
-            for line in sys.stdin:
-                if line.split()[0] == "scale":
-                    cluster.scale(int(line.split()[1]))
-                    print("scaled", flush=True)
-                else:
-                    tasks = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks))
-                    clients = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.clients))
-                    print(len(tasks), clients, flush=True)
-"""
-
-
-class Cluster:
-    """A Dask cluster in a process of its own, so that its threads are not ours."""
-
-    def __init__(self, kind: str, directory: Path) -> None:
-        script = directory / "cluster.py"
-        script.write_text(CLUSTER)
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-        self._process = subprocess.Popen(
-            [sys.executable, str(script), kind], cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, bufsize=1, env=environment,
-        )  # fmt: skip
-        self.address = self._read()
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-    def ask(self, question: str) -> str:
-        assert self._process.stdin is not None
-        self._process.stdin.write(question + "\n")
-        return self._read()
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(TIMEOUT_S)
-        self._process.stdout.close()
+from tracking.fabrics.dask_cluster import scheduler_of
 
 
 @pytest.fixture(scope="module", params=["processes", "threads"])
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    cluster = Cluster(request.param, tmp_path_factory.mktemp("cluster"))
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"), request.param)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path)
     yield cluster
     cluster.close()
 
@@ -97,7 +56,7 @@ class TestDaskFabric(FabricContract):
         os.kill(parent_of(pid), signal.SIGKILL)
         (ended,) = wait_for_news(fabric)
         assert ended.is_innocent
-        assert re.search("Dask worker tcp://127.0.0.1:|lost with its host", ended.how)
+        assert re.fullmatch(r"relay on Dask worker tcp://127\.0\.0\.1:\d+: killed by SIGKILL", ended.how)
         wait_for_end(pid)
         slaves.start(3).expect(m.HELLO)
 
@@ -109,35 +68,151 @@ def test_a_slave_for_each_thread_of_the_workers(cluster: Cluster) -> None:
     fabric.close()
 
 
-def test_a_worker_that_is_killed_is_named_and_its_slaves_go_on_elsewhere(tmp_path: Path) -> None:
-    cluster = Cluster("processes", tmp_path)
-    fabric = DaskFabric(cluster.address, 2)
+def test_a_worker_that_is_killed_is_named_and_its_slaves_are_innocent(own_cluster: Cluster) -> None:
+    fabric = DaskFabric(own_cluster.address)
+    slaves = Slaves(fabric)
     try:
-        with SlavePool(fabric=fabric) as pool:
-            assert pool.submit(pow, 2, 5).result(TIMEOUT_S) == 32
-            pid = next(iter(pool.pids.values()))
-            os.kill(parent_of(parent_of(pid)), signal.SIGKILL)
+        pid = slaves.start(2).expect(m.HELLO)[3]
+        assert own_cluster.ask("idle") == "1 3"  # so the scheduler has told where that one task is
+        os.kill(parent_of(parent_of(pid)), signal.SIGKILL)
+        (ended,) = wait_for_news(fabric)
+        assert ended.is_innocent
+        assert re.fullmatch(r"Dask worker tcp://127\.0\.0\.1:\d+ has left the cluster", ended.how)
+        wait_for_end(pid)
+    finally:
+        slaves.close()
+        fabric.close()
+
+
+def test_slaves_of_a_worker_that_is_killed_go_on_elsewhere(own_cluster: Cluster) -> None:
+    with SlavePool(fabric=DaskFabric(own_cluster.address, 2)) as pool:
+        assert pool.submit(pow, 2, 5).result(TIMEOUT_S) == 32
+        pid = next(iter(pool.pids.values()))
+        os.kill(parent_of(parent_of(pid)), signal.SIGKILL)
+        wait_for_end(pid)
+        assert [future.result(TIMEOUT_S) for future in [pool.submit(pow, 2, i) for i in range(9)]] == [
+            2**i for i in range(9)
+        ]
+    assert own_cluster.ask("idle") == "0 2"
+
+
+def test_slaves_that_do_not_fit_begin_when_workers_come(own_cluster: Cluster) -> None:
+    with SlavePool(10, fabric=DaskFabric(own_cluster.address)) as pool:
+        assert pool.submit(pow, 2, 5).result(TIMEOUT_S) == 32
+        assert len(pool.pids) <= 8
+        own_cluster.ask("scale 3")
+        while len(pool.pids) < 10:
+            pool.submit(pow, 2, 5).result(TIMEOUT_S)
+    assert own_cluster.ask("idle") == "0 2"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_slaves_follow_a_cluster_that_grows_and_shrinks_during_a_calculation(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = Cluster(tmp_path, workers=1)
+    data = {n: (n, str(tmp_path / "hurry")) for n in range(20_000)}
+    try:
+        with SlavePool(fabric=DaskFabric(cluster.address)) as pool:
+            master = TrackingJobMaster(data, function=square_at_leisure, pool=pool, verbose=0, chunk_size=1)
+            master.start()
+            results = iter(master)
+            for count, words in ((4, "scale 3"), (12, "scale 1")):
+                while len(pool.pids) != count:
+                    next(results)
+                cluster.ask(words)
+            while len(pool.pids) != 4:
+                next(results)
+            assert cluster.ask("threads") == "4"
+            Path(tmp_path / "hurry").touch()
+            assert master.calculateResult() == {n: n * n for n in data}
+            assert master.errors == {}
+            assert pool._crew.trouble() == ()
+        assert cluster.ask("idle") == "0 2"
+        assert [record for record in caplog.records if record.name == "tracking"] == []
+    finally:
+        cluster.close()
+
+
+@pytest.mark.slow
+def test_where_all_workers_are_gone_slaves_come_back_with_them_and_nothing_more_is_left_in_the_queue(
+    own_cluster: Cluster,
+) -> None:
+    with SlavePool(fabric=DaskFabric(own_cluster.address)) as pool:
+        assert pool.submit(pow, 2, 5).result(TIMEOUT_S) == 32
+        own_cluster.ask("scale 0")
+        for pid in pool.pids.values():
             wait_for_end(pid)
-            assert [future.result(TIMEOUT_S) for future in [pool.submit(pow, 2, i) for i in range(9)]] == [
-                2**i for i in range(9)
-            ]
-        assert cluster.ask("idle") == "0 2"
-    finally:
-        cluster.close()
+        future = pool.submit(pow, 2, 6)
+        own_cluster.ask("scale 1")
+        assert future.result(TIMEOUT_S) == 64
+        while len(pool.pids) != 4:
+            pool.submit(pow, 2, 5).result(TIMEOUT_S)
+        while own_cluster.ask("idle") != "4 3":
+            pool.submit(pow, 2, 5).result(TIMEOUT_S)
+    assert own_cluster.ask("idle") == "0 2"
 
 
-def test_slaves_that_do_not_fit_begin_when_workers_come(tmp_path: Path) -> None:
-    cluster = Cluster("processes", tmp_path)
+def square_at_leisure(value: tuple[int, str]) -> int:
+    number, hurry = value
+    if not os.path.exists(hurry):
+        time.sleep(0.05)
+    return number * number
+
+
+def test_it_is_said_once_that_others_could_read_what_dask_sends(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        DaskFabric("tcp://10.213.9.9:8786").close()
+    assert [record.message for record in caplog.records] == [
+        "Dask's own lines at tcp://10.213.9.9:8786 are not encrypted: who can read them can learn the key of the "
+        "slaves' lines; on a network that others can read, give Dask a Security with TLS"
+    ]
+
+
+def test_nothing_is_said_of_lines_that_nobody_else_can_read(caplog: pytest.LogCaptureFixture) -> None:
+    for address in ("tls://10.213.9.8:8786", "tcp://127.0.0.1:8786", "localhost:8786", "inproc://10.0.0.1/2/3"):
+        DaskFabric(address).close()
+    DaskFabric("tcp://10.213.9.8:8786", is_encrypted=False).close()
+    assert not caplog.records
+
+
+ASYNCHRONOUS = """
+import asyncio, sys
+from distributed import Client, LocalCluster
+from tracking import InputError, SlavePool
+from tracking.fabrics.dask import DaskFabric
+
+def try_with(given):
     try:
-        with SlavePool(10, fabric=DaskFabric(cluster.address)) as pool:
-            assert pool.submit(pow, 2, 5).result(TIMEOUT_S) == 32
-            assert len(pool.pids) <= 8
-            cluster.ask("scale 3")
-            while len(pool.pids) < 10:
-                pool.submit(pow, 2, 5).result(TIMEOUT_S)
-        assert cluster.ask("idle") == "0 2"
-    finally:
-        cluster.close()
+        with SlavePool(2, fabric=DaskFabric(given)) as pool:
+            print(pool.submit(pow, 2, 5).result(50))
+    except InputError as error:
+        print(error)
+
+async def main():
+    try_with(Client("tcp://127.0.0.1:1", asynchronous=True, set_as_default=False))
+    async with Client(sys.argv[1], asynchronous=True) as client:
+        try_with(client)
+    async with LocalCluster(n_workers=0, processes=False, asynchronous=True, dashboard_address=":0") as cluster:
+        try_with(cluster)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_what_is_asynchronous_works_or_it_is_said_what_to_do(cluster: Cluster, tmp_path: Path) -> None:
+    Path(tmp_path, "program.py").write_text(ASYNCHRONOUS)
+    done = subprocess.run(
+        [sys.executable, "program.py", cluster.address], cwd=tmp_path, capture_output=True, text=True,
+        timeout=TIMEOUT_S, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    unconnected, worked, unreachable = done.stdout.splitlines()
+    assert "Give DaskFabric a client that is connected" in unconnected
+    assert worked == "32", "a client whose event loop stands still meanwhile"
+    assert "lives in the event loop of this thread, which stands still" in unreachable
+    assert "asyncio.to_thread" in unreachable
 
 
 def test_a_scheduler_that_does_not_answer_is_named() -> None:

@@ -208,7 +208,9 @@ class DaskLauncher:
         future = self._tasks.get(number)
         if future is not None:
             worker = self._workers.get(number, "")
-            self._cluster.do(explain(self._cluster.client(), number, worker, self._threads_are, self._told_to()))
+            self._cluster.do(
+                explain(self._cluster.client(), number, future, worker, self._threads_are, self._told_to())
+            )
 
     # ---- news
 

@@ -43,7 +43,7 @@ def scheduler_of(client_or_address: Any) -> tuple[str, Any]:
 
 def loop_of_cluster(client_or_address: Any) -> asyncio.AbstractEventLoop | None:
     """The event loop of the user in which the cluster lives; None: it lives elsewhere."""
-    cluster = getattr(client_or_address, "cluster", None) or client_or_address
+    cluster = getattr(client_or_address, "cluster", client_or_address)  # of a client: what it was made for, or None
     if not getattr(cluster, "asynchronous", False):
         return None
     loop = getattr(getattr(cluster, "loop", None), "asyncio_loop", None)

@@ -14,6 +14,7 @@ from tracking.slave.tasks import Report
 END_S = 5.0
 _ASK_S = 10.0
 _LOOK_S = 1.0
+_REPORT_S = 0.7  # a task whose relay has ended says so within this time
 
 
 async def watch_threads(client: Any, tell: Callable[[Mapping[str, int]], None]) -> None:
@@ -54,19 +55,33 @@ async def find_worker(client: Any, number: int, future: Any, workers: dict[int, 
 async def explain(
     client: Any,
     number: int,
+    future: Any,
     worker: str,
     tell_threads: Callable[[Mapping[str, int]], None],
     tell: Callable[[RelayNews], None],
 ) -> None:
-    """Tell why the line of a relay is cut, as far as the scheduler knows; and first, how many threads are left."""
+    """Tell why the line of a relay is cut: its task may do that itself in a moment, else as far as the scheduler knows.
+
+    How many threads are left is told first: what has gone with its worker is not to be replaced.
+    """
     name = f"Dask worker {worker}" if worker else "its Dask worker"
     words = f"{name}: the line of its relay was cut"
+    if await _is_done(future):
+        return
     with suppress(Exception):
         there = dict(await asyncio.wait_for(client.nthreads(), _ASK_S))
         if worker and worker not in there:
             words = f"{name} has left the cluster"
         tell_threads(there)
     tell(RelayEnded(number, words))
+
+
+async def _is_done(future: Any) -> bool:
+    """Whether the task has said what came of it, within a moment."""
+    end = asyncio.ensure_future(_end_of(future))
+    done, _ = await asyncio.wait([end], timeout=_REPORT_S)
+    end.cancel()
+    return bool(done)
 
 
 async def cancel(client: Any, futures: list[Any]) -> None:
