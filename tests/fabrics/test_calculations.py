@@ -14,8 +14,9 @@ import pytest
 from tests.engines import engine, engine_anew
 from tests.fabrics import work
 from tests.fabrics.calculations import CalculationContract, Make
+from tests.fabrics.dask_clusters import Cluster
 from tests.fabrics.relays import LauncherHere
-from tracking.fabrics import DialledFabric, GridEngineFabric, LocalFabric, SlurmFabric, SshFabric
+from tracking.fabrics import DaskFabric, DialledFabric, GridEngineFabric, LocalFabric, MpiFabric, SlurmFabric, SshFabric
 from tracking.fabrics.base import Fabric
 from tracking.fabrics.relayed import RelayedFabric
 
@@ -138,3 +139,30 @@ class TestGridEngineParallelEnvironment(TestGridEngineArray):
     def make(self, environment: Any, tmp_path: Path) -> Make:
         environment(engine(*self.up))
         return lambda: GridEngineFabric(parallel_environment="spread", files=tmp_path)
+
+
+class TestMpi(CalculationContract):
+    pytestmark = on_engines
+
+    @pytest.fixture
+    def make(self, environment: Any, tmp_path: Path) -> Make:
+        mpiexec = environment(engine("mpi", sys.executable))["TRACKING_MPIEXEC"]
+        return lambda: MpiFabric(mpiexec=mpiexec, files=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def dask_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    if os.environ.get("TRACKING_ENGINES_REQUIRED") != "1":
+        pytest.importorskip("distributed", reason="Dask is not installed: pip install 'tracking[dask]'")
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.close()
+
+
+class TestDask(CalculationContract):
+    pytestmark = on_engines
+
+    @pytest.fixture
+    def make(self, dask_cluster: Cluster) -> Iterator[Make]:
+        yield lambda: DaskFabric(dask_cluster.address)
+        assert dask_cluster.ask("idle") == "0 2"

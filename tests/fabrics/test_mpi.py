@@ -113,6 +113,7 @@ class TestMpiFabric(FabricContract):
         os.kill(parent_of(pid), signal.SIGKILL)
         (ended,) = wait_for_news(fabric)
         assert ended.is_innocent
+        assert re.search(r"^ +the relay of rank 0 was killed by SIGKILL$", ended.how, re.MULTILINE)
         wait_for_end(pid)
         slaves.start(3).expect(m.HELLO)
 
@@ -123,7 +124,8 @@ class TestMpiFabric(FabricContract):
         os.kill(parent_of(parent_of(pid)), signal.SIGKILL)
         (ended,) = wait_for_news(fabric)
         assert ended.is_innocent
-        assert "mpiexec has ended with status" in ended.how or "lost with its host" in ended.how
+        assert re.match(r"mpiexec has ended with status [1-9]\d*\n", ended.how)
+        assert re.search("KILLED|killed|signal 9|Signal 9|EXIT CODE: 9", ended.how)
         wait_for_end(pid)
 
 
@@ -196,14 +198,16 @@ class Run:
     def __init__(self, mpiexec: str, directory: Path) -> None:
         self._mpiexec, self._directory = mpiexec, directory
 
-    def __call__(self, code: str, *arguments: str, ranks: int = 3) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, code: str, *arguments: str, ranks: int = 3, timeout_s: float = TIMEOUT_S
+    ) -> subprocess.CompletedProcess[str]:
         (self._directory / "program.py").write_text(PROGRAM + code)
         root = str(Path(__file__).parents[2])
         module = [sys.executable, "-m", "tracking.fabrics.mpi", "program.py", *arguments]
         return subprocess.run(
             [self._mpiexec, "-n", str(ranks), *module],
             cwd=self._directory, env=os.environ | {"PYTHONPATH": root}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=TIMEOUT_S,
+            capture_output=True, text=True, timeout=timeout_s,
         )  # fmt: skip
 
     def noted(self) -> list[int]:
@@ -297,3 +301,19 @@ def test_a_program_that_is_not_there_is_named(run: Run, mpiexec: str, tmp_path: 
     )
     assert done.returncode == 2
     assert "can't open file 'nothing.py': No such file" in done.stderr
+
+
+@pytest.mark.engine
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_ranks_of_a_program_do_what_every_fabric_must(run: Run) -> None:
+    suite = str(Path(__file__).with_name("under_mpiexec.py"))
+    root = str(Path(__file__).parents[2])
+    code = f"""
+import pytest
+os.chdir({root!r})
+sys.exit(pytest.main([{suite!r}, "-q", "-o", "addopts=", "-p", "no:cacheprovider", "--tb=short"]))
+"""
+    done = run(code, ranks=4, timeout_s=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout

@@ -340,3 +340,16 @@ def test_on_all_addresses_ipv4_peers_are_called_by_their_ipv4_address() -> None:
         assert place.dialled[0].peer == f"127.0.0.1 port {line.getsockname()[1]}"
     finally:
         place.close()
+
+
+def test_who_hangs_up_by_itself_has_found_us_at_another_address_and_is_nothing_to_warn_of(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    silent, polite = place.line(), place.line()
+    polite.sendall(Dialler(place.key, TID).hello)
+    place.settle()
+    silent.close()
+    polite.close()
+    place.settle()
+    assert place.listener.counts.refused == 2
+    assert not caplog.records

@@ -95,7 +95,9 @@ def main(arguments: Sequence[str]) -> int:
     pid = _fork_relay(ticket, number)
     for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(ending, lambda *_: _ask_to_end(pid))
-    os.waitpid(pid, 0)
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        print(f"the relay of rank {rank} was killed by {signal.Signals(os.WTERMSIG(status)).name}", file=sys.stderr)
     return 0
 
 

@@ -249,6 +249,9 @@ class Listener:
             self._converse(line)
             if line.answerer.is_proved:
                 self._let_in(line, dialled)
+        except (_HungUp, ConnectionResetError):  # it tries us at several of our addresses, and another was faster: nothing to warn of
+            self.counts.refused += 1
+            self._drop(line)
         except ProtocolError as error:
             self.counts.refused += 1
             self._refuse(line, str(error))
@@ -264,7 +267,7 @@ class Listener:
             except BlockingIOError:
                 return
             if not data:
-                raise ProtocolError("it hung up")
+                raise _HungUp("it hung up")
             try:
                 self._say(line, answerer.received(data))
             except ProtocolError:
@@ -337,6 +340,10 @@ def _listening_at(address: str, port: int) -> socket.socket:
         return socket.create_server(("", port), backlog=_BACKLOG)
     family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     return socket.create_server((str(place[0]), port), family=family, backlog=_BACKLOG)
+
+
+class _HungUp(ProtocolError):
+    """The other end wants no more of us."""
 
 
 class RateLimited:

@@ -49,6 +49,8 @@ class CalculationContract:
     def nothing_is_left_on_any_host(self) -> Iterable[None]:
         before = pythons()
         yield
+        if not self.nodes:
+            return  # what others do on hosts of theirs
         end = time.monotonic() + END_TIMEOUT_S
         while left := {pid: words for pid, words in pythons().items() if pid not in before and is_ours(words)}:
             assert time.monotonic() < end, f"processes are left: {left}"
