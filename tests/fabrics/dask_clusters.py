@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 TIMEOUT_S = 50
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 LOCAL = """
 from distributed import LocalCluster
@@ -22,11 +25,11 @@ from dask_jobqueue import SLURMCluster
 
 def make(kind, workers):
     cluster = SLURMCluster(
-        cores=2, processes=1, memory="1GB", walltime="0:10:00", interface=kind, python=sys.executable,
-        scheduler_options={"dashboard_address": None}, job_script_prologue=["export PYTHONPATH=" + root],
+        cores=2, processes=1, memory="400MB", walltime="0:10:00", python=sys.executable,
+        scheduler_options={"dashboard_address": None, "host": kind}, job_script_prologue=["export PYTHONPATH=" + root],
         worker_extra_args=["--no-dashboard"], local_directory=sys.argv[3], log_directory=sys.argv[3],
     )
-    cluster.scale(workers)
+    cluster.scale(jobs=workers)
     return cluster
 """
 
@@ -62,18 +65,26 @@ class Cluster:
 
     Args:
         directory: for its files.
-        kind: "processes" or "threads", as which workers run; or the network interface of a scheduler.
+        kind: "processes" or "threads", as which workers run; or the address of the scheduler.
         workers: so many there are at first.
         code: makes it.
+        environment: variables that it needs.
     """
 
-    def __init__(self, directory: Path, kind: str = "processes", workers: int = 2, code: str = LOCAL) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        kind: str = "processes",
+        workers: int = 2,
+        code: str = LOCAL,
+        environment: Mapping[str, str] = NOTHING,
+    ) -> None:
         script = directory / "cluster.py"
         script.write_text(ANSWER.replace("\ndef main", code + "\ndef main"))
-        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        variables = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | dict(environment)
         self._process = subprocess.Popen(
             [sys.executable, str(script), kind, str(workers), str(directory)], cwd=directory, text=True, bufsize=1,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=variables,
         )  # fmt: skip
         self.address = self._read()
 

@@ -14,7 +14,7 @@ import pytest
 from tests.engines import engine, engine_anew
 from tests.fabrics import work
 from tests.fabrics.calculations import CalculationContract, Make
-from tests.fabrics.dask_clusters import Cluster
+from tests.fabrics.dask_clusters import QUEUED, Cluster
 from tests.fabrics.relays import LauncherHere
 from tracking.fabrics import DaskFabric, DialledFabric, GridEngineFabric, LocalFabric, MpiFabric, SlurmFabric, SshFabric
 from tracking.fabrics.base import Fabric
@@ -166,3 +166,18 @@ class TestDask(CalculationContract):
     def make(self, dask_cluster: Cluster) -> Iterator[Make]:
         yield lambda: DaskFabric(dask_cluster.address)
         assert dask_cluster.ask("idle") == "0 2"
+
+
+class TestDaskOnSlurm(TestDask):
+    nodes = NODES
+
+    @pytest.fixture(scope="class")
+    def dask_cluster(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+        if os.environ.get("TRACKING_ENGINES_REQUIRED") != "1":
+            pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
+        variables = engine("slurm", "-m", "netns")
+        cluster = Cluster(
+            tmp_path_factory.mktemp("cluster"), variables["TRACKING_SLURM_MASTER"], code=QUEUED, environment=variables
+        )
+        yield cluster
+        cluster.close()

@@ -249,7 +249,8 @@ class Listener:
             self._converse(line)
             if line.answerer.is_proved:
                 self._let_in(line, dialled)
-        except (_HungUp, ConnectionResetError):  # it tries us at several of our addresses, and another was faster: nothing to warn of
+        except (_HungUp, ConnectionResetError):
+            # It tries several of our addresses, and another was faster: nothing to warn of.
             self.counts.refused += 1
             self._drop(line)
         except ProtocolError as error:
