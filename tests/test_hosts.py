@@ -17,7 +17,7 @@ from tests.fabrics.sshd import sshd
 from tracking import InputError, TrackingJobMaster
 from tracking.fabrics import registry
 from tracking.fabrics.machine import usable_cores
-from tracking.fabrics.ssh import SshFabric
+from tracking.fabrics.ssh.fabric import SshFabric
 
 FILE = """
 [own]

@@ -24,7 +24,7 @@ from tests.engines import engine
 from tests.master.helpers import ROOT
 from tracking import SlavePool, TrackingJobMaster
 from tracking.fabrics import registry
-from tracking.fabrics.ssh import SshFabric
+from tracking.fabrics.ssh.fabric import SshFabric
 from tracking.store.run_reader import RunFileReader
 
 HOSTS = ["localhost*2", "node1*2", "node2*2", "node3*2"]
@@ -103,7 +103,7 @@ from pathlib import Path
 from tests.chaos.work import logged_answer
 from tracking import TrackingJobMaster
 from tracking.fabrics import registry
-from tracking.fabrics.ssh import SshFabric
+from tracking.fabrics.ssh.fabric import SshFabric
 
 here, n_items, item_s, run, config = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:]
 make = registry._make

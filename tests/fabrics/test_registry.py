@@ -15,7 +15,7 @@ from tracking.fabrics import HostSettings
 from tracking.fabrics.local import LocalFabric
 from tracking.fabrics.machine import usable_cores
 from tracking.fabrics.registry import Fabrics, make_fabric
-from tracking.fabrics.ssh import SshFabric
+from tracking.fabrics.ssh.fabric import SshFabric
 from tracking.testing import ScriptedFabric
 
 Package = Callable[[str, str], None]

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from tracking.fabrics.base import Fabric as Fabric
     from tracking.fabrics.dask import DaskFabric as DaskFabric
     from tracking.fabrics.dialled import DialledFabric as DialledFabric
-    from tracking.fabrics.gridengine import GridEngineFabric as GridEngineFabric
     from tracking.fabrics.local import LocalFabric as LocalFabric
     from tracking.fabrics.mpi import MpiFabric as MpiFabric
+    from tracking.fabrics.queues.gridengine.fabric import GridEngineFabric as GridEngineFabric
+    from tracking.fabrics.queues.slurm.fabric import SlurmFabric as SlurmFabric
     from tracking.fabrics.settings import HostSettings as HostSettings
-    from tracking.fabrics.slurm import SlurmFabric as SlurmFabric
-    from tracking.fabrics.ssh import SshFabric as SshFabric
+    from tracking.fabrics.ssh.fabric import SshFabric as SshFabric
 
 
 def __getattr__(name: str) -> Any:

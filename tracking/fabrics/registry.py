@@ -28,11 +28,11 @@ GROUP = "tracking.fabrics"
 _FABRICS = {
     "dask": ("tracking.fabrics.dask", "DaskFabric"),
     "dialled": ("tracking.fabrics.dialled", "DialledFabric"),
-    "gridengine": ("tracking.fabrics.gridengine", "GridEngineFabric"),
+    "gridengine": ("tracking.fabrics.queues.gridengine.fabric", "GridEngineFabric"),
     "local": ("tracking.fabrics.local", "LocalFabric"),
     "mpi": ("tracking.fabrics.mpi", "MpiFabric"),
-    "slurm": ("tracking.fabrics.slurm", "SlurmFabric"),
-    "ssh": ("tracking.fabrics.ssh", "SshFabric"),
+    "slurm": ("tracking.fabrics.queues.slurm.fabric", "SlurmFabric"),
+    "ssh": ("tracking.fabrics.ssh.fabric", "SshFabric"),
 }
 _EXTRAS = {"cryptography": "tls", "dask": "dask", "distributed": "dask", "mpi4py": "mpi"}  # package -> what brings it
 _default: Callable[[], Any] | None = None

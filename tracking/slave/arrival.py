@@ -1,6 +1,6 @@
 """How a bare Python becomes a relay: what it is sent besides its modules, and begins with.
 
-``fabrics.bootstrap`` says how it gets here. The modules come as text and stay in memory: nothing is written, and
+``fabrics.ssh.bootstrap`` says how it gets here. The modules come as text and stay in memory: nothing is written, and
 nothing of this package need be installed. Tracebacks show their lines all the same, and slaves, which are forked,
 have them from the beginning.
 """

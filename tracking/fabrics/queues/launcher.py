@@ -25,8 +25,8 @@ from collections.abc import Callable, Iterable, Sequence
 from tracking.errors import EngineError, InputError
 from tracking.fabrics.commands import Command, Outcome, run_command
 from tracking.fabrics.launcher import RelayEnded, RelayNews
-from tracking.fabrics.queue_engine import Engine, Order
-from tracking.fabrics.queue_tasks import GONE, WHOLE, End, Pace, Seen, Task, Tasks
+from tracking.fabrics.queues.engine import Engine, Order
+from tracking.fabrics.queues.tasks import GONE, WHOLE, End, Pace, Seen, Task, Tasks
 from tracking.fabrics.reception import Reception
 from tracking.fabrics.shared_folder import SharedFolder
 

@@ -27,13 +27,13 @@ from tests.slave import jobs
 from tests.slave.puppet import wait_for_end, wait_readable
 from tests.slave.puppet import wait_for_news as wait_for_slaves
 from tracking import EngineError, InputError
-from tracking.fabrics import ssh as ssh_module
-from tracking.fabrics import ssh_processes
 from tracking.fabrics.host_report import HostReport
 from tracking.fabrics.launcher import RelayEnded, RelayNews, RelayUp
 from tracking.fabrics.settings import HostSettings
-from tracking.fabrics.ssh import SshFabric, SshLauncher
-from tracking.fabrics.ssh_words import SshOptions, failure_in_words, host_problem, ssh_argv
+from tracking.fabrics.ssh import fabric as ssh_module
+from tracking.fabrics.ssh import processes as ssh_processes
+from tracking.fabrics.ssh.fabric import SshFabric, SshLauncher
+from tracking.fabrics.ssh.words import SshOptions, failure_in_words, host_problem, ssh_argv
 from tracking.wire.carriers import Carrier
 
 TIMEOUT_S = 30.0
@@ -591,7 +591,7 @@ def test_slaves_end_with_a_master_that_is_killed(own_sshd: Path, tmp_path: Path)
 import sys
 from tests.fabrics.contract import Slaves
 from tests.slave import jobs
-from tracking.fabrics.ssh import SshFabric
+from tracking.fabrics.ssh.fabric import SshFabric
 slaves = Slaves(SshFabric({str(own_sshd)!r}, python=sys.executable))
 puppet = slaves.start(2)
 puppet.set_up(jobs.obey)
@@ -600,7 +600,7 @@ print(child, flush=True)
 sys.stdin.read()
 """
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
     ) as master:
         assert master.stdout is not None
         child = int(master.stdout.readline())

@@ -23,12 +23,12 @@ from tests.slave import jobs
 from tests.slave.puppet import attend, news_of, wait_for_news
 from tracking import EngineError, InputError, SlavePool
 from tracking.fabrics.base import SlaveConnected, SlaveSpec
-from tracking.fabrics.slurm import SlurmFabric
+from tracking.fabrics.queues.slurm.fabric import SlurmFabric
 from tracking.wire import messages as m
 
 MARK = "TRACKING_TESTED_IN"
 TIMEOUT_S = 40.0
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 IMPATIENT = """#!/bin/sh
 code=$3
 shift 3
@@ -349,7 +349,7 @@ def test_at_the_end_nothing_is_in_the_queue_not_even_what_was_just_submitted(
 MASTER = """
 import sys
 from tracking import SlavePool
-from tracking.fabrics.slurm import SlurmFabric
+from tracking.fabrics.queues.slurm.fabric import SlurmFabric
 fabric = SlurmFabric(20, files=sys.argv[1], job_name="killed_master", port=0)
 pool = SlavePool(fabric=fabric)
 print(pool.submit(abs, -1).result(), flush=True)

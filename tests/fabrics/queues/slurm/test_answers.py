@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tracking.fabrics.queue_tasks import WHOLE, Phase, Seen, Task
-from tracking.fabrics.slurm_answers import (
+from tracking.fabrics.queues.slurm.answers import (
     TaskState,
     end_in_words,
     parse_idle_cpus,
     parse_squeue,
     parse_submitted,
 )
+from tracking.fabrics.queues.tasks import WHOLE, Phase, Seen, Task
 
 ANSWER = """\
 4|5|FAILED|JobLaunchFailure|node3|4021|

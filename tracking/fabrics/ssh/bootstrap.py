@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracking.errors import EngineError, InputError
-from tracking.fabrics.bundle import PICKLERS, version_here
+from tracking.fabrics.ssh.bundle import PICKLERS, version_here
 
 REMOTE_COMMAND = "exec /bin/sh"
 MARK = b"tracking-relay:"

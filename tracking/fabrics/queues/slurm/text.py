@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from tracking.errors import EngineError
 from tracking.fabrics.commands import Outcome
-from tracking.fabrics.queue_engine import Order
-from tracking.fabrics.queue_tasks import WHOLE, Seen, Task
-from tracking.fabrics.slurm_answers import SQUEUE_FIELDS, parse_idle_cpus, parse_squeue, parse_submitted
-from tracking.fabrics.slurm_script import Request, clean_environment
+from tracking.fabrics.queues.engine import Order
+from tracking.fabrics.queues.slurm.answers import SQUEUE_FIELDS, parse_idle_cpus, parse_squeue, parse_submitted
+from tracking.fabrics.queues.slurm.script import Request, clean_environment
+from tracking.fabrics.queues.tasks import WHOLE, Seen, Task
 
 _MAY_COME_TRUE = re.compile(r"busy|drained|reserved|unable to contact", re.IGNORECASE)
 _NO_SUCH_JOB = b"Invalid job id"

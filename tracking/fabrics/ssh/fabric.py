@@ -16,16 +16,16 @@ from types import MappingProxyType
 
 from tracking.errors import EngineError, InputError
 from tracking.fabrics.base import START_TIMEOUT_S, SlaveLines, SlaveSpec
-from tracking.fabrics.bootstrap import REMOTE_COMMAND, FarPlace, Greeting, missing_picklers, script
-from tracking.fabrics.bundle import bundle, packed
 from tracking.fabrics.commands import run_command
 from tracking.fabrics.host_report import HostReport
 from tracking.fabrics.launcher import RelayEnded, RelayNews, RelayUp
 from tracking.fabrics.relayed import RelayedFabric
 from tracking.fabrics.settings import HostSettings
-from tracking.fabrics.ssh_process import Ended, Event, Greeted, HandedOver, SshProcess
-from tracking.fabrics.ssh_processes import ReadyProcesses, SshProcesses
-from tracking.fabrics.ssh_words import SshOptions, host_problem, ssh_argv, ssh_question
+from tracking.fabrics.ssh.bootstrap import REMOTE_COMMAND, FarPlace, Greeting, missing_picklers, script
+from tracking.fabrics.ssh.bundle import bundle, packed
+from tracking.fabrics.ssh.process import Ended, Event, Greeted, HandedOver, SshProcess
+from tracking.fabrics.ssh.processes import ReadyProcesses, SshProcesses
+from tracking.fabrics.ssh.words import SshOptions, host_problem, ssh_argv, ssh_question
 
 _PATIENCE_S = 10.0  # for logging in and starting Python, after the connection
 _QUESTION_TIMEOUT_S = 5.0

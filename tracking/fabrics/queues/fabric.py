@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 
 from tracking.errors import InputError
-from tracking.fabrics.queue_engine import Engine
-from tracking.fabrics.queued import QueuedLauncher
+from tracking.fabrics.queues.engine import Engine
+from tracking.fabrics.queues.launcher import QueuedLauncher
 from tracking.fabrics.reception import Reception
 from tracking.fabrics.relayed import RelayedFabric
 from tracking.wire.keys import Key

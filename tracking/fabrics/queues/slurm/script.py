@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tracking.errors import InputError
-from tracking.fabrics.queue_engine import Order, check_text, relay_words, ticket_check, whole_seconds
+from tracking.fabrics.queues.engine import Order, check_text, relay_words, ticket_check, whole_seconds
 
 _TIME = re.compile(r"\d+(:\d\d?){0,2}|\d+-\d\d?(:\d\d?){0,2}")
 _MEMORY = re.compile(r"\d+[KMGT]?", re.IGNORECASE)

@@ -7,7 +7,7 @@ import signal
 from dataclasses import dataclass
 from typing import Final
 
-from tracking.fabrics.queue_tasks import WHOLE, Phase, Seen, Task
+from tracking.fabrics.queues.tasks import WHOLE, Phase, Seen, Task
 
 SQUEUE_FIELDS: Final = "ArrayJobID:|,ArrayTaskID:|,State:|,Reason:|,NodeList:|,exit_code:|"
 """For ``squeue -O``: what ``parse_squeue`` reads, with nothing cut off (Slurm 20.02 or newer)."""

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 
-from tracking.fabrics.queue_engine import lines_of, path_of
-from tracking.fabrics.queue_fabric import QueuedFabric
-from tracking.fabrics.queued import START_TIMEOUT_S
-from tracking.fabrics.slurm_script import Request, memory_limit, time_limit
-from tracking.fabrics.slurm_text import SlurmText
+from tracking.fabrics.queues.engine import lines_of, path_of
+from tracking.fabrics.queues.fabric import QueuedFabric
+from tracking.fabrics.queues.launcher import START_TIMEOUT_S
+from tracking.fabrics.queues.slurm.script import Request, memory_limit, time_limit
+from tracking.fabrics.queues.slurm.text import SlurmText
 
 
 class SlurmFabric(QueuedFabric):

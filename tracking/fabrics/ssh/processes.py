@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracking.errors import EngineError
-from tracking.fabrics.ssh_process import Ended, Event, Greeted, SshProcess
+from tracking.fabrics.ssh.process import Ended, Event, Greeted, SshProcess
 
 _AT_ONCE = 32  # on their way in: each takes processor time here, and a place at the door of a host on the way
 _MOST_TRIES = 6

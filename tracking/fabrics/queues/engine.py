@@ -12,7 +12,7 @@ from typing import Protocol
 import tracking
 from tracking.errors import InputError
 from tracking.fabrics.commands import Outcome
-from tracking.fabrics.queue_tasks import Seen, Task
+from tracking.fabrics.queues.tasks import Seen, Task
 
 
 @dataclass(frozen=True, slots=True)

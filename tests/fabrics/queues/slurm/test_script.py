@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tracking.errors import InputError
-from tracking.fabrics.queue_engine import Order
-from tracking.fabrics.slurm_script import Request, clean_environment, memory_limit, time_limit
+from tracking.fabrics.queues.engine import Order
+from tracking.fabrics.queues.slurm.script import Request, clean_environment, memory_limit, time_limit
 
 GOLDEN = """\
 #!/bin/sh

@@ -23,8 +23,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tracking.errors import EngineError
-from tracking.fabrics.bootstrap import Greeting, Introduction, Unfit
-from tracking.fabrics.ssh_words import FAILED, failure_in_words, is_turned_away
+from tracking.fabrics.ssh.bootstrap import Greeting, Introduction, Unfit
+from tracking.fabrics.ssh.words import FAILED, failure_in_words, is_turned_away
 from tracking.wire.carriers import PipeCarrier
 
 _PIECE_BYTES = 64 * 1024

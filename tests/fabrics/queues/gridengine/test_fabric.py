@@ -20,12 +20,12 @@ from tests.slave import jobs
 from tests.slave.puppet import attend, news_of, wait_for_news
 from tracking import EngineError, InputError, SlavePool
 from tracking.fabrics.base import SlaveConnected, SlaveEnded, SlaveSpec
-from tracking.fabrics.gridengine import GridEngineFabric
+from tracking.fabrics.queues.gridengine.fabric import GridEngineFabric
 
 MARK = "TRACKING_TESTED_IN"
 TIMEOUT_S = 40.0
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 IMPATIENT = """#!/bin/sh
 code=$3
 shift 3

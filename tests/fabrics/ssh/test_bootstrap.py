@@ -16,7 +16,7 @@ import pytest
 from tests.fabrics.pythons import bare_python
 from tests.test_layers import PACKAGE, imported_modules, loaded_after
 from tracking import EngineError, InputError
-from tracking.fabrics.bootstrap import (
+from tracking.fabrics.ssh.bootstrap import (
     GREETER,
     MARK,
     FarPlace,
@@ -26,7 +26,7 @@ from tracking.fabrics.bootstrap import (
     missing_picklers,
     script,
 )
-from tracking.fabrics.bundle import bundle, modules_of, packed, version_here
+from tracking.fabrics.ssh.bundle import bundle, modules_of, packed, version_here
 
 OWN = (3, 11, 2)
 FACTS = {
@@ -204,7 +204,8 @@ def test_picklers_are_sent_that_are_not_there_or_of_another_version() -> None:
 
 
 def test_nothing_is_sent_that_is_loaded_by_sending_it() -> None:
-    code = "from tracking.fabrics.bundle import packed\n[packed(name) for name in ('tracking', 'dill', 'cloudpickle')]"
+    modules = "('tracking', 'dill', 'cloudpickle')"
+    code = f"from tracking.fabrics.ssh.bundle import packed\n[packed(name) for name in {modules}]"
     loaded = loaded_after(code)
     assert not loaded & {"dill", "cloudpickle", "rich", "sqlite3", "tracking.master", "tracking.slave.process"}
 

@@ -10,7 +10,8 @@ import pytest
 
 from tracking import EngineError, InputError
 from tracking.fabrics.commands import Outcome
-from tracking.fabrics.gridengine_text import (
+from tracking.fabrics.queues.engine import Order
+from tracking.fabrics.queues.gridengine.text import (
     GridEngineText,
     accounted_end,
     error_reason,
@@ -18,8 +19,7 @@ from tracking.fabrics.gridengine_text import (
     seconds_of,
     task_indices,
 )
-from tracking.fabrics.queue_engine import Order
-from tracking.fabrics.queue_tasks import WHOLE, Phase, Seen, Task
+from tracking.fabrics.queues.tasks import WHOLE, Phase, Seen, Task
 
 ARRAY = GridEngineText("/opt/my py/bin/python", "ann", resources={"h_rt": "60"}, left_s=60)
 SPREAD = GridEngineText("python3", "ann", parallel_environment="mpi", queue="a.q,b.q", setup=("module load gcc",))

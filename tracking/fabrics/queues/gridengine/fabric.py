@@ -8,10 +8,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from tracking.fabrics.gridengine_text import GridEngineText, memory_words, seconds_of
-from tracking.fabrics.queue_engine import lines_of, path_of
-from tracking.fabrics.queue_fabric import QueuedFabric
-from tracking.fabrics.queued import START_TIMEOUT_S
+from tracking.fabrics.queues.engine import lines_of, path_of
+from tracking.fabrics.queues.fabric import QueuedFabric
+from tracking.fabrics.queues.gridengine.text import GridEngineText, memory_words, seconds_of
+from tracking.fabrics.queues.launcher import START_TIMEOUT_S
 
 
 class GridEngineFabric(QueuedFabric):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracking.fabrics.queue_tasks import (
+from tracking.fabrics.queues.tasks import (
     ASK_AGAIN_S,
     CUT_S,
     ENDING_S,

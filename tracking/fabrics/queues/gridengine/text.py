@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from tracking.errors import EngineError, InputError
 from tracking.fabrics.commands import Outcome
-from tracking.fabrics.queue_engine import Order, check_text, relay_words, ticket_check, whole_seconds
-from tracking.fabrics.queue_tasks import WHOLE, Phase, Seen, Task
+from tracking.fabrics.queues.engine import Order, check_text, relay_words, ticket_check, whole_seconds
+from tracking.fabrics.queues.tasks import WHOLE, Phase, Seen, Task
 
 _NOT_A_NAME = re.compile(r"^\d|^$|[\s/:@\\*?,]")
 _JOB = re.compile(r"(\d+)(\.\d+-\d+:\d+)?")

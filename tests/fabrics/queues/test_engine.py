@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tracking.errors import InputError
-from tracking.fabrics.queue_engine import (
+from tracking.fabrics.queues.engine import (
     Order,
     check_text,
     lines_of,

@@ -1,0 +1,1 @@
+"""Grid Engine, of whatever descent."""
