@@ -57,6 +57,13 @@ def test_what_pages_link_to_is_there(page: Path) -> None:
             assert anchor in anchors, f"{name}#{anchor}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_pages_name_are_there(page: Path) -> None:
+    places = [ROOT, ROOT / "tracking", ROOT / "tracking" / "fabrics"]
+    for name in re.findall(r"(?<![\w./-])(?:\w+/)+\w+\.(?:py|md)\b", page.read_text()):
+        assert any((place / name).exists() for place in places), name
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_fabric_that_a_page_shows_keeps_the_contract(tmp_path: Path) -> None:
