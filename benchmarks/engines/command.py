@@ -73,12 +73,12 @@ def _versions() -> dict[str, str]:
 
 def _on(engine: str, rounds: int, slaves: int, items: int, with_peers: bool) -> Rounds | str:
     """Contender -> its measurements; or why there are none."""
-    found = variables(engine)
-    if isinstance(found, str):
-        click.echo(f"{engine} is not there: {found}", err=True)
-        return found
     results: Rounds = {name: [] for name in CREWS[engine] if with_peers or name == "ours"}
     for number in range(rounds):
+        found = variables(engine)  # each time: tests beside this may have started it anew, elsewhere
+        if isinstance(found, str):
+            click.echo(f"{engine} is not there: {found}", err=True)
+            return found
         for name, before in results.items():
             before.append(_trial(engine, name, slaves, items, found))
             click.echo(f"{engine} round {number + 1} {name}: {json.dumps(before[-1])}", err=True)
