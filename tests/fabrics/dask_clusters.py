@@ -81,7 +81,8 @@ class Cluster:
     ) -> None:
         script = directory / "cluster.py"
         script.write_text(ANSWER.replace("\ndef main", code + "\ndef main"))
-        variables = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | dict(environment)
+        own = {"PYTHONPATH": str(Path(__file__).parents[2]), "DASK_TEMPORARY_DIRECTORY": str(directory)}
+        variables = os.environ | own | dict(environment)
         self._process = subprocess.Popen(
             [sys.executable, str(script), kind, str(workers), str(directory)], cwd=directory, text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=variables,

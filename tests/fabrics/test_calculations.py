@@ -16,6 +16,7 @@ from tests.fabrics import work
 from tests.fabrics.calculations import CalculationContract, Make
 from tests.fabrics.dask_clusters import QUEUED, Cluster
 from tests.fabrics.relays import LauncherHere
+from tracking import TrackingJobMaster
 from tracking.fabrics import DaskFabric, DialledFabric, GridEngineFabric, LocalFabric, MpiFabric, SlurmFabric, SshFabric
 from tracking.fabrics.base import Fabric
 from tracking.fabrics.relayed import RelayedFabric
@@ -168,16 +169,26 @@ class TestDask(CalculationContract):
         assert dask_cluster.ask("idle") == "0 2"
 
 
-class TestDaskOnSlurm(TestDask):
-    nodes = NODES
+@pytest.fixture
+def dask_on_slurm(tmp_path: Path) -> Iterator[Cluster]:
+    if os.environ.get("TRACKING_ENGINES_REQUIRED") != "1":
+        pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
+    variables = engine("slurm", "-m", "netns")
+    cluster = Cluster(tmp_path, variables["TRACKING_SLURM_MASTER"], code=QUEUED, environment=variables)
+    yield cluster
+    cluster.close()
 
-    @pytest.fixture(scope="class")
-    def dask_cluster(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-        if os.environ.get("TRACKING_ENGINES_REQUIRED") != "1":
-            pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
-        variables = engine("slurm", "-m", "netns")
-        cluster = Cluster(
-            tmp_path_factory.mktemp("cluster"), variables["TRACKING_SLURM_MASTER"], code=QUEUED, environment=variables
-        )
-        yield cluster
-        cluster.close()
+
+@pytest.mark.engine
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_calculation_on_dask_workers_that_slurm_has_started_is_right_and_they_are_left_as_they_were(
+    dask_on_slurm: Cluster,
+) -> None:
+    data = {n: n for n in range(300)}
+    master = TrackingJobMaster(data, function=work.square_here, fabric=DaskFabric(dask_on_slurm.address), verbose=0)
+    result = master.calculateResult()
+    assert {n: square for n, (square, _) in result.items()} == {n: n * n for n in data}
+    assert {host for _, host in result.values()} <= NODES
+    assert dask_on_slurm.ask("threads") == "4"
+    assert dask_on_slurm.ask("idle") == "0 2"

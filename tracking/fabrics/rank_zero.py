@@ -61,7 +61,10 @@ class Agreement:
         words = self._from.readline().split()
         if len(words) != 2:
             self.end()
-            raise EngineError(f"mpi4py does not work here: {INSTALL}")
+            raise EngineError(
+                f"mpi4py does not work here: it is not installed ({INSTALL}), or it belongs to another MPI than the "
+                "mpiexec that has started this program"
+            )
         self.rank, self.size = map(int, words)
         if self.size != (ranks.size_of(os.environ) or self.size):
             self.end()
