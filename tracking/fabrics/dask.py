@@ -12,7 +12,7 @@ workers come. Where no number of slaves is said, there is one for each thread, a
 are. Our client is one of our own: that of the user may belong to his event loop, and stays as it is.
 
 Only what Dask documents is used, but for ``loop.asyncio_loop`` (of tornado). In the client's thread its methods return
-what is to be awaited. Tried with Dask 2026.8.
+what is to be awaited. Tried with Dask 2024.1 and 2026.8.
 """
 
 from __future__ import annotations
