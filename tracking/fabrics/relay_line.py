@@ -21,6 +21,7 @@ from tracking.wire.carriers import Carrier
 from tracking.wire.channel import Channel
 from tracking.wire.pump import Pump
 
+_HEARD_LATELY_BEATS = 1.5
 _MOST_SLOTS = 1_000_000
 _LAST_STATUS = 0xFFFF
 _STOPPED = 0x7F  # in the low byte of a wait status: not an end
@@ -80,6 +81,7 @@ class RelayLine:
         self.is_explained = False
         self.is_cut = False
         self.since = self._judged_at = clock()
+        self._beat_s = beat_s
         self._clock = clock
         self._ends: dict[int, _End] = {}
         self._looks = Looks()
@@ -204,6 +206,18 @@ class RelayLine:
         if away_s > silence_s / 2:
             self.pump.heard_at = max(self.pump.heard_at, now - silence_s / 2)
         return now - self.pump.heard_at > silence_s
+
+    def wait_for_end(self, until: float) -> None:
+        """Wait for the relay to hang up, at most until then, on the clock.
+
+        One that was not heard lately is not waited for: it is cut off, though it is too early to say so.
+        """
+        self.pump.turn()
+        while not self.pump.fault and self.lost_at is None:
+            left_s = min(until, self.pump.heard_at + _HEARD_LATELY_BEATS * self._beat_s) - self._clock()
+            if left_s <= 0:
+                return
+            self.pump.turn(left_s)
 
     def close(self) -> None:
         """Let go of the line and of its slaves' lines."""

@@ -338,8 +338,7 @@ class RelayedFabric(BaseFabric):
             relay.pump.flush()
         end = self._clock() + _FAREWELL_S
         for relay in self._relays.values():
-            while not relay.pump.fault and (left_s := end - self._clock()) > 0 and relay.lost_at is None:
-                relay.pump.turn(left_s)
+            relay.wait_for_end(end)
             relay.close()
         self._relays.clear()
         self._specs.clear()
