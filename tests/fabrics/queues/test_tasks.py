@@ -152,9 +152,10 @@ def test_a_task_that_is_not_in_the_queue_any_more_has_ended_when_the_engine_says
 def test_a_task_is_gone_when_two_answers_one_after_the_other_do_not_know_it() -> None:
     tasks = array()
     tasks.saw(["5"], {TWO: RUNNING}, 1.0)
-    assert tasks.is_urgent
+    assert not tasks.is_urgent
     tasks.saw(["5"], {ONE: RUNNING, TWO: RUNNING}, 2.0)
     tasks.saw(["5"], {TWO: RUNNING}, 3.0)
+    assert tasks.is_urgent
     assert tasks.to_explain(3.0) == []
     tasks.saw(["5"], {TWO: RUNNING}, 4.0)
     assert tasks.to_explain(4.0) == [(ONE, None)]
@@ -163,6 +164,7 @@ def test_a_task_is_gone_when_two_answers_one_after_the_other_do_not_know_it() ->
 def test_an_end_that_is_not_explained_in_time_is_told_without() -> None:
     tasks = array()
     see_gone(tasks, {TWO: RUNNING}, 1.0)
+    assert not tasks.is_urgent
     assert tasks.next_decision(1.0) == 0.0
     assert tasks.to_explain(1.0) == [(ONE, None)]
     assert tasks.next_decision(1.0) == WHY_S

@@ -93,8 +93,8 @@ class Engine(Protocol):
     def why_argv(self, task: Task, seen: Seen | None) -> list[str] | None:
         """The command that asks why a task has ended; ``seen``: how the queue said so, None: it knows it no more."""
 
-    def why_of(self, task: Task, seen: Seen | None, outcome: Outcome) -> str:
-        """What it said; "": nothing."""
+    def why_of(self, task: Task, seen: Seen | None, outcome: Outcome) -> tuple[str, str]:
+        """What it said, and on which host the task was; "": nothing of that."""
 
     def idle_argv(self) -> list[str]:
         """The command that asks what is idle."""

@@ -293,7 +293,8 @@ class QueuedLauncher:
             outcome = command.poll()
             if outcome is not None:
                 self._explaining.remove(entry)
-                self._tasks.explained(task, self._engine.why_of(task, seen, outcome), self._clock())
+                words, where = self._engine.why_of(task, seen, outcome)
+                self._tasks.explained(task, words, self._clock(), where)
 
     def _take_abandoned(self) -> None:
         outcome = None if self._looking is None else self._looking[1].poll()

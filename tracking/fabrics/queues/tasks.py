@@ -119,7 +119,8 @@ class _Task:
     @property
     def is_urgent(self) -> bool:
         """Whether its end is looked for."""
-        return self.ended_at is None and (bool(self.cut_at) or self.missing > 0 or self.ending_at is not None)
+        is_missed = self.missing > 0 and self.seen is not None
+        return self.ended_at is None and (bool(self.cut_at) or is_missed or self.ending_at is not None)
 
     def end_of(self, number: int, words: str) -> End:
         """The end of one of its relays, which is forgotten by that."""
@@ -195,10 +196,11 @@ class Tasks:
         if task.is_gone or phase in (Phase.FAILED, Phase.ENDED):
             _end(task, now)
 
-    def explained(self, name: Task, words: str, now: float) -> None:
-        """The engine was asked why this task has ended; "": it does not know yet."""
+    def explained(self, name: Task, words: str, now: float, host: str = "") -> None:
+        """The engine was asked why this task has ended, and where; "": it does not know yet."""
         if (task := self._tasks.get(name)) is not None:
             task.why = words
+            task.host = task.host or host
             task.ask_at = None if words else now + ASK_AGAIN_S
 
     def relay_ended(self, number: int, words: str) -> list[End]:

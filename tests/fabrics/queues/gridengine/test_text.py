@@ -147,11 +147,14 @@ def test_who_is_asked_why_a_task_has_ended() -> None:
 
 def test_why_a_task_has_ended() -> None:
     words = "failed 100: assumedly after job, exit status 137 (Killed)"
-    assert ARRAY.why_of(Task("14", 1), None, good(QACCT.encode())) == words
-    assert ARRAY.why_of(Task("14", 1), None, Outcome(1, b"", b"error: job id 14 not found")) == ""
+    assert ARRAY.why_of(Task("14", 1), None, good(QACCT.encode())) == (words, "node3")
+    assert ARRAY.why_of(Task("14", 1), None, Outcome(1, b"", b"error: job id 14 not found")) == ("", "")
+    failed = good(b"error reason    1:   can't open output file /x\n")
+    assert ARRAY.why_of(Task("14", 1), Seen(Phase.FAILED), failed)[0].endswith("files=... names another folder")
     well = QACCT.replace("100 : assumedly after job", "0").replace("137                  (Killed)", "0")
-    assert accounted_end(well) == "exit status 0"
-    assert accounted_end(well + QACCT) == words
+    assert accounted_end(well) == ("exit status 0", "node3")
+    assert accounted_end(well + QACCT) == (words, "node3")
+    assert accounted_end("") == ("", "")
     reasons = "error reason    3:   [0:115]: no file\nerror reason   12:   other\n"
     assert error_reason(reasons, 3) == "[0:115]: no file"
     assert error_reason(reasons, 12) == "other"

@@ -168,13 +168,13 @@ class GridEngineText:
             return None
         return ["qacct", "-j", task.job, *([] if self.parallel_environment is not None else ["-t", str(task.index)])]
 
-    def why_of(self, task: Task, seen: Seen | None, outcome: Outcome) -> str:
+    def why_of(self, task: Task, seen: Seen | None, outcome: Outcome) -> tuple[str, str]:
         if not outcome.is_good:
-            return ""
+            return "", ""
         if seen is None:
             return accounted_end(outcome.answer)
         reason = error_reason(outcome.answer, task.index)
-        return f"{reason}; files=... names another folder" if _NO_OUTPUT in reason else reason
+        return f"{reason}; files=... names another folder" if _NO_OUTPUT in reason else reason, ""
 
     def idle_argv(self) -> list[str]:
         return ["qstat", "-g", "c", "-xml"]
@@ -259,17 +259,17 @@ def error_reason(text: str, index: int) -> str:
     return next((words.strip() for task, words in reasons if int(task) == index), "")
 
 
-def accounted_end(text: str) -> str:
-    """How a job ended, as ``qacct -j`` says: of its records, the first of a failure, else the last; "": none."""
-    records = re.split(r"^=+$", text, flags=re.MULTILINE)
-    ends = [_end_in_words(dict(re.findall(r"^(\S+) +(.*?) *$", record, re.MULTILINE))) for record in records]
-    ends = [end for end in ends if end]
-    return next((end for end in ends if end.startswith("failed")), ends[-1] if ends else "")
+def accounted_end(text: str) -> tuple[str, str]:
+    """How a job ended, and where, as ``qacct -j`` says: of its records, the first of a failure, else the last."""
+    records = [
+        dict(re.findall(r"^(\S+) +(.*?) *$", record, re.MULTILINE))
+        for record in re.split(r"^=+$", text, flags=re.MULTILINE)
+    ]
+    ends = [(_end_in_words(record), record.get("hostname", "")) for record in records if "exit_status" in record]
+    return next((end for end in ends if end[0].startswith("failed")), ends[-1] if ends else ("", ""))
 
 
 def _end_in_words(record: Mapping[str, str]) -> str:
-    if "exit_status" not in record:
-        return ""
     status = f"exit status {' '.join(record['exit_status'].split())}"
     number, _, words = record.get("failed", "0").partition(":")
     return status if number.strip() == "0" else f"failed {number.strip()}: {words.strip()}, {status}"

@@ -81,8 +81,8 @@ class SlurmText:
     def why_argv(self, task: Task, seen: Seen | None) -> list[str] | None:
         return None
 
-    def why_of(self, task: Task, seen: Seen | None, outcome: Outcome) -> str:
-        return ""
+    def why_of(self, task: Task, seen: Seen | None, outcome: Outcome) -> tuple[str, str]:
+        return "", ""
 
     def idle_argv(self) -> list[str]:
         partition = [] if self.request.partition is None else [f"--partition={self.request.partition}"]
