@@ -204,9 +204,10 @@ if __name__ == "__main__":
 
 def test_what_is_asynchronous_works_or_it_is_said_what_to_do(cluster: Cluster, tmp_path: Path) -> None:
     Path(tmp_path, "program.py").write_text(ASYNCHRONOUS)
+    own = {"PYTHONPATH": str(Path(__file__).parents[2]), "DASK_TEMPORARY_DIRECTORY": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "program.py", cluster.address], cwd=tmp_path, capture_output=True, text=True,
-        timeout=TIMEOUT_S, env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, stdin=subprocess.DEVNULL,
+        timeout=TIMEOUT_S, stdin=subprocess.DEVNULL, env=os.environ | own,
     )  # fmt: skip
     unconnected, worked, unreachable = done.stdout.splitlines()
     assert "Give DaskFabric a client that is connected" in unconnected
