@@ -22,7 +22,8 @@ from tracking.wire.carriers import Carrier
 from tracking.wire.streams import LONGEST_FRAME_BYTES, Came, Ended, MayGoOn, Said, Streams
 
 _MOST_OUTGOING_BYTES = 1024 * 1024  # beyond that nothing local is read
-_READS_A_TURN = 16  # of the carrier, so that a flood does not keep us from all else
+_READS_A_TURN = 16  # of the carrier, so that a flood does not keep us from all else ...
+_TURN_S = 0.01  # ... nor one of the smallest frames, of which a single read brings thousands
 _SMALL_BYTES = 4096  # pieces that wait are put together up to so many: each costs more than it holds
 
 
@@ -184,6 +185,7 @@ class Pump:
 
     def _receive(self) -> None:
         self.has_more = False
+        began = self._clock()
         try:
             for _ in range(_READS_A_TURN):
                 count = self.carrier.read_into(self._streams.space())
@@ -196,6 +198,8 @@ class Pump:
                 self.heard_at = self._clock()
                 for event in self._streams.received(count):
                     self._happened(event)
+                if self._clock() - began > _TURN_S:
+                    break
             self.has_more = True
         except ProtocolError as error:
             self._break(f"what came over its line is nothing of ours: {error}")
