@@ -9,12 +9,12 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from tests.engines import engine
+from tests.engines import engine, engine_anew
 from tests.test_examples import EXAMPLES, FLAGSHIP, ROOT, load_matrix, require, said
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -34,12 +34,14 @@ class Engine:
         variables: of its environment.
         hosts: that may take part.
         starter: what the program is handed to.
+        up: script and arguments that repair it.
     """
 
     arguments: tuple[str, ...]
     variables: dict[str, str]
     hosts: frozenset[str] = HERE
     starter: tuple[str, ...] = (sys.executable,)
+    up: tuple[str, ...] = ()
 
 
 def over_ssh(folder: Path) -> Engine:
@@ -47,25 +49,25 @@ def over_ssh(folder: Path) -> Engine:
     variables = engine("ssh", "-m", "netns")
     hosts = variables["TRACKING_SSH_HOSTS"].split()
     arguments = ("--hosts", *hosts, "--fabric", "ssh", variables["TRACKING_SSH_CONFIG"], f"python={sys.executable}")
-    return Engine(arguments, {}, NODES)
+    return Engine(arguments, {}, NODES, up=("ssh", "-m", "netns"))
 
 
 def over_slurm(folder: Path) -> Engine:
     """Three nodes."""
     arguments = ("--hosts", "6", "--fabric", "slurm", f"files={folder}")
-    return Engine(arguments, engine("slurm", "-m", "netns"), NODES)
+    return Engine(arguments, engine("slurm", "-m", "netns"), NODES, up=("slurm", "-m", "netns"))
 
 
 def over_grid_engine(folder: Path) -> Engine:
     """An array of jobs."""
     arguments = ("--hosts", "6", "--fabric", "gridengine", f"files={folder}")
-    return Engine(arguments, engine("sge"), NODES)
+    return Engine(arguments, engine("sge"), NODES, up=("sge",))
 
 
 def over_a_parallel_environment(folder: Path) -> Engine:
     """One job of Grid Engine on all nodes."""
     array = over_grid_engine(folder)
-    return Engine((*array.arguments, "parallel_environment=spread"), array.variables, NODES)
+    return replace(array, arguments=(*array.arguments, "parallel_environment=spread"))
 
 
 def over_ranks(folder: Path) -> Engine:
@@ -119,8 +121,9 @@ def run(engine: Engine, program: Path, *arguments: object) -> subprocess.Complet
     environment = {**os.environ, "PYTHONPATH": search_path(), **engine.variables}
     for _ in range(TRIES):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
-        if done.returncode == 0:
+        if done.returncode == 0 or not engine.up:
             break
+        engine_anew(*engine.up)
     assert done.returncode == 0, said(done)
     return done
 
