@@ -16,10 +16,10 @@ import pytest
 from tests.attack import work
 from tests.attack.attackers import LONGEST_ANSWER
 from tests.attack.recorder import Recorder
-from tests.fabrics.contract import Slaves
 from tests.slave.puppet import wait_for_news
 from tracking import SlavePool, TrackingJobMaster
 from tracking.fabrics.dialled import CommandLauncher, DialledFabric
+from tracking.testing.contracts import Slaves
 from tracking.wire import messages as m
 from tracking.wire.carriers import SocketCarrier
 from tracking.wire.listener import Listener

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from tests.engines import engine, engine_anew
-from tests.fabrics import work
-from tests.fabrics.calculations import CalculationContract, Make
 from tests.fabrics.dask_clusters import QUEUED, Cluster
 from tests.fabrics.relays import LauncherHere
 from tracking import TrackingJobMaster
 from tracking.fabrics import DaskFabric, DialledFabric, GridEngineFabric, LocalFabric, MpiFabric, SlurmFabric, SshFabric
 from tracking.fabrics.base import Fabric
 from tracking.fabrics.relayed import RelayedFabric
+from tracking.testing.contracts import CalculationContract, Make
+from tracking.testing.contracts.chores import nap, square_here
 
 NODES = frozenset({"node1", "node2", "node3"})
 on_engines = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(180)]
@@ -80,7 +80,7 @@ class OnNodes(CalculationContract):
     def runs_on_though(self, make: Make, harm: Any) -> None:
         """A calculation, half-way through which some harm is done, is right."""
         data = {n: n for n in range(1500)}
-        master = self.master(make, data, function=work.nap)
+        master = self.master(make, data, function=nap)
         master.start()
         for count, _ in enumerate(master, start=1):
             if count == 300:
@@ -186,7 +186,7 @@ def test_a_calculation_on_dask_workers_that_slurm_has_started_is_right_and_they_
     dask_on_slurm: Cluster,
 ) -> None:
     data = {n: n for n in range(300)}
-    master = TrackingJobMaster(data, function=work.square_here, fabric=DaskFabric(dask_on_slurm.address), verbose=0)
+    master = TrackingJobMaster(data, function=square_here, fabric=DaskFabric(dask_on_slurm.address), verbose=0)
     result = master.calculateResult()
     assert {n: square for n, (square, _) in result.items()} == {n: n * n for n in data}
     assert {host for _, host in result.values()} <= NODES

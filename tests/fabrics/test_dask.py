@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.fabrics.contract import FabricContract, Slaves
 from tests.fabrics.dask_clusters import TIMEOUT_S, Cluster
 from tests.slave.puppet import wait_for_end, wait_for_news
 from tracking import EngineError, InputError, SlavePool, TrackingJobMaster
 from tracking.slave.tasks import Errand, Report, attend
+from tracking.testing.contracts import FabricContract, Slaves
 from tracking.wire import messages as m
 
 if os.environ.get("TRACKING_ENGINES_REQUIRED") != "1":

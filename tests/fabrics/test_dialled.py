@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.fabrics.contract import FabricContract, Slaves
 from tests.slave import jobs
 from tests.slave.puppet import attend, wait_for_end, wait_for_news
 from tracking import SlavePool
 from tracking.fabrics.base import Condition, SlaveSpec
 from tracking.fabrics.dialled import DialledFabric, relay_argv
 from tracking.fabrics.registry import make_fabric
+from tracking.testing.contracts import FabricContract, Slaves
 from tracking.wire import messages as m
 
 ROOT = Path(__file__).parents[2]

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fabrics.contract import FabricContract, Slaves
 from tests.slave import jobs
 from tests.slave.puppet import TIMEOUT_S, wait_for_end, wait_for_news
 from tracking.fabrics import local
 from tracking.fabrics.base import Condition, SlaveEnded, SlaveSpec
 from tracking.fabrics.local import LocalFabric, how_it_ended
+from tracking.testing.contracts import FabricContract, Slaves
 from tracking.wire import messages as m
 
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.engines import engine
-from tests.fabrics.contract import FabricContract, Slaves
 from tests.slave.puppet import wait_for_end, wait_for_news
 from tracking import EngineError, InputError, SlavePool, TrackingJobMaster
 from tracking.fabrics.mpi import MpiFabric, mpiexec_argv
 from tracking.fabrics.ranks import Rank, RanksFabric, rank_for
 from tracking.slave import ranks
+from tracking.testing.contracts import FabricContract, Slaves
 from tracking.wire import messages as m
 
 TIMEOUT_S = 50

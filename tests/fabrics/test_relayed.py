@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from tests.fabrics.contract import FabricContract, Slaves
 from tests.fabrics.relays import LauncherHere
 from tests.slave import jobs
 from tests.slave.puppet import attend, news_of, wait_for_news
@@ -24,6 +23,7 @@ from tracking.fabrics.base import SlaveEnded, SlaveSpec
 from tracking.fabrics.launcher import RelayNews, RelayUp
 from tracking.fabrics.relayed import RelayedFabric
 from tracking.slave.relay import VERSION
+from tracking.testing.contracts import FabricContract, Slaves
 from tracking.wire import messages as m
 from tracking.wire.carriers import SocketCarrier
 from tracking.wire.streams import Streams

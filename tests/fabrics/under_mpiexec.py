@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fabrics.calculations import CalculationContract, Make
-from tests.fabrics.contract import FabricContract, Slaves
 from tests.fabrics.test_mpi import parent_of
 from tests.slave.puppet import wait_for_end, wait_for_news
 from tracking.fabrics.ranks import RanksFabric
+from tracking.testing.contracts import CalculationContract, FabricContract, Make, Slaves
 from tracking.wire import messages as m
 
 

@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 
 from tests.engines import engine
-from tests.fabrics.contract import FabricContract, Slaves
 from tests.fabrics.pythons import bare_python, old_python
 from tests.fabrics.sshd import sshd
 from tests.slave import jobs
@@ -34,6 +33,7 @@ from tracking.fabrics.ssh import fabric as ssh_module
 from tracking.fabrics.ssh import processes as ssh_processes
 from tracking.fabrics.ssh.fabric import SshFabric, SshLauncher
 from tracking.fabrics.ssh.words import SshOptions, failure_in_words, host_problem, ssh_argv
+from tracking.testing.contracts import FabricContract, Slaves
 from tracking.wire.carriers import Carrier
 
 TIMEOUT_S = 30.0
@@ -589,7 +589,7 @@ def test_no_connection_is_left_for_sharing_but_one_that_is_there_is_used(tmp_pat
 def test_slaves_end_with_a_master_that_is_killed(own_sshd: Path, tmp_path: Path) -> None:
     program = f"""
 import sys
-from tests.fabrics.contract import Slaves
+from tracking.testing.contracts import Slaves
 from tests.slave import jobs
 from tracking.fabrics.ssh.fabric import SshFabric
 slaves = Slaves(SshFabric({str(own_sshd)!r}, python=sys.executable))

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from tests.engines import engine, engines_folder
-from tests.fabrics.contract import FabricContract, Slaves
 from tests.slave import jobs
 from tests.slave.puppet import attend, news_of, wait_for_news
 from tracking import EngineError, InputError, SlavePool
 from tracking.fabrics.base import SlaveConnected, SlaveEnded, SlaveSpec
 from tracking.fabrics.queues.gridengine.fabric import GridEngineFabric
+from tracking.testing.contracts import FabricContract, Slaves
 
 MARK = "TRACKING_TESTED_IN"
 TIMEOUT_S = 40.0

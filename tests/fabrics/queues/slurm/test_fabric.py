@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from tests.engines import engine, engines_folder
-from tests.fabrics.contract import FabricContract, Slaves
 from tests.slave import jobs
 from tests.slave.puppet import attend, news_of, wait_for_news
 from tracking import EngineError, InputError, SlavePool
 from tracking.fabrics.base import SlaveConnected, SlaveSpec
 from tracking.fabrics.queues.slurm.fabric import SlurmFabric
+from tracking.testing.contracts import FabricContract, Slaves
 from tracking.wire import messages as m
 
 MARK = "TRACKING_TESTED_IN"
