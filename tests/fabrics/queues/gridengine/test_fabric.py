@@ -256,9 +256,10 @@ def test_jobs_wait_while_the_cluster_is_full_and_it_says_so(make: Make, tmp_path
 @pytest.mark.usefixtures("grid")
 @pytest.mark.parametrize("options", [{}, {"parallel_environment": "spread"}])
 def test_a_job_that_is_deleted_from_outside_is_told_of(make: Make, options: dict[str, Any]) -> None:
-    fabric = make(job_name="doomed", **options)
+    name = f"doomed_{len(options)}"  # that of the other run of this test may be in the queue yet
+    fabric = make(job_name=name, **options)
     with slaves_of(fabric, 2):
-        job = running("doomed")[0].split()[0]
+        job = running(name)[0].split()[0]
         answer("qdel", job)
         (ended,) = wait_for_news(fabric)
     assert ended.is_innocent
@@ -328,9 +329,9 @@ def test_a_parallel_environment_spreads_one_job_over_all_hosts(make: Make) -> No
 def test_a_host_of_a_parallel_environment_that_dies_takes_only_its_own_slaves(
     make: Make, grid: dict[str, str]
 ) -> None:
-    fabric = make(6, parallel_environment="spread", job_name="wide")
+    fabric = make(6, parallel_environment="spread", job_name="wide_6")
     connected = bring_up(fabric, *range(2, 8))
-    first = running("wide")[0].partition("@")[2].split()[0]
+    first = running("wide_6")[0].partition("@")[2].split()[0]
     lost = next(slave.host for slave in connected if slave.host != first)
     kill_node(grid, lost)
     ended = wait_for_news(fabric, 2)
