@@ -35,6 +35,7 @@ class Engine:
         hosts: that may take part.
         starter: what the program is handed to.
         up: script and arguments that repair it.
+        window: frames in each window of the flagship; the smaller, the more there is for hosts that come late.
     """
 
     arguments: tuple[str, ...]
@@ -42,6 +43,7 @@ class Engine:
     hosts: frozenset[str] = HERE
     starter: tuple[str, ...] = (sys.executable,)
     up: tuple[str, ...] = ()
+    window: int = 10
 
 
 def over_ssh(folder: Path) -> Engine:
@@ -67,7 +69,7 @@ def over_grid_engine(folder: Path) -> Engine:
 def over_a_parallel_environment(folder: Path) -> Engine:
     """One job of Grid Engine on all nodes."""
     array = over_grid_engine(folder)
-    return replace(array, arguments=(*array.arguments, "parallel_environment=spread"))
+    return replace(array, arguments=(*array.arguments, "parallel_environment=spread"), window=3)
 
 
 def over_ranks(folder: Path) -> Engine:
@@ -152,7 +154,7 @@ def agrees(engine: Engine, folder: Path, by_serial_program: Path) -> None:
     import numpy as np
 
     files = ("-o", folder / "map.png", "--matrix", folder / "matrix.npy", "--run-file", folder / "rmsd.run")
-    run(engine, FLAGSHIP, *files, "--verbose")
+    run(engine, FLAGSHIP, *files, "--window", engine.window, "--verbose")
     assert np.isfinite(load_matrix(folder / "matrix-all.npy")).all()
     found, expected = load_matrix(folder / "matrix-CA.npy"), load_matrix(by_serial_program)
     off_diagonal = ~np.eye(len(expected), dtype=bool)
