@@ -24,6 +24,7 @@ _HOME = {
     "ProtocolError": "tracking.errors",
     "NoSlavesError": "tracking.errors",
     "EngineError": "tracking.errors",
+    "UnknownHost": "tracking.errors",
     "StoreError": "tracking.errors",
     "InvalidTransition": "tracking.errors",
     "CalculationError": "tracking.errors",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from tracking.errors import ProtocolError as ProtocolError
     from tracking.errors import StoreError as StoreError
     from tracking.errors import TrackingError as TrackingError
+    from tracking.errors import UnknownHost as UnknownHost
     from tracking.master import JobMaster as JobMaster
     from tracking.master import Status as Status
     from tracking.master import TrackingJobMaster as TrackingJobMaster

@@ -4,6 +4,7 @@
 
     TrackingError
     ├── InputError (ValueError)             wrong use, found before any slave starts
+    │   └── UnknownHost                     a host name that means nothing here
     ├── EncodeError (TypeError)             a function, value or result that cannot be sent; names the part
     ├── ProtocolError (ConnectionError)     the other end does not speak our language
     ├── NoSlavesError (RuntimeError)        no slave could be started, or none is left and none can be
@@ -46,6 +47,10 @@ def _rebuild(cls: type[TrackingError], args: tuple[Any, ...], fields: dict[str, 
 
 class InputError(TrackingError, ValueError):
     """Wrong use: an argument, a script, a host name. Raised before any slave starts."""
+
+
+class UnknownHost(InputError):
+    """A host name that neither resolves nor is known to ssh: misspelt, or the name service is down."""
 
 
 class EncodeError(TrackingError, TypeError):

@@ -6,10 +6,14 @@ import os
 import threading
 from typing import Any
 
+import pytest
+
 from tests.pool.helpers import Noting, Stage, stage
 from tests.pool.test_crew import DiesUnborn, SaysNothing, finish_all, send_job
 from tests.pool.test_filling import bring_to_probation
+from tracking import InputError, SlavePool, UnknownHost
 from tracking.fabrics.base import SlaveConnected, SlaveLines, SlaveSpec
+from tracking.fabrics.registry import Fabrics
 from tracking.pool.crew import Place
 from tracking.testing import ScriptedFabric, ScriptedSlave, silent
 from tracking.wire import messages as m
@@ -342,3 +346,38 @@ def test_after_the_end_nothing_is_added() -> None:
         add(it, "there_0")
         it.crew.hosts.remove(["there"])
         assert not it.living
+
+
+# ---- names that mean nothing, and this machine beside hosts over ssh
+
+
+class Knowing(ScriptedFabric):
+    """Knows all hosts but one; tries them when it is asked."""
+
+    def check_host(self, host: str) -> None:
+        if host == "nodd3":
+            raise UnknownHost(f"host {host!r} neither resolves nor is known to ssh: check its spelling")
+
+
+def test_one_misspelt_host_of_several_is_left_to_the_trial_which_names_it() -> None:
+    fabric = Knowing()
+    fabric.failing = {"nodd3": "unknown host"}
+    with SlavePool(["node1", "nodd3"], fabric=fabric) as pool:
+        assert {slave["host"] for slave in pool.slaves.values()} == {"node1"}
+
+
+def test_where_no_name_means_anything_nothing_is_started() -> None:
+    with pytest.raises(UnknownHost, match="'nodd3' neither resolves"):
+        SlavePool(["nodd3*3"], fabric=Knowing())
+
+
+def test_names_with_commas_between_are_no_name() -> None:
+    with pytest.raises(InputError, match=r"'node1,node2' is no host name: give a list, \['node1', 'node2'\]"):
+        SlavePool("node1,node2")
+
+
+def test_this_machine_needs_no_ssh_whatever_other_hosts_are_reached_by() -> None:
+    fabrics = Fabrics("ssh")
+    assert fabrics.of("localhost").name == "local"
+    assert fabrics.of("node1").name == "ssh"
+    fabrics.close()

@@ -95,6 +95,7 @@ def _meant(wanted: Sequence[str]) -> tuple[list[str], dict[str, HostSettings]]:
     from tracking.fabrics.hosts_file import expand, find_if_any, this_machine
     from tracking.pool.arguments import repeated_host
 
+    wanted = [f"@{entry}" if entry.endswith(".toml") and not entry.startswith("@") else entry for entry in wanted]
     usual = ["@"] if find_if_any() is not None else this_machine().cpus()
     expanded = expand(list(wanted) or usual)
     return [name for entry in expanded.hosts for name in repeated_host(entry)], expanded.settings

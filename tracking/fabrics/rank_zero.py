@@ -94,9 +94,9 @@ class Agreement:
 
 def main(arguments: Sequence[str]) -> int:
     """Be a rank of this job: rank 0 is the program, the others serve it; the exit status."""
-    if not arguments:
-        print(_USAGE, file=sys.stderr)
-        return 2
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_USAGE, file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 2
     try:
         agreement = Agreement()
         if agreement.rank:

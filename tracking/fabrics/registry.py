@@ -163,7 +163,7 @@ class Fabrics:
         Raises:
             EngineError: it cannot be made here.
         """
-        if self._asked_for is not None:
+        if self._asked_for is not None and not (self._asked_for.name == "ssh" and is_local(host)):
             return self._asked_for
         return self._of_name("local" if is_local(host) else "ssh")
 

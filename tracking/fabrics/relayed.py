@@ -77,20 +77,33 @@ class RelayedFabric(BaseFabric):
     # ---- hosts
 
     def check_host(self, host: str) -> None:
+        """Refuse a host name on which nothing can be started; takes milliseconds.
+
+        Raises:
+            InputError: names the host and says why.
+        """
         self.launcher.check_host(host)
 
     def hosts_for(self, count: int | None) -> list[str]:
+        """The host of each slave where none is named; where the engine chooses them, its own name so often.
+
+        Raises:
+            EngineError: the engine is not there, or does not answer.
+        """
         return self.launcher.hosts_for(count)
 
     def check(self, hosts: Sequence[str]) -> dict[str, str]:
+        """Try whether slaves can be started there: {host: why they cannot}. Waits for that; bounded."""
         return self.launcher.check(hosts)
 
     def waiting_for(self) -> str:
+        """What slaves that are not up wait for, in the engine's words; "": nothing."""
         return self.launcher.waiting_for()
 
     # ---- slaves
 
     def preload(self, modules: Iterable[str]) -> None:
+        """Have relays load these modules once, for all slaves to come."""
         new = [module for module in dict.fromkeys(modules) if module not in self._preloads]
         self._preloads += new
         for relay in self._relays.values():
@@ -116,6 +129,7 @@ class RelayedFabric(BaseFabric):
             relay.pump.flush()
 
     def look_at(self, tid: int) -> Condition:
+        """What its relay saw of a slave when it was last asked."""
         relay = self._relay_of(tid)
         return Condition.UNKNOWN if relay is None else relay.look_at(tid)
 

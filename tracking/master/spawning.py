@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Hashable, Mapping
 
+from tracking.errors import UnknownHost
 from tracking.fabrics.registry import Fabrics
 from tracking.master.calculation import Calculation
 from tracking.master.waiting import WaitableThread
@@ -22,7 +24,8 @@ class SlaveKeeper(WaitableThread):
 
     def spawn(self, host: str, nickname: str, niceness: int, show_output: int = 0) -> int:
         """Start a slave; returns its tid at once. Only while the calculation runs."""
-        self._tr_fabrics.check_host(host)
+        with contextlib.suppress(UnknownHost):  # that it cannot be reached will be told as of any other
+            self._tr_fabrics.check_host(host)
         place = Place(nickname, host, niceness, show_output, self._tr_fabrics.of(host))
         return self._tr_running().crew.start_slave(place)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tracking.errors import InputError
+from tracking.errors import InputError, UnknownHost
 from tracking.fabrics.registry import Fabrics
 from tracking.fabrics.settings import bytes_in
 from tracking.slave.loading import is_loading_code
@@ -41,11 +41,17 @@ def checked_hosts(hosts: object, fabrics: Fabrics) -> list[str]:
     names = host_names(hosts)
     if not names:
         return fabrics.hosts_for(None)
+    unknown: list[UnknownHost] = []
     for name in dict.fromkeys(names):
         if not name.strip():
             raise InputError(f"host {name!r} is no host name")
-        fabrics.check_host(name)
-    return names
+        try:
+            fabrics.check_host(name)
+        except UnknownHost as error:
+            unknown.append(error)
+    if len(unknown) == len(set(names)):
+        raise unknown[0]
+    return names  # what some of them lack is told when hosts are tried: the others can work
 
 
 def host_names(hosts: object) -> list[str]:
@@ -63,6 +69,8 @@ def repeated_host(entry: str) -> list[str]:
     Raises:
         InputError: it is neither.
     """
+    if "," in entry:
+        raise InputError(f"{entry!r} is no host name: give a list, {[name.strip() for name in entry.split(',')]!r}")
     name, star, count = entry.partition("*")
     if not name or (star and not (count.isascii() and count.isdigit() and int(count))):
         raise InputError(f"host {entry!r} is no host name: write 'name', or 'name*n' for n slaves there")

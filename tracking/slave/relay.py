@@ -276,6 +276,8 @@ def main(arguments: Sequence[str]) -> int:
     wanted = parser.parse_args(arguments)
     began = time.monotonic()
     try:
+        if wanted.directory is not None and not os.path.isdir(wanted.directory):
+            raise FileNotFoundError(f"there is no directory {wanted.directory} on {socket.gethostname()}")
         text = sys.stdin.read() if wanted.ticket == "-" else None
         ticket = Ticket.from_file(wanted.ticket) if text is None else Ticket.from_text(text)
         carrier = dial_master(ticket, wanted.number)

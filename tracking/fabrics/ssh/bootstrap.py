@@ -73,7 +73,7 @@ def greet():
         'python': sys.executable,
         'platform': ask(lambda: ' '.join((os.uname()[0], os.uname()[4]))),
         'host': ask(lambda: os.uname()[1]),
-        'cores': ask(lambda: len(os.sched_getaffinity(0))) or ask(os.cpu_count),
+        'cores': ask(lambda: len(os.sched_getaffinity(0))) or ask(lambda: os.cpu_count()),
         'load': ask(lambda: os.getloadavg()[0]),
         'installed': {name: version(name) for name in PICKLERS},
     }

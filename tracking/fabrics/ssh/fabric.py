@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from tracking.errors import EngineError, InputError
+from tracking.errors import EngineError, InputError, UnknownHost
 from tracking.fabrics.base import START_TIMEOUT_S, SlaveLines, SlaveSpec
 from tracking.fabrics.commands import run_command
 from tracking.fabrics.host_report import HostReport
@@ -102,7 +102,7 @@ class SshLauncher:
         found = re.search(r"^hostname (.+)$", meant, re.MULTILINE)
         name = found[1] if found else host
         if not _resolves(name):
-            raise InputError(f"host {host!r} neither resolves nor is known to ssh: check its spelling")
+            raise UnknownHost(f"host {host!r} neither resolves nor is known to ssh: check its spelling")
 
     def _meant_by(self, host: str) -> str:
         """What ssh would do for this host."""
@@ -282,6 +282,7 @@ class SshFabric(RelayedFabric):
         super().__init__(self._ssh)
 
     def use_settings(self, settings: Mapping[str, HostSettings]) -> None:
+        """Heed what a hosts file says of hosts, where the settings of this fabric say nothing."""
         self._ssh.use_settings(settings)
 
     def start(self, spec: SlaveSpec) -> SlaveLines | None:
