@@ -220,7 +220,7 @@ def test_the_report_on_a_terminal_has_the_same_cells(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     stream = Terminal()
-    lines = (HostLine("[red]n1[/red]", "n1", 2, 2, 2, 5.0),)
+    lines = (HostLine("[red]n1[/red]", "", 2, 2, 2, 5.0),)
     print_report(snapshot(lines=lines), stream)
     rows = [row.split() for row in stream.getvalue().splitlines()]
     assert rows[-1] == ["[red]n1[/red]", "2", "2", "2", "5.00", "s", "2.50", "s"]

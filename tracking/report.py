@@ -20,6 +20,17 @@ MAX_REPORT_LINES = 32
 HEAD = ("slave", "given", "done", "items", "total time", "mean time")
 
 
+def slave_named(nickname: str, host: str) -> str:
+    """A slave, with its host where the nickname does not say it, as of one that a queue has placed.
+
+    >>> slave_named("node1_0", "node1"), slave_named("slurm_0", "node1")
+    ('node1_0', 'slurm_0 on node1')
+    """
+    if not nickname or not host or nickname == host or nickname.rpartition("_")[0] == host:
+        return nickname or host or "a slave"
+    return f"{nickname} on {host}"
+
+
 @dataclass(frozen=True, slots=True)
 class HostLine:
     """What one slave (or one host, or all of them) was given and did.
@@ -202,7 +213,7 @@ def items_table(lines: Sequence[HostLine]) -> str:
 
 def _items_row(line: HostLine) -> tuple[str, ...]:
     times = (duration(line.seconds), duration(line.seconds / line.items)) if line.items else ("", "")
-    return line.nickname, str(line.items), *times
+    return slave_named(line.nickname, line.host), str(line.items), *times
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> str:
@@ -263,7 +274,7 @@ def _rows(lines: Sequence[HostLine]) -> list[tuple[str, ...]]:
 def _row(line: HostLine) -> tuple[str, ...]:
     total = duration(line.seconds) if line.done else ""
     mean = duration(line.mean_s) if line.mean_s is not None else ""
-    return line.nickname, str(line.given), str(line.done), str(line.items), total, mean
+    return slave_named(line.nickname, line.host), str(line.given), str(line.done), str(line.items), total, mean
 
 
 def print_report(snapshot: Snapshot, stream: TextIO | None) -> None:

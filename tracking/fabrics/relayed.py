@@ -246,10 +246,11 @@ class RelayedFabric(BaseFabric):
     def _look_whether_lost(self, relay: RelayLine) -> None:
         if relay.pump.fault:
             self._cut(relay, relay.pump.fault)
+        elif relay.greeting is None:  # it may be loading yet
+            if self._clock() - relay.since > _GREETING_S:
+                self._cut(relay, f"it has not said who it is within {_GREETING_S:g} s")
         elif relay.is_silent(self.launcher.silence_s):
             self._cut(relay, f"it was not heard for {self.launcher.silence_s:g} s")
-        elif relay.greeting is None and self._clock() - relay.since > _GREETING_S:
-            self._cut(relay, f"it has not said who it is within {_GREETING_S:g} s")
 
     def _cut(self, relay: RelayLine, why: str) -> None:
         """It is of no more use; why exactly, the engine may know."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tracking.report import duration, whole_seconds
+from tracking.report import duration, slave_named, whole_seconds
 from tracking.why import facts as f
 from tracking.why.layout import columns, counted, later, moment
 
@@ -30,14 +30,14 @@ def tell_item(item: f.ItemFacts) -> str:
 def _outcome(item: f.ItemFacts) -> str:
     counting = _counting(item)
     if item.state == "finished" and counting:
-        return f"is finished: its result came from {_slave(counting.nickname, counting.host)} in {_time(counting)}"
+        return f"is finished: its result came from {slave_named(counting.nickname, counting.host)} in {_time(counting)}"
     if item.state == "finished":
         return "is finished"
     if item.state == "failed" and item.error:
         return f"failed after {_tries(item.error.tries)}: {item.error.message}"
     if item.holders:
         holders = " and ".join(
-            f"{_slave(slave.nickname, slave.host)} has been at it for {whole_seconds(item.at - slave.since)}"
+            f"{slave_named(slave.nickname, slave.host)} has been at it for {whole_seconds(item.at - slave.since)}"
             + (" and is silent" if slave.state == "silent" else "")
             for slave in item.holders
         )
@@ -70,12 +70,12 @@ def _entries(item: f.ItemFacts) -> Iterator[tuple[float, str]]:
     for event in item.events:
         yield event.at, _event_words(event)
     for result in item.results:
-        yield result.given_at, f"given to {_slave(result.nickname, result.host)}{_company(result.n_items)}"
-        yield result.at, f"result from {_slave(result.nickname, result.host)} in {_time(result)}"
+        yield result.given_at, f"given to {slave_named(result.nickname, result.host)}{_company(result.n_items)}"
+        yield result.at, f"result from {slave_named(result.nickname, result.host)} in {_time(result)}"
         if result.outdated_at is not None:
             yield result.outdated_at, f"that result does not count any more: it was made with {result.outdated}"
     if item.error:
-        where = _slave(item.error.nickname, item.error.host)
+        where = slave_named(item.error.nickname, item.error.host)
         yield item.error.at, f"failed for good on {where} after {_tries(item.error.tries)}: {item.error.message}"
 
 
@@ -100,7 +100,7 @@ def _end(run: f.Run) -> tuple[float, str]:
 
 
 def _event_words(event: f.ItemEvent) -> str:
-    slave = _slave(event.nickname, event.host)
+    slave = slave_named(event.nickname, event.host)
     what = _PHRASES[event.kind].format(slave) if event.kind in _PHRASES else f"{event.kind}, {slave}"
     company = f" (with {counted(event.n_items - 1, 'other item')})" if event.n_items > 1 else ""
     return f"{what}: {event.words}{company}" if event.words else f"{what}{company}"
@@ -137,12 +137,6 @@ def _made_with(item: f.ItemFacts) -> Iterator[str]:
 def _traceback(item: f.ItemFacts) -> Iterator[str]:
     if item.error and item.error.traceback:
         yield from ("", item.error.traceback.rstrip())
-
-
-def _slave(nickname: str, host: str) -> str:
-    if not nickname or not host or nickname == host or nickname.rpartition("_")[0] == host:
-        return nickname or host or "a slave"
-    return f"{nickname} on {host}"
 
 
 def _company(n_items: int) -> str:
