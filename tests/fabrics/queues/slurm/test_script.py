@@ -27,7 +27,7 @@ GOLDEN = """\
 #SBATCH --account=physics
 #SBATCH --qos=low
 #SBATCH '--constraint=a&b'
-#SBATCH '--chdir=/work/my data'
+#SBATCH '--chdir=/home/me/my data'
 #SBATCH '--output=/home/me/100%% sure/relays-1.%a'
 #SBATCH --export=ALL
 #SBATCH --no-requeue
@@ -49,7 +49,7 @@ REQUEST = Request(
     constraint="a&b",
     options=("--gres=gpu:1",),
     python="/opt/my python",
-    directory="/work/my data",
+    directory="/home/me/my data",
     setup=("module load gcc",),
     job_name="mine",
 )
