@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import socket
 import sys
 import time
@@ -53,10 +54,10 @@ class CalculationContract:
         yield
         if not self.nodes:
             return  # what others do on hosts of theirs
+        left = {pid: words for pid, words in pythons().items() if pid not in before and is_ours(words)}
         end = time.monotonic() + END_TIMEOUT_S
-        while left := {pid: words for pid, words in pythons().items() if pid not in before and is_ours(words)}:
-            assert time.monotonic() < end, f"processes are left: {left}"
-            time.sleep(0.05)
+        for pid, words in left.items():
+            assert ends_within(pid, end - time.monotonic()), f"process {pid} is left: {words}"
 
     def test_a_calculation_is_right_and_every_host_is_known(self, make: Make) -> None:
         offset = 10
@@ -143,6 +144,18 @@ class SpeakingMaster(TrackingJobMaster):
 
     def initializationDone(self, slave_tid: int) -> None:
         self.send(slave_tid, chores.TAKE, (7,))
+
+
+def ends_within(pid: int, timeout_s: float) -> bool:
+    """Wait for the end of a process, whoever's child it is."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        return bool(select.select([descriptor], [], [], max(0.0, timeout_s))[0])
+    finally:
+        os.close(descriptor)
 
 
 def pythons() -> dict[int, str]:
