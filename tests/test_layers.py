@@ -31,12 +31,17 @@ FLOORS = {
     "cli": 6,
     "hosts": 6,
     "testing": 6,
+    "parallel": 6,
+    "multi": 6,
+    "service": 6,
+    "grid": 6,
     "__main__": 7,
 }
 SAME_FLOOR = {
     ("progress", "report"),  # a display is made of what a report says
     ("fabrics", "slave"),  # a fabric starts what is in slave
 }
+OLDER_INTERFACES = {"parallel", "multi", "service", "grid"}
 PURE = {
     "__future__", "abc", "bisect", "collections", "dataclasses", "enum", "functools", "heapq", "itertools", "math",
     "operator", "types", "typing", "array",
@@ -84,6 +89,18 @@ def test_a_room_imports_only_from_lower_floors(path: Path) -> None:
             )
             continue
         assert FLOORS[room] < FLOORS[own] or (own, room) in SAME_FLOOR, f"{own} must not import {module}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_engine_knows_none_of_the_older_interfaces(path: Path) -> None:
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    named = {f"tracking.{face}" for face in OLDER_INTERFACES - {own}}
+    words = {
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert not [word for word in words if ".".join(word.split(".")[:2]) in named], "not even by a name to be imported"
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda path: path.name)
