@@ -83,3 +83,58 @@ def _refuse(error: type[BaseException]) -> NoReturn:
 
 def unreadable(error: type[BaseException] = RuntimeError) -> Unreadable:
     return Unreadable(error)
+
+
+class Setup:
+    """The setup of a session: it notes in a file, one line each time, which process it ran in, and gives a list.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self) -> list[int]:
+        with self._path.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return []
+
+
+class FailingSetup:
+    """It raises at the first call, whichever process makes it."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+
+    def __call__(self) -> str:
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self._mark, os.O_CREAT | os.O_EXCL))
+            raise KeyError("no restraints")
+        return "restraints"
+
+
+def put(kept: list[int], n: int) -> list[int]:
+    """Add to what the setup gave; all that was added to it on this slave."""
+    kept.append(n)
+    return kept
+
+
+def wait_with(kept: list[int], gate: str) -> int:
+    return wait_at(gate)
+
+
+def first(*values: Any) -> Any:
+    return values[0]
+
+
+def die_of_setup() -> NoReturn:
+    die()
+
+
+def fork_in_setup() -> int:
+    """A copy of the slave comes out of the setup, too."""
+    copy = os.fork()
+    if copy:
+        os.waitpid(copy, 0)
+    return copy

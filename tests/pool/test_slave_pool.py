@@ -23,7 +23,7 @@ from tracking import (
     SlavePool,
     TrackingJobMaster,
 )
-from tracking.pool.calls import Call
+from tracking.pool.futures import Call
 from tracking.testing import ScriptedFabric
 
 

@@ -13,10 +13,8 @@ callbacks) runs without it.
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter, deque
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
 from functools import partial
 from typing import Any
 
@@ -28,6 +26,7 @@ from tracking.core.scheduler import Scheduler
 from tracking.errors import EncodeError, ItemKilledSlave, ItemRaised, ItemResultError, ItemTimeout, NoSlavesError
 from tracking.pool.client import MASTER_NUMBERS, MOST_LOSSES_IN_SETUP, JobKey, SlaveInfo, late_words, outlasted_words
 from tracking.pool.crew import Crew
+from tracking.pool.futures import Call, set_exception, set_remote_exception, set_result
 from tracking.slave.calling import call
 from tracking.slave.surroundings import Context
 from tracking.wire import codec, mainmodule
@@ -41,34 +40,6 @@ _UNKNOWN = SlaveInfo(0, "", "")
 _KINDS = {m.REPORT_DIED: ItemKilledSlave, m.REPORT_RESULT: ItemResultError}
 
 
-class Call(Future[Any]):
-    """The future of a call. Who waits for it turns the crew's loop meanwhile."""
-
-    def __init__(self, crew: Crew) -> None:
-        super().__init__()
-        self._driving = crew.driving
-        self._is_dropped = False  # under the crew's lock
-
-    def result(self, timeout: float | None = None) -> Any:
-        """As of any future."""
-        if not self.done():
-            timeout = self._driving.help_until(self.done, timeout)
-        return super().result(timeout)
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        """As of any future."""
-        if not self.done():
-            timeout = self._driving.help_until(self.done, timeout)
-        return super().exception(timeout)
-
-    def begins(self) -> bool:
-        """Whether the call is to be made (again). If it was cancelled, those who wait for it are told; once."""
-        if not self.running() and not self._is_dropped:
-            has_outcome = self.done() and not self.cancelled()  # from somebody else
-            self._is_dropped = has_outcome or not self.set_running_or_notify_cancel()
-        return not self._is_dropped
-
-
 class Calls:
     """A crew's client that runs submitted calls.
 
@@ -76,16 +47,23 @@ class Calls:
         crew: the slaves.
         context: what of our surroundings holds on them.
         max_deaths: a call that was alone on a slave that died so often is given up; None: never.
+        code: what slaves make of a call, (function, arguments, keyword arguments).
+
+    Raises:
+        EncodeError: the code cannot be sent.
     """
 
     can_drive = False
 
-    def __init__(self, crew: Crew, context: Context, max_deaths: int | None) -> None:
+    def __init__(
+        self, crew: Crew, context: Context, max_deaths: int | None, code: Callable[..., Any] = call
+    ) -> None:
         self._crew = crew
         self._context = context
         # A call may do something beside giving a result: it is made again only where a slave has died.
         self._policy = Policy(chunk_size=1, redistribute=False, max_deaths=max_deaths)
-        self._code = mainmodule.encode_function(call, "call")
+        self._code = mainmodule.encode_function(code, "call")
+        self._ends_when_idle = False
         self._setup_deaths = Counter[bool]()  # in a row; True: lost with their hosts
         self._newest = 0  # of the slaves that there were when the last of these died
         self._begin()
@@ -126,6 +104,8 @@ class Calls:
             future.set_exception(error)
             return future
         with self._crew.lock:
+            if self._ends_when_idle:
+                raise RuntimeError("cannot submit a call after a shutdown")
             if self._lost:
                 raise NoSlavesError(self._lost)
             if len(self._items) >= _MOST_CALLS and not self._calls:
@@ -141,16 +121,33 @@ class Calls:
         return future
 
     def _begin_anew(self) -> None:
-        """Nobody waits for anything: a good moment to forget all that is over."""
-        self._crew.detach(self)
+        """Nobody waits for anything: a good moment to forget all that is over.
+
+        Slaves hear of the new calculation first: code that knows itself again may hand over what it keeps.
+        """
+        before = self.calculation
         self._begin()
         self._crew.attach(self)
+        self._crew.end_calculation(before)
+
+    def end_when_idle(self) -> None:
+        """Take no more calls; slaves forget this calculation as soon as all have an outcome."""
+        with self._crew.lock:
+            self._ends_when_idle = True
+            self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
+        if self._ends_when_idle and not self._calls:
+            self._crew.detach(self)
+
+    def pending(self) -> list[Call]:
+        """The calls without an outcome."""
+        with self._crew.lock:
+            return list(self._calls.values())
 
     def cancel_waiting(self) -> None:
         """Cancel the calls that no slave was given yet."""
-        with self._crew.lock:
-            calls = list(self._calls.values())
-        cancelled = [future for future in calls if future.cancel()]
+        cancelled = [future for future in self.pending() if future.cancel()]
         with self._crew.lock:
             for future in cancelled:
                 future.begins()  # those who wait for it are told now
@@ -228,8 +225,9 @@ class Calls:
             if future.cancelled():
                 future.begins()
             else:
-                self._crew.driving.later(partial(_set_exception, future, error))
+                self._crew.driving.later(partial(set_exception, future, error))
         self._crew.look_who_is_busy()
+        self._end_if_idle()
 
     # ---- slaves
 
@@ -281,7 +279,7 @@ class Calls:
             if reports:
                 self._note(position, tid, reports[0])
             else:
-                self._settle(position, lambda future: _set_result(future, payload))
+                self._settle(position, lambda future: set_result(future, payload))
         self._decide(e.JobDone(job, tid, seconds, (position,) if reports else (), payload.size))
 
     def _note(self, position: int | None, tid: int, report: m.Report) -> None:
@@ -296,6 +294,7 @@ class Calls:
             self._crew.driving.later(lambda: set_outcome(future))
             if not self._calls:
                 self._crew.look_who_is_busy()
+                self._end_if_idle()
 
     # ---- decisions
 
@@ -367,33 +366,4 @@ class Calls:
             remote_traceback=traceback,
             output=last_lines,
         )
-        self._settle(command.position, lambda future: _set_remote_exception(future, error, payload))
-
-
-def _set_result(future: Call, payload: codec.Payload) -> None:
-    try:
-        results: Any = codec.decode(payload)
-    except BaseException as error:  # noqa: BLE001  (a result's own class may raise anything; Ctrl-C is held back)
-        what = f"its result cannot be read here: {type(error).__name__}: {error}"
-        _set_exception(future, ItemResultError(what))
-        return
-    with contextlib.suppress(InvalidStateError):  # whoever gave it an outcome himself
-        future.set_result(results[0])
-
-
-def _set_remote_exception(future: Call, error: BaseException, payload: codec.Payload | None) -> None:
-    """The exception itself where it can be made here, caused by the one that tells of its remote traceback."""
-    if payload is not None:
-        try:
-            original = codec.decode(payload)
-        except BaseException:  # noqa: BLE001  (its class may raise anything; the other error says it all)
-            original = None
-        if isinstance(original, BaseException):
-            original.__cause__ = error
-            error = original
-    _set_exception(future, error)
-
-
-def _set_exception(future: Call, error: BaseException) -> None:
-    with contextlib.suppress(InvalidStateError):  # cancelled, or given an outcome by somebody else
-        future.set_exception(error)
+        self._settle(command.position, lambda future: set_remote_exception(future, error, payload))

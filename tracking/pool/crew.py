@@ -240,12 +240,16 @@ class Crew:
 
     def detach(self, client: Client) -> None:
         """The calculation is over: its answers no longer interest, slaves that still work for it are replaced."""
+        self.end_calculation(client.calculation)
+
+    def end_calculation(self, calculation: int) -> None:
+        """As ``detach``, of a calculation whose client may go on with another one."""
         with self.lock:
-            if self._clients.pop(client.calculation, None) is None:
+            if self._clients.pop(calculation, None) is None:
                 return
-            self._client_threads.pop(client.calculation, None)
+            self._client_threads.pop(calculation, None)
             for slave in list(self._slaves.values()):
-                self._recalls.leave_calculation(slave, client.calculation)
+                self._recalls.leave_calculation(slave, calculation)
             self.flush()
             self.look_who_is_busy()
 

@@ -18,23 +18,26 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from itertools import chain, islice, repeat
-from types import TracebackType
+from itertools import chain, repeat
+from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tracking.fabrics.base import Fabric
 from tracking.fabrics.hosts_file import expand
 from tracking.fabrics.registry import Fabrics
 from tracking.pool import arguments
+from tracking.pool.chunks import chunked
 from tracking.pool.client import MASTER_NUMBERS
 from tracking.pool.crew import Crew
 from tracking.pool.reach import known_hosts, more_hosts, without_failing
 from tracking.pool.slaves import Nicknames, Place
 from tracking.slave import surroundings
-from tracking.slave.calling import call_chunk
+from tracking.slave.calling import CallsWithSetup, call, call_chunk
+from tracking.wire import mainmodule
 
 if TYPE_CHECKING:
     from tracking.pool.calls import Calls
+    from tracking.pool.session import Session
 
 _SHUT_DOWN = "the pool was shut down"
 _END_TIMEOUT_S = 10.0  # at the end of the program
@@ -112,6 +115,7 @@ class SlavePool(Executor):
         left, failed = without_failing(names, self._fabrics) if check_hosts else (names, {})
         self._crew = Crew(**crew_options, nicknames=self._nicknames)
         self._calls: Calls | None = None  # made with the first submit, under the crew's lock
+        self._sessions: weakref.WeakSet[Calls] = weakref.WeakSet()  # under the crew's lock
         self._is_shut = False  # under the crew's lock
         self._crew.hosts.leave_out(failed)
         self._crew.hosts.add(self._places(self._nicknames.give(left)))
@@ -210,21 +214,74 @@ class SlavePool(Executor):
         """
         self._crew.check_own_process()
         with self._crew.lock:
-            if self._is_shut:
-                raise RuntimeError("cannot submit a call to a pool that is shut down")
+            self.check_is_open("submit a call")
             if self._calls is None:
-                from tracking.pool.calls import Calls  # a pool that serves masters only does not need it
-
-                context = surroundings.Context(
-                    next(MASTER_NUMBERS),
-                    list(sys.path),
-                    arguments.working_directory(),
-                    installed=surroundings.installed(),
-                )
-                self._calls = Calls(self._crew, context, self._max_deaths)
-                self._crew.attach(self._calls)
+                self._calls = self._new_calls(call, self._max_deaths)
             calls = self._calls
         return calls.submit(fn, args, kwargs)
+
+    def _new_calls(self, code: Callable[..., Any], max_deaths: int | None) -> Calls:
+        from tracking.pool.calls import Calls  # a pool that serves masters only does not need it
+
+        context = surroundings.Context(
+            next(MASTER_NUMBERS),
+            list(sys.path),
+            arguments.working_directory(),
+            installed=surroundings.installed(),
+        )
+        calls = Calls(self._crew, context, max_deaths, code)
+        self._crew.attach(calls)
+        return calls
+
+    def check_is_open(self, action: str) -> None:
+        """Refuse to do this with a pool that is shut down.
+
+        Raises:
+            RuntimeError: says so.
+        """
+        if self._is_shut:
+            raise RuntimeError(f"cannot {action}: the pool is shut down")
+
+    def session(
+        self, setup: Callable[[], Any] | None = None, *, max_deaths: int | EllipsisType | None = ...
+    ) -> Session:
+        """Calls that share what a setup function gives: it is made once on each slave that makes one of them.
+
+        There may be many sessions at once. The code of the setup travels once to each slave.
+
+        Example:
+            >>> from tracking import SlavePool
+            >>> def load():
+            ...     return {"a": 1, "b": 2}
+            >>> def look_up(table, key):
+            ...     return table[key]
+            >>> with SlavePool(["localhost"]) as pool, pool.session(load) as session:
+            ...     list(session.map(look_up, "ab"))
+            [1, 2]
+
+        Args:
+            setup: called without arguments before the first call on a slave; None: calls get no value.
+            max_deaths: as of the pool; ``...``: what the pool has.
+
+        Raises:
+            EncodeError: the setup cannot be sent.
+            RuntimeError: the pool is shut down.
+            InputError: the pool was made in another process, or the working directory was deleted.
+        """
+        from tracking.pool.session import Session
+
+        self._crew.check_own_process()
+        deaths = self._max_deaths
+        if max_deaths is not ...:
+            deaths = arguments.checked_number("max_deaths", max_deaths, 1, is_optional=True, is_whole=True)
+        code: Callable[..., Any] = call
+        if setup is not None:
+            code = CallsWithSetup(next(MASTER_NUMBERS), mainmodule.encode_function(setup, "the setup"))
+        with self._crew.lock:
+            self.check_is_open("begin a session")
+            calls = self._new_calls(code, deaths)
+            self._sessions.add(calls)
+        return Session(self, self._crew, calls, has_setup=setup is not None)
 
     def map(
         self,
@@ -237,7 +294,7 @@ class SlavePool(Executor):
         arguments.checked_number("chunksize", chunksize, 1, is_whole=True)
         if chunksize == 1:
             return super().map(fn, *iterables, timeout=timeout)
-        chunks = _chunks(zip(*iterables, strict=False), chunksize)
+        chunks = chunked(zip(*iterables, strict=False), chunksize)
         return chain.from_iterable(super().map(call_chunk, repeat(fn), chunks, timeout=timeout))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -251,9 +308,10 @@ class SlavePool(Executor):
         self._crew.check_own_process()
         with self._crew.lock:
             self._is_shut = True
-            calls = self._calls
-        if cancel_futures and calls is not None:
-            calls.cancel_waiting()
+            all_calls = [*filter(None, [self._calls]), *self._sessions]
+        if cancel_futures:
+            for calls in all_calls:
+                calls.cancel_waiting()
         self._crew.end_when_idle(_SHUT_DOWN)
         own = threading.current_thread()
         if wait and own is not self._thread and not self._crew.serves_thread(threading.get_ident()):
@@ -293,12 +351,6 @@ class PoolThread(threading.Thread):
     def end_now(self) -> None:
         """Whatever is not done yet fails."""
         self._crew.driving.stop()
-
-
-def _chunks(rows: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
-    rows = iter(rows)
-    while chunk := list(islice(rows, size)):
-        yield chunk
 
 
 _running: weakref.WeakSet[PoolThread] = weakref.WeakSet()

@@ -1,0 +1,111 @@
+"""Calls that share a setup: what it gives is made once per slave and session, and handed to each call.
+
+::
+
+    submit --> Calls with a code of their own --> slave: no value yet? value = setup()
+                                                         function(value, *args, **kwargs)
+    shutdown, or session forgotten --> when all calls have an outcome: slaves forget the value; the pool lives on
+"""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Executor, Future
+from itertools import chain, repeat
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from tracking.pool import arguments
+from tracking.pool.chunks import chunked
+from tracking.slave.calling import call_chunk, call_chunk_with
+
+if TYPE_CHECKING:
+    from tracking.pool.calls import Calls
+    from tracking.pool.crew import Crew
+    from tracking.pool.slave_pool import SlavePool
+
+
+class Session(Executor):
+    """Calls on the slaves of a pool, with the value of a setup function; made by ``SlavePool.session``.
+
+    Args:
+        pool: whose slaves; it is kept as long as there is the session.
+        crew: its slaves.
+        calls: what makes the calls.
+        has_setup: the calls get a value.
+    """
+
+    def __init__(self, pool: SlavePool, crew: Crew, calls: Calls, *, has_setup: bool) -> None:
+        self._pool = pool
+        self._crew = crew
+        self._calls = calls
+        self._has_setup = has_setup
+        weakref.finalize(self, _forget, crew, calls).atexit = False
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call ``fn(value, *args, **kwargs)`` on a slave, ``value`` being what the setup gave there; its future.
+
+        Without a setup ``fn(*args, **kwargs)`` is called. A setup that raises has failed the call with what it
+        raised, and is tried again with the next one there; the slave lives on. Otherwise as ``SlavePool.submit``.
+
+        Raises:
+            RuntimeError: the session, or its pool, is shut down.
+            NoSlavesError: no slave is left.
+            InputError: the pool was made in another process.
+        """
+        self._crew.check_own_process()
+        self._pool.check_is_open("submit a call")
+        return self._calls.submit(fn, args, kwargs)
+
+    def map(
+        self,
+        fn: Callable[..., Any],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+    ) -> Iterator[Any]:
+        """``fn`` of the elements, in their order; ``chunksize`` of them travel together, and fail together."""
+        arguments.checked_number("chunksize", chunksize, 1, is_whole=True)
+        if chunksize == 1:
+            return super().map(fn, *iterables, timeout=timeout)
+        chunks = chunked(zip(*iterables, strict=False), chunksize)
+        call = call_chunk_with if self._has_setup else call_chunk
+        return chain.from_iterable(super().map(call, repeat(fn), chunks, timeout=timeout))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; when those that there are have an outcome, the slaves forget the session.
+
+        Args:
+            wait: return after that.
+            cancel_futures: calls that no slave was given yet are cancelled.
+        """
+        self._crew.check_own_process()
+        self._calls.end_when_idle()
+        pending = self._calls.pending()
+        if cancel_futures:
+            self._calls.cancel_waiting()
+        if wait:
+            for future in pending:
+                with contextlib.suppress(CancelledError):
+                    future.exception()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        """Shut down; if the block was interrupted (Ctrl-C, SystemExit), without waiting. In a forked child: nothing."""
+        if not self._crew.is_own:
+            return
+        is_interrupted = exc_type is not None and not issubclass(exc_type, Exception)
+        self.shutdown(wait=not is_interrupted, cancel_futures=is_interrupted)
+
+
+def _forget(crew: Crew, calls: Calls) -> None:
+    """Nobody has the session any more. The lock may be held by whoever was interrupted by this: so not now."""
+    if crew.is_own:
+        crew.driving.later(calls.end_when_idle)
+        crew.driving.hurry_later()
