@@ -226,9 +226,10 @@ def test_shutdown_waits_for_calls_and_cancels_those_that_wait_if_so_wanted() -> 
 def test_an_interrupted_block_does_not_wait() -> None:
     held = Held()
     with SlavePool(1, fabric=ScriptedFabric(held)) as pool:
-        with pytest.raises(KeyboardInterrupt), pool.session() as session:
-            futures = [session.submit(jobs.add, n) for n in range(2)]
-            slave, job = held.next()
+        session = pool.session()
+        futures = [session.submit(jobs.add, n) for n in range(2)]
+        slave, job = held.next()
+        with pytest.raises(KeyboardInterrupt), session:
             raise KeyboardInterrupt
         assert futures[1].cancelled()
         slave.finish(job)
