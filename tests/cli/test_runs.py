@@ -18,6 +18,7 @@ import pytest
 
 from tests.cli.programs import COMMAND, ENVIRONMENT, begun, call, wait_until
 from tracking.cli.commands import tracking
+from tracking.store.run_file import RunFile
 
 WORK = '''
 import os, time
@@ -292,3 +293,15 @@ def test_every_example_in_the_help_works_as_it_stands(here: Path, command: list[
             ["/bin/sh", "-c", example], env=environment, capture_output=True, text=True, timeout=50, check=False
         )
         assert done.returncode == 0, f"{example}\n{done.stderr}"
+
+
+def test_status_shows_the_states_that_are_kept_beside_the_results(here: Path) -> None:
+    run = RunFile.open("x.run", [1])
+    run.checkpoint("state", b"x" * 1234)
+    run.checkpoint("state", b"x" * 4321)
+    run.close("interrupted")
+    told = call("status", "x.run").stdout
+    assert "checkpoint 'state': number 2, taken" in told
+    assert "4,321 bytes" in told
+    (kept,) = json.loads(call("status", "x.run", "--json").stdout)["checkpoints"]
+    assert (kept["name"], kept["number"], kept["size"]) == ("state", 2, 4321)

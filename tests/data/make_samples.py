@@ -28,6 +28,7 @@ def make_run_file(path: Path) -> None:
         digests = b"".join(DIGESTS[id] for id in ids)
         run.record(JobRecord(ids, payload, "node", "node_0", 1_700_000_000.0, 0.25, digests))
     run.note("lost", "killed by SIGKILL", host="node", nickname="node_1", ids=[5, ("four", 4)])
+    run.checkpoint("state", b"seven")
     run.note_now('{"at": 1700000000.0}')
     run.record_error(5, "ValueError: five", "node", "node_1", 2, pickle.dumps(ValueError("five"), 5))
     run.close("interrupted")

@@ -109,6 +109,7 @@ class Case:
                 run.record_error(ids[0], "worse", "node", "node_0", 2, b"x" * 5000)
             self.record(run, ids, self.code)
             run.note_now('{"at": 1}')
+            run.checkpoint("seen", repr(len(run.finished_ids())).encode())
             if run.commit():
                 tell(repr(len(missing[: place + 2])))
         if run.close("finished"):
@@ -133,6 +134,7 @@ class Case:
         assert n_new >= safe, (n_new, safe)
         assert n_new % 2 == 0 or n_new == len(missing), n_new  # a commit is there whole or not at all
         assert found == old | {id: result(id, self.code) for id in missing[:n_new]}
+        assert run.kept("seen") == (repr(len(found)).encode() if n_new else None)  # with its results, or not at all
         if missing[n_new:]:
             self.record(run, missing[n_new:], self.code)
         assert run.close("finished")

@@ -12,6 +12,7 @@ import pytest
 from tests.data.make_samples import IDS, RESULTS, RST
 from tests.store.helpers import job
 from tracking.store import restart_file, schema
+from tracking.store.records import CheckpointRecord
 from tracking.store.run_file import HostSummary, RunFile, RunFileReader
 
 DATA = Path(__file__).parents[1] / "data"
@@ -56,6 +57,7 @@ def test_an_old_run_file_is_gone_on_with(sample: Path, tmp_path: Path) -> None:
 def test_of_an_old_run_file_is_told_what_it_knows(sample: Path, tmp_path: Path) -> None:
     path = shutil.copy(sample, tmp_path)
     is_first = sample.name == "v1.run"
+    has_checkpoints = sample.name not in ("v1.run", "v2.run")
     reader = RunFileReader(path, trust=True)
     history = reader.history()
     assert [(run.host, run.pid, run.code) for run in history.runs] == [("node", 123, "the code")]
@@ -66,6 +68,9 @@ def test_of_an_old_run_file_is_told_what_it_knows(sample: Path, tmp_path: Path) 
     assert made.digest == (None if is_first else b"\x04" * 8)
     assert (made.outdated_by, made.why) == (None, None)
     assert reader.results_of(2) == ()
+    kept = CheckpointRecord("state", number=1, at=1_700_000_000.0, run=1, size=5)
+    assert reader.summary().checkpoints == ((kept,) if has_checkpoints else ())
+    assert reader.checkpoint("state") == (b"seven" if has_checkpoints else None)
 
 
 @pytest.mark.parametrize("sample", RUN_FILES, ids=lambda path: path.name)

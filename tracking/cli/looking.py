@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from tracking.cli.working import Order
 from tracking.report import HostLine, error_summary, items_table, whole_seconds
-from tracking.store.records import RunSummary
+from tracking.store.records import CheckpointRecord, RunSummary
 from tracking.store.run_reader import RunFileReader
 from tracking.why.facts import Present
 from tracking.why.finding import find_id
@@ -82,8 +82,14 @@ def _status_text(run_file: str, summary: RunSummary, now: float) -> str:
         f"{run_file}: {summary.state}; begun {began}, last written {written} ago by process {process} on {host}",
         f"{summary.n_finished} of {summary.n_items} items done, {percent}%{failed}",
     ]
+    text += [_checkpoint_text(kept, now) for kept in summary.checkpoints]
     if summary.hosts:
         text.append(
             items_table([HostLine(h.nickname, h.host, h.jobs, h.jobs, h.items, h.seconds) for h in summary.hosts])
         )
     return "\n".join(text)
+
+
+def _checkpoint_text(kept: CheckpointRecord, now: float) -> str:
+    ago = whole_seconds(now - kept.at)
+    return f"checkpoint {kept.name!r}: number {kept.number}, taken {ago} ago, {kept.size:,} bytes"

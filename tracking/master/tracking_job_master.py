@@ -212,6 +212,49 @@ class TrackingJobMaster(JobMaster):
         counts = f"{n_recorded} of {len(self.data)} items are recorded in {os.fspath(path)}"
         print(f"{counts}; start the program again to go on", file=sys.stderr)
 
+    # ---- states beside the results
+
+    def checkpoint(self, name: str, state: Any) -> int:
+        """Keep a state of the user's in the run file, under this name: the newest one of each name is kept.
+
+        It is pickled at once, from any thread. In ``job_done`` it is written together with the results of that job: a
+        state that sums up results can never be ahead of those that are recorded, nor behind them.
+
+        Returns:
+            Its number: the first of this name is 1, in whichever run that was.
+
+        Raises:
+            InputError: there is no run file, or the calculation is not at work.
+            EncodeError: the state cannot be pickled; says why.
+            StoreError: it is too large.
+        """
+        from tracking.store.pickling import to_bytes
+
+        file = self._tr_open_file
+        if file is None or not file.is_open:
+            why = "the calculation is not at work" if self._tr_options.run_file else "there is none: give run_file="
+            raise InputError(f"the state {name!r} cannot be kept in the run file: {why}")
+        payload = to_bytes(state, f"the state {name!r}")
+        return self._tr_between_jobs(lambda: file.checkpoint(name, payload))
+
+    def restored(self, name: str, default: Any = None) -> Any:
+        """The newest state of this name, of this run or an earlier one; before, while and after it works.
+
+        Raises:
+            StoreError: it cannot be read back.
+        """
+        path, file = self._tr_options.run_file, self._tr_open_file
+        if path is None or (file is None and not os.path.exists(path)):
+            return default
+        from tracking.store.pickling import from_bytes
+        from tracking.store.run_reader import RunFileReader
+
+        if file is not None and file.is_open:
+            kept = self._tr_between_jobs(lambda: file.kept(name))
+        else:
+            kept = RunFileReader(path, trust=self._tr_options.trust).checkpoint(name)
+        return default if kept is None else from_bytes(kept, f"the state {name!r} in {os.fspath(path)}")
+
     # ---- restart
 
     def getRst(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tracking.errors import StoreError
 from tracking.store.changes import Comparison, Made
 from tracking.store.fingerprints import Fingerprints
 from tracking.store.pickling import from_bytes, to_bytes
-from tracking.store.records import ErrorRecord, HostSummary
+from tracking.store.records import CheckpointRecord, ErrorRecord, HostSummary
 from tracking.store.schema import KIND, number, version_of
 
 BATCH_JOBS = 500
@@ -38,6 +38,7 @@ class Contents:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._has_checkpoints = version_of(connection) > 2
         # Of the rows of items those that count; files of version 1 have no others.
         self._counting = "item NOT IN (SELECT item FROM outdated)" if version_of(connection) > 1 else "true"
 
@@ -103,6 +104,20 @@ class Contents:
             "GROUP BY nickname, host ORDER BY min(job)"
         )
         return tuple(HostSummary(*row) for row in self._connection.execute(query))
+
+    def checkpoints(self) -> tuple[CheckpointRecord, ...]:
+        """Tell of the states that are kept beside the results, by name; files of older versions have none."""
+        if not self._has_checkpoints:
+            return ()
+        query = "SELECT name, number, at, run, length(payload) FROM checkpoints ORDER BY name"
+        return tuple(CheckpointRecord(*row) for row in self._connection.execute(query))
+
+    def checkpoint(self, name: str) -> bytes | None:
+        """Give the newest state of this name, None if there is none."""
+        if not self._has_checkpoints:
+            return None
+        row = self._connection.execute("SELECT payload FROM checkpoints WHERE name = ?", (name,)).fetchone()
+        return bytes(row[0]) if row else None
 
     def results_after(self, job: int) -> tuple[int, list[tuple[Hashable, Any]]]:
         """Read the results of the next few jobs.

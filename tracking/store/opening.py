@@ -67,6 +67,7 @@ class Opened:
         finished: the items whose results it holds; of those to be recomputed it holds none.
         error_numbers: {id: number} of the rows in ``errors``.
         last_job, last_item, last_error, last_event: the highest numbers given so far.
+        checkpoint_numbers: {name: number} of the states that it holds.
     """
 
     connection: sqlite3.Connection
@@ -79,6 +80,7 @@ class Opened:
     last_item: int
     last_error: int
     last_event: int
+    checkpoint_numbers: dict[str, int]
 
 
 def take_lock(path: Path) -> OwnerLock:
@@ -201,6 +203,7 @@ def _look_around(
         last_item=number(connection, "SELECT max(item) FROM items"),
         last_error=number(connection, "SELECT max(error) FROM errors"),
         last_event=number(connection, "SELECT max(event) FROM events"),
+        checkpoint_numbers={record.name: record.number for record in Contents(connection, path).checkpoints()},
     )
 
 

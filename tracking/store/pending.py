@@ -18,6 +18,7 @@ _INSERT_ERROR = "INSERT OR IGNORE INTO errors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,
 _DELETE_ERROR = "DELETE FROM errors WHERE error = ?"
 _INSERT_EVENT = "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE_EVENTS = "DELETE FROM events WHERE event <= ?"
+_SET_CHECKPOINT = "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?)"
 _SET_NOW = "INSERT OR REPLACE INTO now VALUES (1, ?, ?, ?)"
 
 Row = tuple[object, ...]
@@ -32,10 +33,12 @@ class Pending:
         self.errors: list[Row] = []
         self.outdated_errors: list[tuple[int]] = []
         self.events: list[tuple[int, *Row]] = []
+        self.checkpoints: dict[str, tuple[str, int, float, int, bytes]] = {}  # the newest of each name
         self.now: Row | None = None
 
     def __bool__(self) -> bool:
-        return bool(self.jobs or self.errors or self.outdated_errors or self.events or self.now)
+        rows = self.jobs or self.errors or self.outdated_errors or self.events or self.checkpoints
+        return bool(rows or self.now)
 
     def add_event(self, row: tuple[int, *Row]) -> None:
         """Note an event; while nothing can be written the oldest are dropped."""
@@ -54,6 +57,8 @@ class Pending:
         if self.events:
             connection.executemany(_INSERT_EVENT, self.events)
             connection.execute(_DELETE_EVENTS, (self.events[-1][0] - MAX_EVENTS,))
+        if self.checkpoints:
+            connection.executemany(_SET_CHECKPOINT, self.checkpoints.values())
         if self.now:
             connection.execute(_SET_NOW, self.now)
 
@@ -61,6 +66,7 @@ class Pending:
         """Forget what is safe now."""
         for rows in (self.jobs, self.items, self.errors, self.outdated_errors, self.events):
             rows.clear()
+        self.checkpoints.clear()
         self.now = None
 
 

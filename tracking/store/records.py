@@ -123,6 +123,25 @@ class ErrorRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """A state that is kept beside the results, without the state.
+
+    Attributes:
+        name: under which the newest one is kept.
+        number: the first of this name is 1.
+        at: when it was taken, seconds since 1970.
+        run: that took it.
+        size: bytes.
+    """
+
+    name: str
+    number: int
+    at: float
+    run: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class HostSummary:
     """What one slave has done, all runs together; ``seconds`` worked in all."""
 
@@ -141,6 +160,7 @@ class RunSummary:
         state: 'running' (a live master holds the file), 'interrupted', 'finished' or 'failed'.
         started_at, updated_at: first begun, last written; seconds since 1970.
         owner: 'host:pid' of the last master.
+        checkpoints: the states that are kept beside the results, by name.
     """
 
     path: Path
@@ -152,3 +172,4 @@ class RunSummary:
     updated_at: float
     owner: str
     hosts: tuple[HostSummary, ...]
+    checkpoints: tuple[CheckpointRecord, ...] = ()

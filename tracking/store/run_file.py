@@ -72,6 +72,7 @@ class RunFile:
         self._next_item = opened.last_item + 1
         self._next_error = opened.last_error + 1
         self._next_event = opened.last_event + 1
+        self._checkpoint_numbers = opened.checkpoint_numbers
         self._pending = Pending()
         self._beats = start.on_network
         self._beat_at = start.now + HEARTBEAT_S
@@ -145,6 +146,11 @@ class RunFile:
     def finished_ids(self) -> Set[Hashable]:
         """Give the ids of all recorded items, committed or not."""
         return self._finished
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether something can be recorded in it."""
+        return self._is_open and self._lock.is_held
 
     @property
     def has_uncommitted(self) -> bool:
@@ -223,6 +229,32 @@ class RunFile:
         row = (number, self._run, self._clock(), kind, *who, printable(words), len(ids), packed(ids))
         self._pending.add_event(row)
 
+    def checkpoint(self, name: str, state: bytes) -> int:
+        """Keep a state under this name; it takes the place of an older one, and is safe after the next ``commit``.
+
+        What was recorded since the last commit is written in the same transaction: after a crash the file holds
+        both, or neither.
+
+        Returns:
+            Its number: the first of this name is 1, in whichever run that was.
+
+        Raises:
+            StoreError: it is too large for a run file, or that is closed.
+        """
+        self._check_open()
+        if len(state) > MAX_PAYLOAD:
+            raise _too_large_state(name, state)
+        number = self._checkpoint_numbers[name] = self._checkpoint_numbers.get(name, 0) + 1
+        self._pending.checkpoints[name] = name, number, self._clock(), self._run, state
+        return number
+
+    def kept(self, name: str) -> bytes | None:
+        """Give the newest state of this name, committed or not; None if there is none."""
+        self._check_open()
+        if name in self._pending.checkpoints:
+            return self._pending.checkpoints[name][-1]
+        return self._contents.checkpoint(name)
+
     def note_now(self, state: str) -> None:
         """Take down what goes on now, as JSON; it takes the place of what was said before."""
         self._check_open()
@@ -254,7 +286,7 @@ class RunFile:
         Returns:
             True if all is safe; False if something could not be written: ``problem`` says why.
         """
-        if not self._is_open or not self._lock.is_held:  # a forked child has nothing to close
+        if not self.is_open:  # a forked child has nothing to close
             return self.problem is None
         try:
             now = self._clock()
@@ -296,7 +328,7 @@ class RunFile:
         return self._beats and now >= self._beat_at
 
     def _check_open(self) -> None:
-        if not self._is_open or not self._lock.is_held:
+        if not self.is_open:
             raise StoreError(f"{KIND} {self.path} is closed: nothing can be recorded in it any more")
 
     def _drop_errors(self, ids: Sequence[Hashable]) -> None:
@@ -311,4 +343,11 @@ def _too_large(job: JobRecord) -> StoreError:
     return StoreError(
         f"the results of one job (items {names}) are {len(job.payload) / 1e9:.1f} GB pickled, more "
         f"than a run file takes at once (1 GB): make the chunks smaller, or return the name of a file"
+    )
+
+
+def _too_large_state(name: str, state: bytes) -> StoreError:
+    return StoreError(
+        f"the state {name!r} has {len(state) / 1e9:.1f} GB, more than a run file takes at once (1 GB): keep what is "
+        f"large in files, and their names in the state"
     )

@@ -69,6 +69,7 @@ class RunFileReader:
                 updated_at=_updated_at(connection),
                 owner=owner,
                 hosts=contents.hosts(),
+                checkpoints=contents.checkpoints(),
             )
 
     def results(self) -> Iterator[tuple[Hashable, Any]]:
@@ -84,6 +85,11 @@ class RunFileReader:
         """Give the items that failed and were not finished since."""
         with self._look() as connection:
             return Contents(connection, self.path).errors()
+
+    def checkpoint(self, name: str) -> bytes | None:
+        """Give the newest state that is kept under this name, as it was given; None if there is none."""
+        with self._look() as connection:
+            return Contents(connection, self.path).checkpoint(name)
 
     def history(self) -> History:
         """Read what happened, beside the results."""

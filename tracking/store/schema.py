@@ -11,14 +11,15 @@ outdated    one row per item whose result does not count any more, because it is
 errors      one row per item that failed and has not been finished since
 events      what happened beside that: lost slaves, jobs tried again, silent slaves; the latest 100,000
 now         one row: what goes on at this moment, as JSON, at most a second old while the master lives
+checkpoints one row per name: the newest state that was kept under it, its number and its time
 ==========  =====================================================================================
 
 An id stands in its column as it is if it is an int or a str; of any other the column holds the
 ``repr`` and ``key`` the pickle. Rows of jobs, items and outdated are only ever added, never changed.
 ``jobs.digests`` holds 8 bytes for each place of the job's list: of the item's value that the result was made with.
 
-Version 2 added ``digests``, ``outdated``, ``events`` and ``now``. Files of version 1 are read as they are, and become
-version 2 within the transaction with which a writer begins its run.
+Version 2 added ``digests``, ``outdated``, ``events`` and ``now``. Older files are read as they are, and become of
+the present version within the transaction with which a writer begins its run. Version 3 added ``checkpoints``.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from tracking.store.pickling import to_bytes
 from tracking.store.refusals import refusal, refuse_foreign
 
 APPLICATION_ID = 0x74726B6A  # 'trkj'
-VERSION = 2
+VERSION = 3
 KIND = "run file"
 BUSY_TIMEOUT_S = 5.0
 
@@ -52,8 +53,13 @@ CREATE VIEW item_states AS
     UNION ALL SELECT id, 'failed', host, nickname, failed_at, message FROM errors
 """
 
+_NEW_IN_3 = """
+CREATE TABLE checkpoints (name TEXT PRIMARY KEY, number INTEGER, at REAL, run INTEGER, payload BLOB)
+"""
+
 UPGRADES = {
     1: f"ALTER TABLE jobs ADD COLUMN digests BLOB; DROP VIEW item_states; {_NEW_IN_2}; PRAGMA user_version = 2",
+    2: f"{_NEW_IN_3}; PRAGMA user_version = 3",
 }
 """{version: what makes a file of this version one of the next}; to be run within one transaction."""
 
@@ -68,6 +74,7 @@ CREATE TABLE items (item INTEGER PRIMARY KEY, job INTEGER, id, key BLOB);
 CREATE TABLE errors (error INTEGER PRIMARY KEY, id, key BLOB, run INTEGER, message TEXT,
                      host TEXT, nickname TEXT, tries INTEGER, failed_at REAL, payload BLOB);
 {_NEW_IN_2};
+{_NEW_IN_3};
 PRAGMA user_version = {VERSION};
 PRAGMA application_id = {APPLICATION_ID};
 """
