@@ -194,16 +194,28 @@ class Picky(JobSlave):
 
     def __init__(self) -> None:
         self.heard: list[Any] = []
+        self.news = threading.Condition()
         self.params: Any = None
 
     def bindMessages(self) -> None:
         self.bind("hear", -1, self.on_hear)
+        self.bind("hear late", -1, self.on_hear_late)
+        self.bind("hear no more", -1, self.on_hear_no_more)
         self.bind("fail", -1, self.on_fail)
         self.bind("ask", -1, self.on_ask)
 
     def on_hear(self, what: Any) -> None:
-        self.heard.append(what)
+        with self.news:
+            self.heard.append(what)
+            self.news.notify_all()
         self.send(1, "heard", (what,))
+
+    def on_hear_late(self, fifo: str) -> None:
+        self.heard.append(do_read(fifo))
+
+    def on_hear_no_more(self, fifo: str) -> None:
+        self.stopMessageLoop()
+        self.on_hear_late(fifo)
 
     def on_fail(self) -> None:
         raise ValueError("a method of a message raised")
@@ -245,9 +257,12 @@ class Picky(JobSlave):
     def go_read(self, jobs: dict[Any, Any], fifo: str) -> Any:
         return dict.fromkeys(jobs, do_read(fifo))
 
+    def go_heard(self, jobs: dict[Any, Any]) -> Any:
+        return {id: list(self.heard) for id in jobs}
+
     def go_wait_for(self, jobs: dict[Any, Any], what: Any) -> Any:
-        while what not in self.heard:
-            time.sleep(0.001)
+        with self.news:
+            self.news.wait_for(lambda: what in self.heard)
         return dict.fromkeys(jobs, self.heard)
 
 

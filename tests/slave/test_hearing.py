@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -154,6 +155,41 @@ def test_a_method_of_a_message_may_ask_and_ping_and_keeps_nobody_from_hearing(pi
     picky.tell((m.PONG, CALCULATION, ping[3]))
     assert said(picky) == (MASTER, "tasks", ({"node_9": 9}, 1, "node_2-messages"))
     assert said(picky) == (MASTER, "heard", ("behind it",))
+
+
+def test_what_was_told_before_a_job_is_known_to_it_though_a_method_takes_its_time(picky: Puppet, gate: Gate) -> None:
+    for number in range(100):
+        tell(picky, "hear", number)
+    tell(picky, "hear late", gate.path)
+    picky.give(1, {"a": ("heard",)})
+    gate.wait_until_reached()
+    gate.open()
+    assert picky.answer(1)[0] == [[*range(100), "opened"]]
+
+
+def test_a_job_does_not_wait_for_a_method_that_has_stopped_the_hearing(picky: Puppet, gate: Gate) -> None:
+    tell(picky, "hear no more", gate.path)
+    tell(picky, "hear", 1)
+    gate.wait_until_reached()
+    assert picky.do({"a": ("heard",)})[0] == [[]]
+    gate.open()
+
+
+def test_a_job_waits_no_longer_than_so_long_for_what_it_was_told() -> None:
+    slave = jobs.Picky()
+    assert slave._tr_handling.acquire()  # a method runs, and does not end
+    slave._tr_await_handled(0.01)
+    slave._tr_handling.release()
+
+
+def test_a_job_that_waits_for_what_it_was_told_goes_on_when_the_hearing_is_stopped() -> None:
+    slave = jobs.Picky()
+    assert slave._tr_handling.acquire()
+    job = threading.Thread(target=slave._tr_await_handled, args=(3600.0,))
+    job.start()
+    slave.stopMessageLoop()
+    job.join()
+    slave._tr_handling.release()
 
 
 def test_a_method_of_a_message_that_raises_is_printed_and_the_next_ones_run(picky: Puppet) -> None:

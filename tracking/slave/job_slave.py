@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tracking.errors import InputError
 from tracking.messaging import MessageThread
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from tracking.slave.process import SlaveProcess
 
 _TASKS_TIMEOUT_S = 10.0
-_HANDLED_LOOK_S = 0.0005
 
 
 class JobSlave(MessageThread):
@@ -75,6 +73,12 @@ class JobSlave(MessageThread):
     _tr_process: SlaveProcess | None = None
     _tr_calculation: Calculation | None = None
     _tr_known_tasks: Mapping[str, int] = {}
+    _tr_rest: threading.Condition  # notified when the methods of all that came have run, or are not to
+
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        self = super().__new__(cls, *args, **kwargs)
+        self._tr_rest = threading.Condition()
+        return self
 
     def _tr_connect(self, process: SlaveProcess, calculation: Calculation, master: int) -> None:
         self._tr_process = process
@@ -94,11 +98,17 @@ class JobSlave(MessageThread):
 
     def _tr_await_handled(self, timeout_s: float) -> None:
         """Wait until the methods of all messages that have come have run, but no longer than that."""
-        end = time.monotonic() + timeout_s
-        while not self._tr_paused and (self._tr_has_messages or self._tr_handling.locked()):
-            if time.monotonic() >= end:
-                return
-            time.sleep(_HANDLED_LOOK_S)
+        with self._tr_rest:
+            self._tr_rest.wait_for(self._tr_rests, timeout_s)
+
+    def _tr_rests(self) -> bool:
+        # In this order: who takes a message out holds the lock from before that until its method has run.
+        return self._tr_paused or not (self._tr_inbox.has_waiting or self._tr_handling.locked())
+
+    def stopMessageLoop(self) -> None:
+        super().stopMessageLoop()
+        with self._tr_rest:
+            self._tr_rest.notify_all()
 
     def _tr_disconnect(self) -> None:
         """The calculation is over."""
@@ -116,6 +126,8 @@ class JobSlave(MessageThread):
             self._tr_look.wait()
             self._tr_look.clear()
             self._tr_handle_messages()
+            with self._tr_rest:
+                self._tr_rest.notify_all()
 
     def _tr_wake(self) -> None:
         if self._tr_process is not None:

@@ -99,7 +99,7 @@ class SlaveProcess:
         self._has_flush_thread = False
         self._flush_thread_lock = threading.Lock()
         self._calculations: dict[int, Calculation] = {}
-        self._hearing = threading.Lock()  # held by the control thread while it passes on what it has read
+        self._hearing = threading.Condition(threading.Lock())  # held by the control thread while it reads and passes on
         self._is_stopping = False
         copies.this_is_none()
         if identity.is_far:
@@ -239,10 +239,8 @@ class SlaveProcess:
         end = time.monotonic() + _HEAR_S
         poller = select.poll()
         poller.register(self._control, select.POLLIN)
-        while poller.poll(0) and time.monotonic() < end:
-            time.sleep(0.0)  # the control thread reads it now
-        with self._hearing:
-            pass
+        with self._hearing:  # what was read is passed on; what lies in the line wakes the control thread
+            self._hearing.wait_for(lambda: not poller.poll(0), _HEAR_S)
         listener._tr_await_handled(end - time.monotonic())
 
     def _line_is_gone(self) -> bool:
@@ -334,6 +332,7 @@ class SlaveProcess:
                 with self._hearing:
                     for message in self._control.receive():
                         self._hear(message)
+                    self._hearing.notify_all()
         except (EOFError, OSError) as error:
             cut = error
         except Exception as error:  # noqa: BLE001  (what makes no sense)
