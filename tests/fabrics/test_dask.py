@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from tests.fabrics.dask_clusters import TIMEOUT_S, Cluster
+from tests.slave import jobs
 from tests.slave.puppet import wait_for_end, wait_for_news
 from tracking import EngineError, InputError, SlavePool, TrackingJobMaster
 from tracking.slave.tasks import Errand, Report, attend
@@ -27,9 +30,20 @@ from tracking.fabrics.dask import DaskFabric  # (needs no Dask, but its tests do
 from tracking.fabrics.dask_cluster import scheduler_of
 
 
-@pytest.fixture(scope="module", params=["processes", "threads"])
+@pytest.fixture(scope="module", params=["processes", pytest.param("threads", marks=pytest.mark.slow)])
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """For relays it is one whether workers are processes or threads of one: that no worker is a process, the slow
+    ones show.
+    """
     cluster = Cluster(tmp_path_factory.mktemp("cluster"), request.param)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="module")
+def harmed_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Workers of which may be killed: there are others soon."""
+    cluster = Cluster(tmp_path_factory.mktemp("harmed"))
     yield cluster
     cluster.close()
 
@@ -68,12 +82,12 @@ def test_a_slave_for_each_thread_of_the_workers(cluster: Cluster) -> None:
     fabric.close()
 
 
-def test_a_worker_that_is_killed_is_named_and_its_slaves_are_innocent(own_cluster: Cluster) -> None:
-    fabric = DaskFabric(own_cluster.address)
+def test_a_worker_that_is_killed_is_named_and_its_slaves_are_innocent(harmed_cluster: Cluster) -> None:
+    fabric = DaskFabric(harmed_cluster.address)
     slaves = Slaves(fabric)
     try:
         pid = slaves.start(2).expect(m.HELLO)[3]
-        assert own_cluster.ask("idle") == "1 3"  # so the scheduler has told where that one task is
+        assert harmed_cluster.ask("idle") == "1 3"  # so the scheduler has told where that one task is
         os.kill(parent_of(parent_of(pid)), signal.SIGKILL)
         (ended,) = wait_for_news(fabric)
         assert ended.is_innocent
@@ -84,8 +98,8 @@ def test_a_worker_that_is_killed_is_named_and_its_slaves_are_innocent(own_cluste
         fabric.close()
 
 
-def test_slaves_of_a_worker_that_is_killed_go_on_elsewhere(own_cluster: Cluster) -> None:
-    with SlavePool(fabric=DaskFabric(own_cluster.address, 2)) as pool:
+def test_slaves_of_a_worker_that_is_killed_go_on_elsewhere(harmed_cluster: Cluster) -> None:
+    with SlavePool(fabric=DaskFabric(harmed_cluster.address, 2)) as pool:
         assert pool.submit(pow, 2, 5).result(TIMEOUT_S) == 32
         pid = next(iter(pool.pids.values()))
         os.kill(parent_of(parent_of(pid)), signal.SIGKILL)
@@ -93,17 +107,28 @@ def test_slaves_of_a_worker_that_is_killed_go_on_elsewhere(own_cluster: Cluster)
         assert [future.result(TIMEOUT_S) for future in [pool.submit(pow, 2, i) for i in range(9)]] == [
             2**i for i in range(9)
         ]
-    assert own_cluster.ask("idle") == "0 2"
+    assert harmed_cluster.ask("idle") == "0 2"
 
 
-def test_slaves_that_do_not_fit_begin_when_workers_come(own_cluster: Cluster) -> None:
-    with SlavePool(10, fabric=DaskFabric(own_cluster.address)) as pool:
-        assert pool.submit(pow, 2, 5).result(TIMEOUT_S) == 32
-        assert len(pool.pids) <= 8
-        own_cluster.ask("scale 3")
-        while len(pool.pids) < 10:
-            pool.submit(pow, 2, 5).result(TIMEOUT_S)
-    assert own_cluster.ask("idle") == "0 2"
+def test_slaves_that_do_not_fit_begin_when_workers_come(harmed_cluster: Cluster) -> None:
+    with (
+        closing(DaskFabric(harmed_cluster.address)) as fabric,
+        SlavePool(10, fabric=fabric) as pool,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        ExitStack() as at_work,
+    ):
+        server.settimeout(TIMEOUT_S)
+        futures = [pool.submit(jobs.meet, server.getsockname()) for _ in range(10)]
+        for _ in range(8):
+            at_work.enter_context(server.accept()[0])
+        assert len(pool.pids) == 8
+        harmed_cluster.ask("scale 3")
+        for _ in range(2):
+            at_work.enter_context(server.accept()[0])
+        assert len(pool.pids) == 10
+        at_work.close()
+        assert len({future.result(TIMEOUT_S) for future in futures}) == 10
+    assert harmed_cluster.ask("idle") == "0 2"
 
 
 @pytest.mark.slow
@@ -218,7 +243,7 @@ def test_what_is_asynchronous_works_or_it_is_said_what_to_do(cluster: Cluster, t
 
 def test_a_scheduler_that_does_not_answer_is_named() -> None:
     with pytest.raises(EngineError, match=r"the Dask scheduler at tcp://127\.0\.0\.1:1 does not answer"):
-        SlavePool(fabric=DaskFabric("tcp://127.0.0.1:1", connect_timeout=1.0))
+        SlavePool(fabric=DaskFabric("tcp://127.0.0.1:1", connect_timeout=0.2))
 
 
 def test_what_is_no_cluster_is_refused_and_it_is_said_what_is_wanted() -> None:

@@ -70,6 +70,7 @@ def command_line_of(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
 
 
+@pytest.mark.slow  # what differs is the line: tests/wire/test_tls.py; and TestDialled in test_calculations.py is quick
 class TestEncrypted(FabricContract):
     @pytest.fixture
     def fabric(self) -> Iterator[DialledFabric]:

@@ -78,6 +78,13 @@ def slaves(fabric: RelayedFabric) -> Iterator[Slaves]:
         yield slaves
 
 
+@pytest.fixture
+def lost_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine, which has nothing to say here, is not given time to say why a line was cut."""
+    monkeypatch.setattr(relayed, "_REASON_S", 0.0)
+    monkeypatch.setattr(relayed, "_LOOK_S", 0.01)
+
+
 def relay_of(launcher: LauncherHere) -> subprocess.Popen[bytes]:
     """The one that was started last."""
     return launcher.processes[max(launcher.processes)]
@@ -114,6 +121,7 @@ def test_what_slaves_had_sent_before_their_relay_was_killed_is_delivered(
     assert result == b"x" * 100_000
 
 
+@pytest.mark.usefixtures("lost_at_once")
 def test_a_relay_that_is_silent_is_lost_and_replaced_by_another(
     fabric: RelayedFabric, launcher: LauncherHere, slaves: Slaves
 ) -> None:
@@ -213,11 +221,12 @@ def test_while_relays_are_waited_for_nothing_is_polled_in_a_hurry() -> None:
 
 
 @pytest.mark.parametrize("is_by_host", [True, False], ids=["now", "later"])
-def test_what_is_to_be_loaded_ahead_reaches_relays(is_by_host: bool) -> None:
+def test_what_is_to_be_loaded_ahead_reaches_relays(is_by_host: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     launcher = LauncherHere(is_by_host=is_by_host)
     with closing(RelayedFabric(launcher)) as fabric, closing(Slaves(fabric)) as slaves:
         slaves.start(2)
         fabric.preload(["dill"])
+        monkeypatch.setattr(seating, "PATIENCE_S", 0.0)
         puppet = slaves.start(3)
         assert len(launcher.launches) == (1 if is_by_host else 2)
         puppet.set_up(is_loaded)
@@ -253,8 +262,8 @@ UP = {"is": "up", "version": VERSION, "host": "h", "pid": 1, "slots": None, "lef
         {},
     ],
 )
-def test_a_relay_that_makes_no_sense_is_lost_alone(said: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relayed, "_REASON_S", 0.0)
+@pytest.mark.usefixtures("lost_at_once")
+def test_a_relay_that_makes_no_sense_is_lost_alone(said: dict[str, Any]) -> None:
     launcher = ScriptedRelays()
     with closing(RelayedFabric(launcher)) as fabric, closing(Slaves(fabric)) as slaves:
         slaves.start(3).expect(m.HELLO)
@@ -267,6 +276,7 @@ def test_a_relay_that_makes_no_sense_is_lost_alone(said: dict[str, Any], monkeyp
         assert len(launcher.launches) == 2
 
 
+@pytest.mark.usefixtures("lost_at_once")
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\0\4\0\0\x27\x10" + b"[" * 10_000])
 def test_a_relay_that_speaks_another_language_is_lost_alone(data: bytes) -> None:
     launcher = ScriptedRelays()
@@ -277,6 +287,7 @@ def test_a_relay_that_speaks_another_language_is_lost_alone(data: bytes) -> None
         assert "nothing of ours" in ended.how
 
 
+@pytest.mark.usefixtures("lost_at_once")
 def test_a_relay_of_another_release_is_not_used() -> None:
     launcher = ScriptedRelays()
     with closing(RelayedFabric(launcher)) as fabric:

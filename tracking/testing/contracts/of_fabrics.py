@@ -12,7 +12,7 @@ import pytest
 
 from tracking.fabrics.base import Fabric, SlaveEnded
 from tracking.testing.contracts import chores
-from tracking.testing.contracts.puppet import Puppet, wait_for_end, wait_for_news
+from tracking.testing.contracts.puppet import Puppet, all_started, spec_of, wait_for_end, wait_for_news
 from tracking.wire import messages as m
 
 
@@ -106,8 +106,7 @@ class FabricContract:
     def test_stopping_one_that_is_not_there_or_is_stopped_already_does_nothing(
         self, fabric: Fabric, slaves: Slaves
     ) -> None:
-        slaves.start(2)
-        slaves.start(3)
+        slaves.start_all(2, 3)
         fabric.stop(99)
         fabric.stop(2)
         fabric.stop(2)
@@ -117,7 +116,7 @@ class FabricContract:
         assert wait_for_news(fabric) == [SlaveEnded(4, "ended with exit status 0")]
 
     def test_slaves_end_alone(self, fabric: Fabric, slaves: Slaves) -> None:
-        puppets = {tid: slaves.start(tid) for tid in range(2, 8)}
+        puppets = dict(zip(range(2, 8), slaves.start_all(*range(2, 8)), strict=True))
         for tid in (3, 5):
             fabric.stop(tid)
         assert {ended.tid for ended in wait_for_news(fabric, 2)} == {3, 5}
@@ -126,11 +125,11 @@ class FabricContract:
             assert puppets[tid].do([tid])[0] == [tid * tid]
 
     def test_closing_ends_idle_busy_and_unborn_slaves(self, fabric: Fabric, slaves: Slaves) -> None:
-        idle, busy = slaves.start(2), slaves.start(3)
+        idle, busy, _ = slaves.start_all(2, 3, 4)
         busy.set_up(chores.obey)
         busy.give(1, [("die", int(signal.SIGCONT))])  # lives, and waits for a signal
         pids = [self.pid_here(puppet.expect(m.HELLO)[3]) for puppet in (idle, busy)]
-        slaves.start(4)
+        slaves.ask_for(5)
         fabric.close()
         for pid in pids:
             wait_for_end(pid, 0)
@@ -156,7 +155,22 @@ class Slaves:
         self._puppets = ExitStack()
 
     def start(self, tid: int, *, niceness: int = 0) -> Puppet:
-        puppet = Puppet(self._fabric, tid, niceness=niceness)
+        """Start one, and wait until it is connected."""
+        return self._puppet(Puppet(self._fabric, tid, niceness=niceness))
+
+    def start_all(self, *tids: int) -> list[Puppet]:
+        """Start them together, as a pool does, and wait until all are connected."""
+        specs = [spec_of(tid) for tid in tids]
+        lines = all_started(self._fabric, specs)
+        return [self._puppet(Puppet(self._fabric, tid, lines=lines[tid])) for tid in tids]
+
+    def ask_for(self, tid: int) -> None:
+        """Have one started, and wait for nothing."""
+        lines = self._fabric.start(spec_of(tid))
+        if lines is not None:
+            self._puppet(Puppet(self._fabric, tid, lines=lines))
+
+    def _puppet(self, puppet: Puppet) -> Puppet:
         self._puppets.callback(puppet.close)
         return puppet
 

@@ -6,7 +6,7 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -85,25 +85,42 @@ def wait_for_news(fabric: Fabric, count: int = 1) -> list[SlaveEnded]:
 
 def started(fabric: Fabric, spec: SlaveSpec) -> SlaveLines:
     """The lines of a new slave; of one that gets them later, when it has."""
-    lines = fabric.start(spec)
+    return all_started(fabric, [spec])[spec.tid]
+
+
+def all_started(fabric: Fabric, specs: Sequence[SlaveSpec]) -> dict[int, SlaveLines]:
+    """The lines of new slaves that are asked for together, {tid: lines}, when all have them."""
+    given = {spec.tid: fabric.start(spec) for spec in specs}
+    connected = {tid: lines for tid, lines in given.items() if lines is not None}
     end = time.monotonic() + TIMEOUT_S
-    while lines is None:
-        assert time.monotonic() < end, "it did not come up"
+    while len(connected) < len(given):
+        assert time.monotonic() < end, f"slaves {given.keys() - connected.keys()} did not come up"
         attend(fabric, None, end - time.monotonic())
         for news in news_of(fabric):
             assert isinstance(news, SlaveConnected), news
-            lines = news.lines
-    return lines
+            connected[news.tid] = news.lines
+    return connected
+
+
+def spec_of(tid: int, niceness: int = 0, memory_limit: int | None = None) -> SlaveSpec:
+    """As that the tests know a slave of this number."""
+    return SlaveSpec(tid, f"node_{tid}", "node", niceness, memory_limit)
 
 
 class Puppet:
-    """A slave, started for real, whose master is the test."""
+    """A slave, started for real, whose master is the test; its ``lines`` if it has been started before."""
 
     def __init__(
-        self, fabric: Fabric, tid: int = 2, *, niceness: int = 0, memory_limit: int | None = None
+        self,
+        fabric: Fabric,
+        tid: int = 2,
+        *,
+        niceness: int = 0,
+        memory_limit: int | None = None,
+        lines: SlaveLines | None = None,
     ) -> None:
         self._fabric = fabric
-        self.lines = started(fabric, SlaveSpec(tid, f"node_{tid}", "node", niceness, memory_limit))
+        self.lines = lines or started(fabric, spec_of(tid, niceness, memory_limit))
         self.printed = ""
         self._came: list[Message] = []
 
