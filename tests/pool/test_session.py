@@ -16,7 +16,7 @@ import pytest
 
 from tests.pool import jobs
 from tests.pool.helpers import WAIT_S, Gates, Held, wait_for_end
-from tracking import EncodeError, InputError, ItemKilledSlave, ItemRaised, SlavePool
+from tracking import EncodeError, InputError, Interrupted, ItemKilledSlave, ItemRaised, SlavePool
 from tracking.testing import ScriptedFabric
 from tracking.wire import messages as m
 
@@ -333,3 +333,23 @@ def test_a_forked_child_is_told_that_the_session_is_not_its_own(one: SlavePool) 
     with open(read_end, "rb") as pipe:
         assert b"another process" in pipe.read()
     session.shutdown()
+
+
+# ---- an end at once
+
+
+def test_calls_are_taken_back_at_once_and_their_slaves_work_on_for_others(pool: SlavePool, gates: Gates) -> None:
+    session, paths = pool.session(), [gates.new(), gates.new()]
+    running = [session.submit(jobs.wait_at, path) for path in paths]
+    ends = [os.open(path, os.O_WRONLY) for path in paths]  # when both calls have come to their gates, which stay shut
+    waiting = session.submit(pow, 2, 3)
+    session.end_now("nobody wants it any more")
+    for future in (*running, waiting):
+        with pytest.raises(Interrupted, match="nobody wants it any more"):
+            future.result(WAIT_S)
+    with pytest.raises(RuntimeError, match="shut"):
+        session.submit(pow, 2, 3)
+    assert pool.submit(pow, 2, 4).result(WAIT_S) == 16
+    session.shutdown()
+    for end in ends:
+        os.close(end)

@@ -23,7 +23,15 @@ from tracking.core import events as e
 from tracking.core.items import Items
 from tracking.core.policy import Policy
 from tracking.core.scheduler import Scheduler
-from tracking.errors import EncodeError, ItemKilledSlave, ItemRaised, ItemResultError, ItemTimeout, NoSlavesError
+from tracking.errors import (
+    EncodeError,
+    Interrupted,
+    ItemKilledSlave,
+    ItemRaised,
+    ItemResultError,
+    ItemTimeout,
+    NoSlavesError,
+)
 from tracking.pool.client import MASTER_NUMBERS, MOST_LOSSES_IN_SETUP, JobKey, SlaveInfo, late_words, outlasted_words
 from tracking.pool.crew import Crew
 from tracking.pool.futures import Call, set_exception, set_remote_exception, set_result
@@ -136,6 +144,13 @@ class Calls:
             self._ends_when_idle = True
             self._end_if_idle()
 
+    def end_now(self, why: str) -> None:
+        """Take no more calls, and no results of those that are out: slaves that work on them are replaced."""
+        with self._crew.lock:
+            self._ends_when_idle = True
+            self._fail_all(Interrupted(why))
+        self._crew.driving.hurry_later()
+
     def _end_if_idle(self) -> None:
         if self._ends_when_idle and not self._calls:
             self._crew.detach(self)
@@ -218,7 +233,9 @@ class Calls:
 
     def crew_is_lost(self, why: str) -> None:
         self._lost = f"no slave is left to make a call: {why}"
-        error = NoSlavesError(self._lost)
+        self._fail_all(NoSlavesError(self._lost))
+
+    def _fail_all(self, error: Exception) -> None:
         calls, self._calls = self._calls, {}
         self._payloads.clear()
         for future in calls.values():

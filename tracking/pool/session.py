@@ -91,6 +91,17 @@ class Session(Executor):
                 with contextlib.suppress(CancelledError):
                     future.exception()
 
+    def end_now(self, why: str = "its session was ended") -> None:
+        """Take no more calls, and take back those without an outcome: their futures fail; from any thread, at once.
+
+        What no slave was given yet is given to none; slaves that work on the others are replaced by new ones.
+
+        Args:
+            why: what the ``Interrupted`` says with which the futures fail.
+        """
+        self._crew.check_own_process()
+        self._calls.end_now(why)
+
     def __exit__(
         self,
         exc_type: type[BaseException] | None,
