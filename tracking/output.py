@@ -20,7 +20,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 __all__ = ["Show", "SlaveOutput", "WindowProcess", "can_open_windows", "choose_show", "xterm_argv"]
 
@@ -82,6 +82,7 @@ class SlaveOutput:
         console: where lines go; None: ``sys.stdout``, looked up each time, for displays that take its place.
         run: starts the xterm, as ``subprocess.Popen`` does.
         environ: the environment of the xterm; None: this process's.
+        file: gets all of it, too, as it is; closed at the end. Where it cannot be written, that is all that is missing.
 
     >>> output = SlaveOutput("host_0", "lines")
     >>> output.feed(b"one\\ntw")
@@ -97,8 +98,10 @@ class SlaveOutput:
         console: Console | None = None,
         run: Callable[..., WindowProcess] = subprocess.Popen,
         environ: Mapping[str, str] | None = None,
+        file: BinaryIO | None = None,
     ) -> None:
         self._nickname = nickname
+        self._file = file
         self._console = console
         self._cutter = _LineCutter()
         self._last_lines: deque[bytes] = deque(maxlen=TAIL_LINES)
@@ -109,6 +112,9 @@ class SlaveOutput:
 
     def feed(self, data: bytes) -> None:
         """Take what was read from the slave: any piece of its output, in order."""
+        if self._file is not None:
+            with suppress(OSError):  # a full disk
+                self._file.write(data)
         lines = self._cutter.cut(data)
         self._keep(lines)
         if self._window is not None:
@@ -132,6 +138,10 @@ class SlaveOutput:
         elif self._shows_lines:
             self._print(lines)
         self._shows_lines = False
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+            self._file = None
 
     def _keep(self, lines: list[bytes]) -> None:
         # One byte more than is shown, so that it is seen that the line was longer.

@@ -238,6 +238,10 @@ class Fabrics:
             by_fabric.setdefault(id(fabric), (fabric, []))[1].append(host)
         return list(by_fabric.values())
 
+    def starts_with(self, fabric: Fabric) -> bool:
+        """Whether it is this one that was asked for."""
+        return self._asked_for is fabric
+
     def preload(self, modules: Iterable[str]) -> None:
         """Slaves to come will need these modules: they may be loaded once for all."""
         self._preloads += modules
@@ -251,3 +255,37 @@ class Fabrics:
 
     def _all(self) -> list[Fabric]:
         return [*self._by_name.values()] if self._asked_for is None else [self._asked_for]
+
+
+class FabricsOfPool:
+    """Those that a pool was made with, and those that came with hosts that were added.
+
+    Attributes:
+        first: the former.
+
+    Args and errors as of ``Fabrics``.
+    """
+
+    def __init__(self, fabric: str | Fabric | None = None, settings: Mapping[str, HostSettings] = _NO_SETTINGS) -> None:
+        self.first = Fabrics(fabric, settings)
+        self._more: list[Fabrics] = []
+
+    def more(self, fabric: str | Fabric) -> Fabrics:
+        """Those of one more fabric; the same for the same fabric object."""
+        made = make_fabric(fabric)
+        for fabrics in self._more:
+            if fabrics.starts_with(made):
+                return fabrics
+        self._more.append(Fabrics(made))
+        return self._more[-1]
+
+    def preload(self, modules: Iterable[str]) -> None:
+        """As of ``Fabrics``, for all."""
+        modules = list(modules)
+        for fabrics in (self.first, *self._more):
+            fabrics.preload(modules)
+
+    def close(self) -> None:
+        """End whatever still runs, and leave nothing behind. May be called twice."""
+        for fabrics in (self.first, *self._more):
+            fabrics.close()

@@ -51,9 +51,11 @@ class RelayedFabric(BaseFabric):
     Attributes:
         recalls_spare: relays under way that are not wanted any more are stopped: an engine that grows with what waits
             in its queue shall not grow for them. Only where each relay has room for one slave.
+        names_are_hosts: where relays are by host, slaves are on the host that was named; else where the relay says.
     """
 
     recalls_spare = False
+    names_are_hosts = True
 
     def __init__(self, launcher: Launcher, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = launcher.name
@@ -308,7 +310,7 @@ class RelayedFabric(BaseFabric):
             self._seating.slave_has_ended(seat.tid, self._clock(), is_well=False)
             del self._specs[seat.tid]
             return [SlaveEnded(seat.tid, f"could not be started: {error.strerror}")]
-        host = "" if self.launcher.is_by_host else relay.host
+        host = "" if self.launcher.is_by_host and self.names_are_hosts else relay.host
         return [SlaveConnected(seat.tid, lines, host, self._seating.left_s(seat.relay, self._clock()))]
 
     def _launch(self, launch: Launch) -> None:

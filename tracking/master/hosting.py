@@ -73,7 +73,8 @@ class HostKeeper(SlaveKeeper):
             self._tr_change_hosts(lambda: self._tr_list(named), lambda: self._tr_list(named))
             return failed
         check = self._tr_was_started and self._tr_checks_hosts
-        names, failed = more_hosts(hosts, self._tr_fabrics, self.niceness, check=check)
+        meant, failed = more_hosts(hosts, self._tr_fabrics, self.niceness, check=check)
+        names = [name for name in meant if name not in failed]
         self._tr_change_hosts(lambda: self._tr_list(self._tr_named(names)), lambda: self._tr_add(names))
         return failed
 

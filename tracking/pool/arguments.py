@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -134,6 +134,21 @@ def checked_memory_limit(value: Any) -> int | None:
             f"give at least {LEAST_MEMORY_BYTES // 10**6} MB"
         )
     return limit
+
+
+def checked_output(output: Any) -> Any:
+    """A path, one for each slave, or None."""
+    if output is None or (isinstance(output, str) and output):
+        return output
+    if isinstance(output, Sequence) and not isinstance(output, str) and all(isinstance(one, str) for one in output):
+        return output
+    raise InputError(f"output must be a path, a path for each slave, or None; not {output!r}")
+
+
+def check_one_each(name: str, values: Sequence[str] | None, count: int) -> None:
+    """So many values as slaves, if there are any."""
+    if values is not None and (isinstance(values, str) or len(values) != count):
+        raise InputError(f"{name} must be one for each of {count} slaves, not {values!r}")
 
 
 def working_directory() -> str:

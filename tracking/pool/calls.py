@@ -175,7 +175,9 @@ class Calls:
             self._take_result(tid, message)
         elif kind == m.FAILED:
             _, _, job, seconds, report = message
-            self._note(self._positions.pop(job, None), tid, report)
+            position = self._positions.pop(job, None)
+            self._note_time(position, tid, seconds)
+            self._note(position, tid, report)
             self._decide(e.JobFailed(job, tid, seconds))
         elif kind == m.RETURNED:
             self._positions.pop(message[2], None)
@@ -293,11 +295,17 @@ class Calls:
         if position is None:
             return
         if self._scheduler.wanted(job):
+            self._note_time(position, tid, seconds)
             if reports:
                 self._note(position, tid, reports[0])
             else:
                 self._settle(position, lambda future: set_result(future, payload))
         self._decide(e.JobDone(job, tid, seconds, (position,) if reports else (), payload.size))
+
+    def _note_time(self, position: int | None, tid: int, seconds: float) -> None:
+        future = None if position is None else self._calls.get(position)
+        if future is not None:
+            future.slave, future.seconds = self._crew.info(tid) or future.slave, seconds
 
     def _note(self, position: int | None, tid: int, report: m.Report) -> None:
         if position is not None:
@@ -361,6 +369,7 @@ class Calls:
             self._events.append(e.JobFailed(command.job, command.slave, 0.0, True))
             return
         if self._crew.send(command.slave, (m.JOB, self.calculation, command.job, self._payloads[position])):
+            future.slave = self._crew.info(command.slave)
             self._positions[command.job] = position  # else its slave is gone, as will soon be told
 
     def _drop(self, position: int) -> None:

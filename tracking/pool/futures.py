@@ -7,15 +7,23 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
 from tracking.errors import ItemResultError
+from tracking.pool.client import SlaveInfo
 from tracking.pool.crew import Crew
 from tracking.wire import codec
 
 
 class Call(Future[Any]):
-    """The future of a call. Who waits for it turns the crew's loop meanwhile."""
+    """The future of a call. Who waits for it turns the crew's loop meanwhile.
+
+    Attributes:
+        slave: who was given it last; None: nobody yet.
+        seconds: for how long that slave has worked on it; None: it is not known (yet).
+    """
 
     def __init__(self, crew: Crew) -> None:
         super().__init__()
+        self.slave: SlaveInfo | None = None
+        self.seconds: float | None = None
         self._driving = crew.driving
         self._is_dropped = False  # under the crew's lock
 

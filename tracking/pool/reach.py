@@ -42,7 +42,7 @@ def tell_left_out(failed: Mapping[str, str], *, is_any_left: bool) -> None:
 def more_hosts(
     hosts: object, fabrics: Fabrics, niceness: dict[str, int], *, check: bool
 ) -> tuple[list[str], dict[str, str]]:
-    """Names of hosts to be added, one a slave, and {host: why no slave can be started there} of those that fail.
+    """Names of the hosts meant, one a slave, and {host: why no slave can be started there} of those that fail.
 
     Args:
         hosts: as for a pool or master; an empty list means none.
@@ -61,7 +61,7 @@ def more_hosts(
     for host, nice in expanded.niceness.items():
         niceness.setdefault(host, nice)
     names = checked_hosts(expanded.hosts, fabrics)
-    return without_failing(names, fabrics) if check else (names, {})
+    return names, without_failing(names, fabrics)[1] if check else {}
 
 
 def known_hosts(hosts: object, there_are: Iterable[str]) -> frozenset[str]:

@@ -16,7 +16,7 @@ import atexit
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from itertools import chain, repeat
 from types import EllipsisType, TracebackType
@@ -24,19 +24,20 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.fabrics.base import Fabric
 from tracking.fabrics.hosts_file import expand
-from tracking.fabrics.registry import Fabrics
+from tracking.fabrics.registry import Fabrics, FabricsOfPool
 from tracking.pool import arguments
 from tracking.pool.chunks import chunked
 from tracking.pool.client import MASTER_NUMBERS
 from tracking.pool.crew import Crew
 from tracking.pool.reach import known_hosts, more_hosts, without_failing
-from tracking.pool.slaves import Nicknames, Place
+from tracking.pool.slaves import Nicknames, Place, output_path
 from tracking.slave import surroundings
 from tracking.slave.calling import CallsWithSetup, call, call_chunk
 from tracking.wire import mainmodule
 
 if TYPE_CHECKING:
     from tracking.pool.calls import Calls
+    from tracking.pool.news import SlaveNews, Watch
     from tracking.pool.session import Session
 
 _SHUT_DOWN = "the pool was shut down"
@@ -56,7 +57,8 @@ class SlavePool(Executor):
 
     Args:
         hosts: host names, one entry a slave, or 'name*n' for n there; '@FILE': those in a hosts file; a number: so many
-            slaves; none: one per usable core here, or as many as an engine has room for.
+            slaves; none: one per usable core here, or as many as an engine has room for; None: no slave before
+            ``add_hosts``.
         niceness: nice value of the slaves, or {host: nice value, 'default': n}.
         show_output: 0: what slaves print is not shown; 1: in a window per slave, or line by line.
         fabric: how slaves are started where the name of a host does not say it: a name, or a fabric; None: on this
@@ -69,6 +71,8 @@ class SlavePool(Executor):
         heartbeat: seconds without a word after which a slave is asked for a sign of life.
         memory_limit: bytes of data that each slave may hold ('2GB'); None: as many as there are.
         max_jobs: so many jobs a slave does, then a new one takes its place; None: any number.
+        output: path of a file for what each slave prints, made when it is started; '{nickname}' and '{host}' in it
+            stand for those of the slave. None: there is none.
 
     Raises:
         InputError: wrong use; nothing was started.
@@ -90,11 +94,13 @@ class SlavePool(Executor):
         heartbeat: float = 1,
         memory_limit: int | str | None = None,
         max_jobs: int | None = None,
+        output: str | None = None,
     ) -> None:
         arguments.check_not_loading()
-        expanded = expand(hosts)
-        self._fabrics = Fabrics(fabric, expanded.settings)
-        names = arguments.checked_hosts(expanded.hosts, self._fabrics)
+        expanded = expand(() if hosts is None else hosts)
+        self._fabrics = FabricsOfPool(fabric, expanded.settings)
+        names = [] if hosts is None else arguments.checked_hosts(expanded.hosts, self._fabrics.first)
+        self._output = arguments.checked_output(output)
         self._niceness = arguments.checked_niceness(niceness, expanded.niceness)
         self._show_output = show_output
         self._checks_hosts = check_hosts
@@ -112,13 +118,13 @@ class SlavePool(Executor):
             "memory_limit": arguments.checked_memory_limit(memory_limit),
             "max_jobs": arguments.checked_number("max_jobs", max_jobs, 1, is_optional=True, is_whole=True),
         }
-        left, failed = without_failing(names, self._fabrics) if check_hosts else (names, {})
+        left, failed = without_failing(names, self._fabrics.first) if check_hosts else (names, {})
         self._crew = Crew(**crew_options, nicknames=self._nicknames)
         self._calls: Calls | None = None  # made with the first submit, under the crew's lock
         self._sessions: weakref.WeakSet[Calls] = weakref.WeakSet()  # under the crew's lock
         self._is_shut = False  # under the crew's lock
         self._crew.hosts.leave_out(failed)
-        self._crew.hosts.add(self._places(self._nicknames.give(left)))
+        self._crew.hosts.add(self._places(self._nicknames.give(left), self._fabrics.first, self._output))
         self._thread = PoolThread(self._crew, self._fabrics)
         self._thread.start()
         # Who forgets a pool wants no more of it than the outcome of the calls that he has made.
@@ -130,13 +136,24 @@ class SlavePool(Executor):
         state = ", shut down" if self._is_shut else ""
         return f"SlavePool: {len(self._crew.slaves())} slaves{state}"
 
-    def add_hosts(self, hosts: Any) -> dict[str, str]:
+    def add_hosts(
+        self,
+        hosts: Any,
+        fabric: str | Fabric | None = None,
+        *,
+        output: str | Sequence[str] | None = None,
+        nicknames: Sequence[str] | None = None,
+    ) -> dict[str, str]:
         """Have more slaves, for all who use the pool, on hosts that are there already or not; from any thread.
 
         Remote hosts are tried first, in parallel; this waits for that.
 
         Args:
             hosts: as for the pool itself; an empty list means none.
+            fabric: how these slaves are started, beside those that the pool has; None: as the others. The pool closes
+                it at its end.
+            output: as of the pool, or a path for each slave; None: as of the pool.
+            nicknames: of these slaves, that no others have; None: they are chosen.
 
         Returns:
             {host: why no slave can be started there} of those that failed; they are left out.
@@ -146,18 +163,30 @@ class SlavePool(Executor):
             InputError, EngineError: nothing can be started on one of them; nothing was added.
             RuntimeError: the pool is shut down.
         """
-        return self._add_hosts(hosts)[1]
+        return self._add_hosts(hosts, fabric, output, nicknames)[1]
 
-    def _add_hosts(self, hosts: Any) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    def _add_hosts(
+        self,
+        hosts: Any,
+        fabric: str | Fabric | None = None,
+        output: str | Sequence[str] | None = None,
+        nicknames: Sequence[str] | None = None,
+    ) -> tuple[list[tuple[str, str]], dict[str, str]]:
         """(host, nickname) of those that were added, and {host: why} of those that were not."""
         self._crew.check_own_process()
-        left, failed = more_hosts(hosts, self._fabrics, self._niceness, check=self._checks_hosts)
+        self.check_is_open("add hosts")
+        output = self._output if output is None else arguments.checked_output(output)
+        fabrics = self._fabrics.first if fabric is None else self._fabrics.more(fabric)
+        names, failed = more_hosts(hosts, fabrics, self._niceness, check=self._checks_hosts)
+        arguments.check_one_each("nicknames", nicknames, len(names))
+        arguments.check_one_each("output", None if isinstance(output, str) else output, len(names))
+        left = [number for number, name in enumerate(names) if name not in failed]
         with self._crew.lock:
-            if self._is_shut:
-                raise RuntimeError("the pool is shut down: it can have no more hosts")
-            named = self._nicknames.give(left)
-            self._crew.hosts.add(self._places(named))
-        return named, failed
+            self.check_is_open("add hosts")
+            given = self._nicknames.give([names[number] for number in left], nicknames and [nicknames[n] for n in left])
+            paths = output if isinstance(output, str | None) else [output[number] for number in left]
+            self._crew.hosts.add(self._places(given, fabrics, paths))
+        return given, failed
 
     def remove_hosts(self, hosts: Any, now: bool = False) -> None:
         """Have no slaves on these hosts any more; from any thread.
@@ -178,12 +207,34 @@ class SlavePool(Executor):
             self._crew.hosts.remove(names, now=now)
         return names
 
-    def _places(self, named: Iterable[tuple[str, str]]) -> list[Place]:
+    def _places(
+        self, named: Sequence[tuple[str, str]], fabrics: Fabrics, output: str | Sequence[str] | None
+    ) -> list[Place]:
         nice, show_output = self._niceness, self._show_output
+        paths = [output or ""] * len(named) if isinstance(output, str | None) else output
         return [
-            Place(nickname, host, nice.get(host, nice.get("default", 0)), show_output, self._fabrics.of(host))
-            for host, nickname in named
-        ]
+            Place(
+                nickname, host, nice.get(host, nice.get("default", 0)), show_output, fabrics.of(host),
+                output_path(path, nickname, host),
+            )
+            for (host, nickname), path in zip(named, paths, strict=True)
+        ]  # fmt: skip
+
+    def watch(self, tell: Callable[[SlaveNews], object]) -> Watch:
+        """Be told of slaves that come, go, fall silent and are heard again; of those that are up at once.
+
+        Args:
+            tell: called with each of the news in ``tracking.pool.news``, in any thread and under a lock: it only takes
+                note, as the ``put`` of a ``SimpleQueue`` does.
+
+        Raises:
+            InputError: the pool was made in another process.
+        """
+        from tracking.pool.news import Watch
+
+        watch = Watch(self._crew, tell)
+        self._crew.attach(watch)
+        return watch
 
     @property
     def slaves(self) -> dict[int, dict[str, str]]:
@@ -334,7 +385,7 @@ class SlavePool(Executor):
 class PoolThread(threading.Thread):
     """The pool's thread: serves its crew, and closes it at the end. It knows nothing of the pool itself."""
 
-    def __init__(self, crew: Crew, fabrics: Fabrics) -> None:
+    def __init__(self, crew: Crew, fabrics: FabricsOfPool) -> None:
         super().__init__(name="tracking-pool", daemon=True)
         self._crew = crew
         self._fabrics = fabrics

@@ -7,10 +7,12 @@ import os
 import selectors
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from tracking.core.pulse import Pulse
+from tracking.errors import InputError
 from tracking.fabrics.base import Fabric, SlaveLines
 from tracking.output import SlaveOutput
 from tracking.pool.client import JobKey, SlaveInfo
@@ -28,7 +30,23 @@ class Place:
     niceness: int
     show_output: int
     fabric: Fabric
+    output: str = ""  # path of the file that gets what its slaves print; "": none
+    has_output: bool = False  # the file was made: slaves that take the place later write behind
     is_removed: bool = False  # with its host: nobody is started here any more
+
+    def open_output(self) -> BinaryIO | None:
+        """The file for what a slave prints that is about to be started here.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if not self.output:
+            return None
+        file = open(self.output, "ab", buffering=0)  # noqa: SIM115  (others may append to it, too)
+        if not self.has_output:
+            file.truncate(0)
+        self.has_output = True
+        return file
 
 
 @dataclass(slots=True)
@@ -117,6 +135,15 @@ def since_when(slave: Slave, calculation: int) -> float | None:
     return slave.began_at if running is not None and running[0] == calculation else None
 
 
+def output_path(path: str, nickname: str, host: str) -> str:
+    """The file of a slave, in full: a program may change its directory later.
+
+    >>> output_path("/tmp/{nickname}.log", "node_1", "node")
+    '/tmp/node_1.log'
+    """
+    return os.path.abspath(path.replace("{nickname}", nickname).replace("{host}", host)) if path else ""
+
+
 def close_lines(lines: SlaveLines) -> None:
     """Let go of a slave's lines."""
     lines.line.close()
@@ -150,13 +177,27 @@ class Nicknames:
                 self._given.add(nickname)
                 self._numbers[host] += 1
 
-    def give(self, hosts: Iterable[str]) -> list[tuple[str, str]]:
-        """(host, nickname) of each."""
+    def give(self, hosts: Iterable[str], wanted: Sequence[str] | None = None) -> list[tuple[str, str]]:
+        """(host, nickname) of each; those that are wanted, if somebody wants certain ones.
+
+        Raises:
+            InputError: one that is wanted was given before.
+        """
         hosts = list(hosts)
         with self._lock:
+            if wanted is not None:
+                return self._as_wanted(hosts, wanted)
             totals = Counter(hosts)
             totals.update(self._numbers)
             return [(host, self._next(host, is_single=totals[host] == 1)) for host in hosts]
+
+    def _as_wanted(self, hosts: list[str], wanted: Sequence[str]) -> list[tuple[str, str]]:
+        twice = [name for name, count in Counter(wanted).items() if count > 1 or name in self._given]
+        if twice:
+            raise InputError(f"nickname {twice[0]!r} is that of another slave")
+        self._given.update(wanted)
+        self._numbers.update(hosts)
+        return list(zip(hosts, wanted, strict=True))
 
     def _next(self, host: str, *, is_single: bool) -> str:
         nickname = host if is_single else f"{host}_{self._numbers[host]}"

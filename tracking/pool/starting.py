@@ -58,13 +58,17 @@ class Starting:
         """
         fabric, now = place.fabric, self._loop.clock()
         info = SlaveInfo(next(_slave_numbers), place.nickname, place.host, now, shares_memory=fabric.shares_memory)
+        file = place.open_output()
         try:
             lines = fabric.start(SlaveSpec(info.tid, info.nickname, info.host, place.niceness, self._memory_limit))
-        except OSError:
-            self._fabrics.has_failed(fabric)
+        except BaseException as error:
+            if file is not None:
+                file.close()
+            if isinstance(error, OSError):
+                self._fabrics.has_failed(fabric)
             raise
         self._fabrics.follow(fabric)
-        output = SlaveOutput(place.nickname, choose_show(place.show_output, os.environ), self._console)
+        output = SlaveOutput(place.nickname, choose_show(place.show_output, os.environ), self._console, file=file)
         slave = self._slaves[info.tid] = Slave(info, place, None, output, self._vitals.begin(fabric))
         if lines is not None:
             self._connect(slave, lines)

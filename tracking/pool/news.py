@@ -1,0 +1,118 @@
+"""Who wants to know which slaves there are: told as a client of the crew, without using any.
+
+::
+
+    crew, under its lock --> Watch --> tell(SlaveCame | SlaveLeft | SlaveFellSilent | SlaveIsHeard | NoneIsLeft)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tracking.pool.client import MASTER_NUMBERS, JobKey, SlaveInfo
+from tracking.pool.crew import Crew
+from tracking.wire.channel import Message
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveCame:
+    """It is up."""
+
+    slave: SlaveInfo
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveLeft:
+    """It has ended, or never came up.
+
+    Attributes:
+        slave: who.
+        how: in words ("killed by SIGKILL").
+        is_wanted: it was told to.
+        last_lines: what it has printed last.
+    """
+
+    slave: SlaveInfo
+    how: str
+    is_wanted: bool
+    last_lines: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveFellSilent:
+    """It does not answer, nor is it seen to work."""
+
+    slave: SlaveInfo
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveIsHeard:
+    """It was silent, and has said something."""
+
+    slave: SlaveInfo
+
+
+@dataclass(frozen=True, slots=True)
+class NoneIsLeft:
+    """No slave is left, and none will come, unless hosts are added; or the pool ends.
+
+    Attributes:
+        why: in words.
+    """
+
+    why: str
+
+
+SlaveNews = SlaveCame | SlaveLeft | SlaveFellSilent | SlaveIsHeard | NoneIsLeft
+
+
+class Watch:
+    """Somebody who is told; see ``SlavePool.watch``."""
+
+    can_drive = False
+    is_busy: bool = False
+
+    def __init__(self, crew: Crew, tell: Callable[[SlaveNews], object]) -> None:
+        self.calculation = next(MASTER_NUMBERS)
+        self._crew = crew
+        self._tell = tell
+
+    def close(self) -> None:
+        """Be told no more. May be called twice, and in a forked child."""
+        if self._crew.is_own:
+            self._crew.detach(self)
+
+    # ---- what the crew tells, under its lock
+
+    def deliver(self, tid: int, message: Message) -> None:
+        """Nobody says anything to who only watches."""
+
+    def slave_is_up(self, slave: SlaveInfo) -> None:
+        self._tell(SlaveCame(slave))
+
+    def slave_is_silent(self, slave: SlaveInfo) -> None:
+        self._tell(SlaveFellSilent(slave))
+
+    def slave_is_heard(self, slave: SlaveInfo) -> None:
+        self._tell(SlaveIsHeard(slave))
+
+    def slave_is_leaving(self, slave: SlaveInfo) -> None:
+        """It is told when it has left."""
+
+    def hosts_were_added(self) -> None:
+        """Their slaves are told of when they come."""
+
+    def slave_is_lost(
+        self,
+        slave: SlaveInfo,
+        how: str,
+        jobs: tuple[JobKey, ...],
+        on_purpose: bool,
+        last_lines: str,
+        is_innocent: bool = False,
+    ) -> None:
+        self._tell(SlaveLeft(slave, how, on_purpose, last_lines))
+
+    def crew_is_lost(self, why: str) -> None:
+        self._tell(NoneIsLeft(why))
