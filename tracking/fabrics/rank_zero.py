@@ -18,7 +18,7 @@ import sysconfig
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import ModuleType, TracebackType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from tracking.errors import EngineError
 from tracking.fabrics.mpi import INSTALL, rank_argv
@@ -92,24 +92,70 @@ class Agreement:
         return said
 
 
+class OwnAgreement(Agreement):
+    """The same over the MPI that is in this process; it is not used any more afterwards.
+
+    Args:
+        mpi: the module ``mpi4py.MPI``.
+    """
+
+    def __init__(self, mpi: Any) -> None:
+        self._mpi = mpi
+        self.rank, self.size = mpi.COMM_WORLD.rank, mpi.COMM_WORLD.size
+
+    def tell(self, ticket: str) -> None:
+        self._agree(ticket)
+
+    def hear(self) -> str:
+        return str(self._agree(None))
+
+    def _agree(self, ticket: str | None) -> Any:
+        agreed = self._mpi.COMM_WORLD.bcast(ticket)
+        self._mpi.Finalize()
+        return agreed
+
+
 def main(arguments: Sequence[str]) -> int:
     """Be a rank of this job: rank 0 is the program, the others serve it; the exit status."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_USAGE, file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
     try:
-        agreement = Agreement()
-        if agreement.rank:
-            _serve(agreement)
-        before_end = _use_ranks(agreement)
+        before_end = join_job()
     except EngineError as error:
         print(f"tracking: {error}", file=sys.stderr)
         return 1
-    ranks.leave_job()
     try:
         return run_program(list(arguments))
     finally:
         before_end()
+
+
+def join_job() -> Callable[[], None]:
+    """Agree with all other ranks, which call this, too: it returns on rank 0 only; from now on the others attend on it.
+
+    For a program that runs on every rank already; if it has begun with MPI itself, that is at its end with this.
+
+    Returns:
+        What rank 0 is to do before it ends.
+
+    Raises:
+        EngineError: MPI does not work here.
+    """
+    agreement = agreement_of_this_process() or Agreement()
+    if agreement.rank:
+        _serve(agreement)
+    before_end = _use_ranks(agreement)
+    ranks.leave_job()
+    return before_end
+
+
+def agreement_of_this_process() -> Agreement | None:
+    """For a program that has begun with MPI by itself, which no other process can do for it; None: it has not."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is None or not mpi.Is_initialized() or mpi.Is_finalized():
+        return None
+    return OwnAgreement(mpi)
 
 
 def _use_ranks(agreement: Agreement) -> Callable[[], None]:

@@ -48,6 +48,13 @@ def set_default(make: Callable[[], Any] | None) -> None:
     _default = make
 
 
+def fabric_names() -> list[str]:
+    """The names of all fabrics, those of other packages included; none of them is loaded."""
+    from importlib.metadata import entry_points  # looks through all packages: only where that is needed
+
+    return sorted({*_FABRICS, *(entry.name for entry in entry_points(group=GROUP))})
+
+
 def make_fabric(name_or_fabric: str | Fabric) -> Fabric:
     """The fabric meant: a fabric object itself, or a new one of that name.
 

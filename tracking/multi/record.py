@@ -1,0 +1,50 @@
+"""Where the outcomes of a program's queues are recorded: a folder, with a run file for each queue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+VARIABLE = "TRACKING_MULTI_RUN_FILE"
+LIVE_VARIABLE = "TRACKING_MULTI_LIVE"
+
+
+class QueueFiles:
+    """Names the run files of the queues, which are numbered from 1 as the program runs them.
+
+    A program that is started again runs the same queues in the same order, and finds what they had come to.
+
+    Args:
+        folder: is made when it is needed; None: nothing is recorded.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str] | None) -> None:
+        self._folder = None if folder is None else os.fspath(folder)
+        self._count = 0
+
+    @property
+    def count(self) -> int:
+        """The number of the last queue."""
+        return self._count
+
+    def next(self) -> str | None:
+        """The run file of the next queue; None: it is not recorded."""
+        self._count += 1
+        if self._folder is None:
+            return None
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        return os.path.join(self._folder, f"queue-{self._count:06}.run")
+
+
+def is_wanted(value: str) -> bool:
+    """What a variable of the environment says.
+
+    >>> is_wanted("1"), is_wanted(""), is_wanted("0"), is_wanted("no")
+    (True, False, False, False)
+    """
+    return value.strip().lower() not in ("", "0", "no", "off", "false")
+
+
+def folder_from(environ: Mapping[str, str]) -> str | None:
+    """The folder that the environment names."""
+    return environ.get(VARIABLE) or None

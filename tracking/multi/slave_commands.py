@@ -1,0 +1,74 @@
+"""What is done on slaves: the base of the user's commands, and our own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tracking.multi.misc import raise_unimplemented
+
+
+class Slave_command:  # noqa: N801  (a name of old)
+    """A piece of work: override ``run``, which computes and returns result commands with ``processor.return_object``.
+
+    It is pickled when it is queued. A subclass need not call this constructor.
+
+    Attributes:
+        memo_id: of the memo that it was queued with; to be given to the result commands.
+    """
+
+    memo_id: Any = None
+
+    def __init__(self) -> None:
+        self.memo_id = None
+
+    def run(self, processor: Any, completed: bool = True) -> None:
+        """Do the work, on a slave.
+
+        Args:
+            processor: of that slave.
+            completed: to be handed to the last result command; nothing depends on it.
+        """
+        raise_unimplemented(self.run)
+
+    def set_memo_id(self, memo: Any) -> None:
+        """Have results go to this memo; None: to none."""
+        self.memo_id = None if memo is None else memo.memo_id()
+
+
+class Exit_command(Slave_command):  # noqa: N801
+    """Has a slave leave its loop."""
+
+    def run(self, processor: Any, completed: bool = True) -> None:
+        """Say that it is done, then leave."""
+        processor.return_object(processor.NULL_RESULT)
+        processor.do_quit = True
+
+
+class Slave_storage_command(Slave_command):  # noqa: N801
+    """Puts values into the data store of a slave.
+
+    Attributes:
+        names, values: what is to be stored, in the same order.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.values: list[Any] = []
+
+    def add(self, name: str, value: Any) -> None:
+        """Have this stored, too."""
+        self.names.append(name)
+        self.values.append(value)
+
+    def clear(self) -> None:
+        """Nothing is to be stored."""
+        self.names = []
+        self.values = []
+
+    def run(self, processor: Any, completed: bool = True) -> None:
+        """Store it."""
+        processor.return_object(processor.NULL_RESULT)
+        for name, value in zip(self.names, self.values, strict=True):
+            setattr(processor.data_store, name, value)
+        self.clear()
