@@ -112,6 +112,20 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
             self._processor_size = len(slaves) or self._processor_size
         return self._pool
 
+    def add_slaves(self, hosts: Any) -> dict[str, str]:
+        """Have more slaves, with the next ranks; also while a queue runs, from another thread.
+
+        Args:
+            hosts: as of a ``SlavePool``: names, or how many.
+
+        Returns:
+            {host: why no slave can be started there} of those that failed.
+        """
+        failed = self._slaves().add_hosts(hosts)
+        self._seats.take(in_order_of_start(self._slaves().slaves))
+        self._processor_size = len(self._slaves().slaves)
+        return failed
+
     def _the_fabric(self) -> str | Fabric | None:
         return self.fabric
 
