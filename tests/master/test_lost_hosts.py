@@ -10,6 +10,12 @@ from tracking import NoSlavesError, TrackingJobMaster
 from tracking.testing import Job, ScriptedFabric, ScriptedSlave
 
 
+@pytest.fixture(autouse=True)
+def tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    for what in ("_FIRST_DELAY_S", "_FIRST_RETURN_S"):
+        monkeypatch.setattr(f"tracking.core.places.{what}", 0.001)
+
+
 def loses_its_host(slave: ScriptedSlave, job: Job) -> None:
     slave.die("lost with its host", is_innocent=True)
 
@@ -64,7 +70,7 @@ def test_slaves_that_never_come_up_end_it_with_what_they_waited_for() -> None:
     fabric.words, fabric.start_timeout_s = "1 job pending: Resources", 0.2
     told: list[str] = []
 
-    made = master(fabric)
+    made = master(fabric, heartbeat=0.1)
     made.start()
     while not any("not up yet" in text for text in told):
         told.append(str(made.why()))

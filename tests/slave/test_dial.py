@@ -219,7 +219,17 @@ def test_nobody_there_is_given_up_in_time_and_says_what_each_said_and_what_to_se
     assert 105.0 < clock() <= 109.0
 
 
-def test_where_nobody_listens_at_any_address_for_a_while_the_master_has_ended(clock: Clock) -> None:
+def test_where_nobody_listens_at_any_address_for_a_while_the_master_has_ended(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    getaddrinfo = socket.getaddrinfo
+
+    def knows_no_names(host: str, *arguments: int, **named: int) -> object:
+        if host == "nowhere.invalid":  # a name server that is far takes its time
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return getaddrinfo(host, *arguments, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", knows_no_names)
     with pytest.raises(ConnectionError, match=os.strerror(errno.ECONNREFUSED)):
         dialled([closed_port(), closed_port(), "nowhere.invalid:1"], clock)
     assert 108.0 < clock() <= 110.0

@@ -117,13 +117,13 @@ def test_a_slave_whose_output_and_results_nobody_takes_holds_up_no_other(near: N
     stuck, printing, working = near.start(2), near.start(3), near.start(4)
     for slave in (stuck, printing, working):
         slave.set_up(be_many_bytes)
-    printing.give([50_000_000])
-    stuck.give([b"r" * 20_000_000])
+    printing.give([20_000_000])
+    stuck.give([b"r" * 10_000_000])
     near.turn_until(lambda: not near.pump.is_delivered(streams_of(3)[2]))
     large = os.urandom(8_000_000)
     assert hashlib.sha256(working.do([large])[0]).digest() == hashlib.sha256(large).digest()
     printing.send((m.STOP, 0))
-    assert len(printing.read_output()) == 50_000_000
+    assert len(printing.read_output()) == 20_000_000
     assert stuck.expect(m.DONE)
 
 
@@ -174,6 +174,7 @@ def test_the_end_of_its_line_ends_it_with_its_slaves(near: NearEnd) -> None:
 
 def test_without_a_word_of_its_master_it_ends_with_its_slaves_and_says_so() -> None:
     with closing(NearEnd(master_silence_s=0.5)) as near:
+        near.order(do="begin", beat_s=0.1)
         near.start(2)
         pid = near.expect("forked")["pid"]
         status, words = near.wait()
@@ -182,12 +183,12 @@ def test_without_a_word_of_its_master_it_ends_with_its_slaves_and_says_so() -> N
 
 
 def test_one_that_was_stopped_itself_reads_what_came_meanwhile_before_it_gives_up() -> None:
-    with closing(NearEnd(master_silence_s=1.0)) as near:
+    with closing(NearEnd(master_silence_s=0.5)) as near:
         slave = near.start(2)
         slave.expect(m.HELLO)
         near.process.send_signal(signal.SIGSTOP)
         begun = near.pump.heard_at
-        near.turn_until(lambda: near.pump.beat_if_due(0.1) or near.pump.sent_at - begun > 2.0)
+        near.turn_until(lambda: near.pump.beat_if_due(0.1) or near.pump.sent_at - begun > 1.0)
         near.process.send_signal(signal.SIGCONT)
         near.order(do="look", tid=2)
         near.expect("seen")

@@ -124,7 +124,7 @@ class HostRecord:
             if self.failed_starts >= _FAILED_STARTS:
                 reason = f"{self.failed_starts} slaves in a row ended before they were up; the last {was(how)}"
                 return LeaveOut(self.host, reason)
-            return Replace(_doubled(self.failed_starts))
+            return Replace(_doubled(self.failed_starts, _FIRST_DELAY_S, _LONGEST_DELAY_S))
         self.deaths.append(now)
         while self.deaths and self.deaths[0] < now - _FAILURE_WINDOW_S:
             self.deaths.popleft()
@@ -132,7 +132,7 @@ class HostRecord:
         reason = f"{_slaves(count)} died there without a job done between them; the last {was(how)}"
         if self.most_failures is not None and count >= self.most_failures:
             return LeaveOut(self.host, reason)
-        delay_s = 0.0 if did_jobs or count == 1 else _doubled(count - 2)
+        delay_s = 0.0 if did_jobs or count == 1 else _doubled(count - 2, _FIRST_DELAY_S, _LONGEST_DELAY_S)
         return Replace(delay_s, True, reason) if self.is_on_probation else Replace(delay_s)
 
 
@@ -149,5 +149,5 @@ def _slaves(count: int) -> str:
     return f"{count} slave{'s' * (count != 1)}"
 
 
-def _doubled(times: int, first_s: float = _FIRST_DELAY_S, longest_s: float = _LONGEST_DELAY_S) -> float:
+def _doubled(times: int, first_s: float, longest_s: float) -> float:
     return min(longest_s, first_s * float(2 ** min(times, _MOST_DOUBLINGS)))
