@@ -220,8 +220,7 @@ def test_ids_need_only_be_hashable() -> None:
 
 
 def test_results_of_hundreds_of_megabytes_come() -> None:
-    result = master_of(2, lambda _: bytes(200_000_000), hosts=2).calculateResult()
-    assert [len(value) for value in result.values()] == [200_000_000] * 2
+    assert len(master_of(1, lambda _: bytes(200_000_000)).calculateResult()[0]) == 200_000_000
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.ENOMEM, errno.EMFILE, errno.ENOSYS])

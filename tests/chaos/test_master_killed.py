@@ -82,10 +82,12 @@ class Restarted:
 
 
 @pytest.mark.parametrize(
-    ("kills", "n_items", "item_s"),
-    [(2, 150, 0.1), pytest.param(20, 2000, 0.06, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
+    ("kills", "within_s", "n_items", "item_s"),
+    [(2, 0.9, 80, 0.1), pytest.param(20, 1.8, 2000, 0.06, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
 )
-def test_nothing_recorded_is_lost_or_computed_again(tmp_path: Path, kills: int, n_items: int, item_s: float) -> None:
+def test_nothing_recorded_is_lost_or_computed_again(
+    tmp_path: Path, kills: int, within_s: float, n_items: int, item_s: float
+) -> None:
     chance = random.Random(seed())
     program = Restarted(tmp_path, n_items, item_s)
     n_killed, recorded = 0, set[int]()
@@ -93,7 +95,7 @@ def test_nothing_recorded_is_lost_or_computed_again(tmp_path: Path, kills: int, 
         process = program.start()
         try:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(chance.uniform(0.3, 1.8) if n_killed < kills else 4 * PATIENCE_S)
+                process.wait(chance.uniform(0.3, within_s) if n_killed < kills else 4 * PATIENCE_S)
         finally:
             process.kill()
             status = process.wait()

@@ -13,13 +13,15 @@ from tests.chaos.work import Answers, Value, answer, answer_slowly
 from tracking import SlavePool, TrackingJobMaster
 
 SLAVES = 4
-SHORT_S = 1.5
+SHORT_S = 1.0
+SOON_S = 0.3  # in a short storm those that are stopped are found sooner
 LONG_S = 60.0
 LENGTHS = [SHORT_S, pytest.param(LONG_S, marks=[pytest.mark.slow, pytest.mark.timeout(240)])]
 
 
-def new_pool(**options: Any) -> SlavePool:
-    """One that never gives up; used in a block, so that a test that hangs ends it."""
+def new_pool(seconds: float, **options: Any) -> SlavePool:
+    """One for a storm of that length, which never gives up; used in a block, so that a test that hangs ends it."""
+    options = ({"heartbeat": SOON_S} if seconds == SHORT_S else {}) | options
     return SlavePool(SLAVES, max_deaths=None, host_failures=None, **options)
 
 
@@ -31,7 +33,7 @@ def master_of(pool: SlavePool, data: dict[int, Value], **options: Any) -> Tracki
 def in_a_storm(seconds: float, n_items: int, of_slaves: dict[str, Any] | None = None, **options: Any) -> int:
     """Calculations one after the other until the storm is over; how many."""
     n_rounds = 0
-    with new_pool(**(of_slaves or {})) as pool, Storm(lambda: pool.pids.values(), seconds) as storm:
+    with new_pool(seconds, **(of_slaves or {})) as pool, Storm(lambda: pool.pids.values(), seconds) as storm:
         while not storm.is_over:
             data = {number: (n_rounds, number) for number in range(n_items)}
             came = list(master_of(pool, data, **options))
@@ -43,7 +45,7 @@ def in_a_storm(seconds: float, n_items: int, of_slaves: dict[str, Any] | None = 
 
 @pytest.mark.parametrize("seconds", LENGTHS)
 def test_every_result_is_right_and_there_once(seconds: float) -> None:
-    assert in_a_storm(seconds, 2000)
+    assert in_a_storm(seconds, 1000)
 
 
 @pytest.mark.parametrize("redistribute", [0, 1, "always"])
@@ -63,7 +65,7 @@ def test_every_result_of_a_slave_class_is_right(seconds: float) -> None:
 @pytest.mark.parametrize("seconds", LENGTHS)
 def test_every_submitted_call_is_answered_rightly(seconds: float) -> None:
     n_rounds = 0
-    with new_pool() as pool, Storm(lambda: pool.pids.values(), seconds) as storm:
+    with new_pool(seconds) as pool, Storm(lambda: pool.pids.values(), seconds) as storm:
         while not storm.is_over:
             futures = {pool.submit(answer_slowly, (n_rounds, number)): number for number in range(500)}
             for future in as_completed(futures):

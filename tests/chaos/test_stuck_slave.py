@@ -6,30 +6,26 @@ import os
 import signal
 import time
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.chaos.work import doubled_slowly
 from tracking import SlavePool, TrackingJobMaster
 
-N_ITEMS = 60
-ITEM_S = 0.2
 STOPPED_S = 4.0
 N_NUMBERS = 1_000_000  # 8 MB
 
 
-def doubled(array: Any) -> Any:
-    time.sleep(ITEM_S)
-    return array * 2
-
-
-@pytest.mark.parametrize("comes_back", [pytest.param(True, marks=pytest.mark.slow), False])
-def test_the_others_go_on_while_one_is_stuck_with_arrays_of_8_mb(tmp_path: Path, comes_back: bool) -> None:
-    data = {number: np.full(N_NUMBERS, float(number)) for number in range(N_ITEMS)}
+@pytest.mark.parametrize(
+    ("comes_back", "n_items", "item_s"), [pytest.param(True, 60, 0.2, marks=pytest.mark.slow), (False, 30, 0.1)]
+)
+def test_the_others_go_on_while_one_is_stuck_with_arrays_of_8_mb(
+    comes_back: bool, n_items: int, item_s: float
+) -> None:
+    data = {number: (np.full(N_NUMBERS, float(number)), item_s) for number in range(n_items)}
     with SlavePool(3) as pool:
-        master = TrackingJobMaster(data, 1, function=doubled, pool=pool, verbose=0)
+        master = TrackingJobMaster(data, 1, function=doubled_slowly, pool=pool, verbose=0)
         came_at, stuck, result = [], 0, {}
         for id, array in master:
             came_at.append(time.monotonic())

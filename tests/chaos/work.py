@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from typing import Any
 
 from tracking import JobSlave
 
@@ -19,6 +20,13 @@ def answer(value: Value) -> int:
 def answer_slowly(value: Value) -> int:
     time.sleep(ITEM_S)
     return answer(value)
+
+
+def doubled_slowly(value: tuple[Any, float]) -> Any:
+    """Twice an array; takes so many seconds."""
+    array, seconds = value
+    time.sleep(seconds)
+    return array * 2
 
 
 class Answers(JobSlave):

@@ -15,10 +15,12 @@ import pytest
 from tests.master.helpers import master_of, squares, wait_until
 from tests.master.work import (
     CannotStart,
+    DiesOfItsParameters,
     Faulty,
     Squares,
     die_on_three,
     fail_on_odd,
+    keep_much,
     square,
     tell_and_wait,
     unreadable_on_two,
@@ -308,14 +310,6 @@ def test_a_parallel_calculation_on_the_pool_is_not_to_blame_for_a_death() -> Non
 # ---- slaves that die before they can do anything
 
 
-class DiesOfItsParameters(Squares):
-    """Its slave dies while it initializes."""
-
-    def initialize(self, params: Any) -> None:
-        print("about to end", flush=True)
-        os._exit(4)
-
-
 @pytest.mark.parametrize("n_slaves", [1, 2])
 def test_slaves_that_die_of_their_initialize_give_one_error_soon(n_slaves: int) -> None:
     master = master_of(4, slave_script=DiesOfItsParameters, hosts=n_slaves)
@@ -359,14 +353,6 @@ def test_slaves_that_die_together_while_they_initialize_count_once() -> None:
     master = master_of(6, hosts=4, fabric=ScriptedFabric(slave=DiesWhileItLoads))
     assert master.calculateResult() == squares(6)
     assert len(master._tr_options.fabric.slaves) == 8
-
-
-def keep_much(number: int) -> int:
-    kept.append(bytearray(60_000_000))
-    return number
-
-
-kept: list[bytearray] = []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a slave")

@@ -117,3 +117,19 @@ class Faulty(JobSlave):
         if "unpicklable" in jobs.values():
             return {id: unsendable() if value == "unpicklable" else value for id, value in good.items()}
         return good
+
+
+class DiesOfItsParameters(Squares):
+    """Its slave dies while it initializes."""
+
+    def initialize(self, params: Any) -> None:
+        print("about to end", flush=True)
+        os._exit(4)
+
+
+def keep_much(number: int) -> int:
+    kept.append(bytearray(60_000_000))
+    return number
+
+
+kept: list[bytearray] = []

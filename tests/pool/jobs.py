@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -138,3 +140,18 @@ def fork_in_setup() -> int:
     if copy:
         os.waitpid(copy, 0)
     return copy
+
+
+def sleep_holding_the_interpreter(seconds: float) -> int:
+    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+    return os.getpid()
+
+
+def burn_holding_the_interpreter(bits: int) -> int:
+    pow(7, 1 << bits)
+    return os.getpid()
+
+
+def short(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()

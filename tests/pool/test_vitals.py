@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import threading
@@ -334,21 +333,6 @@ def test_a_fabric_says_how_long_its_slaves_may_take_to_come_up() -> None:
 # ---- real processes
 
 
-def sleep_holding_the_interpreter(seconds: float) -> int:
-    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
-    return os.getpid()
-
-
-def burn_holding_the_interpreter(bits: int) -> int:
-    pow(7, 1 << bits)
-    return os.getpid()
-
-
-def short(seconds: float) -> int:
-    time.sleep(seconds)
-    return os.getpid()
-
-
 def wait_for_slaves(pool: SlavePool, count: int) -> list[int]:
     end = time.monotonic() + WAIT_S
     while len(pool.pids) < count:
@@ -361,7 +345,7 @@ def test_a_stopped_slave_of_two_holds_up_nothing() -> None:
     items = dict.fromkeys(range(40), 0.02)
     with SlavePool(2, heartbeat=0.2) as pool:
         first, _ = wait_for_slaves(pool, 2)
-        master = TrackingJobMaster(items, function=short, pool=pool, verbose=0, chunk_size=1)
+        master = TrackingJobMaster(items, function=jobs.short, pool=pool, verbose=0, chunk_size=1)
         threading.Timer(0.1, os.kill, (first, signal.SIGSTOP)).start()
         begin = time.monotonic()
         assert len(master.calculateResult()) == 40
@@ -386,7 +370,7 @@ def test_a_slave_that_is_stopped_and_goes_on_loses_and_doubles_nothing() -> None
                     time.sleep(0.6)
                     os.kill(pid, signal.SIGCONT)
 
-        master = Counting(items, function=short, pool=pool, verbose=0, chunk_size=1)
+        master = Counting(items, function=jobs.short, pool=pool, verbose=0, chunk_size=1)
         stopper = threading.Thread(target=stop_and_go_on)
         stopper.start()
         result = master.calculateResult()
@@ -396,7 +380,7 @@ def test_a_slave_that_is_stopped_and_goes_on_loses_and_doubles_nothing() -> None
 
 
 @pytest.mark.parametrize(
-    ("function", "argument"), [(sleep_holding_the_interpreter, 2.0), (burn_holding_the_interpreter, 21)]
+    ("function", "argument"), [(jobs.sleep_holding_the_interpreter, 1.0), (jobs.burn_holding_the_interpreter, 21)]
 )
 def test_a_slave_that_holds_the_interpreter_is_not_killed(function: Callable[[float], int], argument: float) -> None:
     with SlavePool(1, heartbeat=0.1) as pool:

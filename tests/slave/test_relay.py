@@ -20,14 +20,6 @@ from tracking.wire import messages as m
 from tracking.wire.streams import WINDOW_BYTES
 
 
-def be_many_bytes(what: Any) -> Any:
-    """Print so many bytes, or give back what came."""
-    if isinstance(what, int):
-        sys.stdout.write("x" * what)
-        return what
-    return what
-
-
 @pytest.fixture
 def near() -> Iterator[NearEnd]:
     with closing(NearEnd()) as near:
@@ -93,7 +85,7 @@ def test_told_to_end_it_ends_well_with_all_its_slaves(near: NearEnd) -> None:
 def test_the_end_of_a_slave_is_told_behind_all_that_it_has_printed(near: NearEnd) -> None:
     count = 3 * WINDOW_BYTES
     slave = near.start(2)
-    slave.set_up(be_many_bytes)
+    slave.set_up(jobs.be_many_bytes)
     slave.give([count])
     slave.send((m.STOP, 0))
     assert slave.read_output() == b"x" * count
@@ -103,7 +95,7 @@ def test_the_end_of_a_slave_is_told_behind_all_that_it_has_printed(near: NearEnd
 def test_what_waits_for_credit_when_its_slave_is_killed_still_comes(near: NearEnd) -> None:
     slave = near.start(2)
     pid = slave.expect(m.HELLO)[3]
-    slave.set_up(be_many_bytes)
+    slave.set_up(jobs.be_many_bytes)
     slave.give([10 * WINDOW_BYTES])
     queue = near.pump._locals[streams_of(2)[2]].queue
     near.turn_until(lambda: sum(map(len, queue)) > WINDOW_BYTES / 2)  # it prints, and nobody reads
@@ -116,7 +108,7 @@ def test_what_waits_for_credit_when_its_slave_is_killed_still_comes(near: NearEn
 def test_a_slave_whose_output_and_results_nobody_takes_holds_up_no_other(near: NearEnd) -> None:
     stuck, printing, working = near.start(2), near.start(3), near.start(4)
     for slave in (stuck, printing, working):
-        slave.set_up(be_many_bytes)
+        slave.set_up(jobs.be_many_bytes)
     printing.give([20_000_000])
     stuck.give([b"r" * 10_000_000])
     near.turn_until(lambda: not near.pump.is_delivered(streams_of(3)[2]))
@@ -133,7 +125,7 @@ def test_a_slave_that_does_not_read_its_line_holds_up_no_other(near: NearEnd) ->
     os.kill(pid, signal.SIGSTOP)
     message = (m.JOB, 1, 1, b"x" * 10_000_000)
     stuck.line.send(message)
-    working.set_up(be_many_bytes)
+    working.set_up(jobs.be_many_bytes)
     large = os.urandom(8_000_000)
     assert working.do([large]) == [large]
     near.order(do="stop", tid=2)

@@ -12,7 +12,6 @@ from tests.store.helpers import kill, names, start_python
 from tracking.store.run_file import RunFile
 
 N_ITEMS = 100_000
-KILLS = 20
 
 # Writes as fast as it can and says after each commit how many jobs of it are safe.
 _WRITER = """
@@ -31,14 +30,15 @@ for first in range(0, len(missing), 5):
 """
 
 
+@pytest.mark.parametrize("kills", [8, pytest.param(40, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
 @pytest.mark.parametrize("network", [0, 1], ids=["local", "network"])
 def test_killed_at_random_moments_the_writer_loses_nothing_that_was_committed(
-    tmp_path: Path, network: int
+    tmp_path: Path, network: int, kills: int
 ) -> None:
     path = tmp_path / "x.run"
     moments = random.Random(network)
     safe = -1
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = start_python(_WRITER, path, network, N_ITEMS)
         assert process.stdout
         for _ in range(moments.choice([1, 2, 3, 10, 40])):
