@@ -1,0 +1,145 @@
+"""Client: where a program submits its jobs, on slaves that they share."""
+
+from __future__ import annotations
+
+import os
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from tracking.errors import InputError
+from tracking.service.aborting import StaysHere
+from tracking.service.streams import Listener, MessageStream
+from tracking.service.workers import Workers
+
+if TYPE_CHECKING:
+    from tracking.service.proxies import Proxy
+    from tracking.service.requests import Request
+
+_lock = threading.Lock()
+_current: list[Client] = []
+
+
+class Client(StaysHere):
+    """Jobs on the same slaves. As a context manager it is the current client, and waits for its jobs at the end.
+
+    Example:
+        >>> from tracking.service import Client, Service, proxy
+        >>> class Sum(Service):
+        ...     version = "1"
+        ...     def prepare(self, request): self.values = request.values
+        ...     def run(self, handler): return sum(handler.map(abs, self.values))
+        >>> with Client(workers=2):
+        ...     proxy(Sum, values=[1, -2, 3]).wait()
+        6
+
+    Args:
+        workers: where their ``map`` works: a ``SlavePool``; hosts, or how many slaves; None: here, without slaves.
+        options: of the ``SlavePool`` that it starts, such as ``fabric``, ``memory_limit``, ``max_jobs``.
+
+    Attributes:
+        stream: the messages of all its jobs.
+    """
+
+    def __init__(self, workers: Any = None, **options: Any) -> None:
+        self.stream = MessageStream()
+        self.workers = Workers(workers, **options)
+        self._lock = threading.Lock()
+        self._jobs: dict[str, Proxy] = {}
+
+    def submit(
+        self,
+        request: Request,
+        service: Any = None,
+        *,
+        run_file: str | os.PathLike[str] | None = None,
+        trust: bool = False,
+    ) -> Proxy:
+        """Begin a job; its proxy, at once.
+
+        Args:
+            service: the service, or its class; None: the exported one that the request names.
+            run_file: where request, states and result are kept.
+            trust: accept a run file of others.
+
+        Raises what ``ServiceHandler.start`` does, and what ``request.queue()`` raises.
+        """
+        from tracking.service.proxies import Proxy
+
+        return Proxy(request, self, service=service, run_file=run_file, trust=trust)
+
+    def resume(self, run_file: str | os.PathLike[str], service: Any = None, *, trust: bool = False) -> Proxy:
+        """Go on with the job that a run file holds, from nothing but that file.
+
+        Raises:
+            StoreError: it holds none.
+        """
+        from tracking.service.keeping import kept_request
+
+        return self.submit(kept_request(run_file, trust=trust), service, run_file=run_file, trust=trust)
+
+    def attach(self, job: str) -> Proxy:
+        """The proxy of a job, for who has let it go; the job has gone on.
+
+        Raises:
+            InputError: there is no such job; names those that there are.
+        """
+        with self._lock:
+            if job not in self._jobs:
+                known = ", ".join(self._jobs) or "there are none"
+                raise InputError(f"there is no job {job!r}; those of this client: {known}")
+            return self._jobs[job]
+
+    @property
+    def jobs(self) -> list[str]:
+        """The names of all jobs, the oldest first."""
+        with self._lock:
+            return list(self._jobs)
+
+    def listen(self, job: str, listener: Listener) -> None:
+        """Hear a job: what it said so far, after a ``Joined``, and all that follows."""
+        self.stream.listen(job, listener)
+
+    def hangup(self, job: str | None, listener: Listener) -> None:
+        """Hear it no more; None: none of them."""
+        self.stream.hangup(job, listener)
+
+    def add_hosts(self, hosts: Any) -> dict[str, str]:
+        """More slaves, for all jobs; {host: why} of those that cannot be had."""
+        return self.workers.add_hosts(hosts)
+
+    def close(self) -> None:
+        """Wait for all jobs, and end the slaves that it has started."""
+        with self._lock:
+            jobs = list(self._jobs.values())
+        for job in jobs:
+            job.join()
+        self.workers.close()
+
+    def _add(self, name: str, proxy: Proxy) -> None:
+        with self._lock:
+            self._jobs[name] = proxy
+
+    def __enter__(self) -> Client:
+        with _lock:
+            _current.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close; if the block was left by an error, the jobs are told to end first."""
+        with _lock:
+            _current.remove(self)
+        if kind is not None:
+            for name in self.jobs:
+                self.attach(name).abort()
+        self.close()
+
+
+def current_client() -> Client:
+    """The client of the innermost ``with Client(...)``; outside of all, one without slaves."""
+    with _lock:
+        if not _current:
+            _current.append(Client())
+        return _current[-1]

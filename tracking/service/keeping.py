@@ -1,0 +1,156 @@
+"""What a job keeps in its run file: the request, its newest state, and in the end the result.
+
+The job is the one item of the calculation, by the name of its service; request and state are checkpoints beside it. So
+``tracking status`` shows how it stands, and any tool reads it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from tracking.errors import EncodeError, StoreError
+from tracking.master.item_digest import item_digests
+from tracking.service.messages import Checkpoint, trace_of
+from tracking.service.requests import Request
+from tracking.store.lock import host_name
+from tracking.store.pickling import from_bytes, to_bytes
+from tracking.store.run_file import JobRecord, RunFile, RunFileReader
+
+logger = logging.getLogger("tracking")
+
+REQUEST, STATE = "request", "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a run file holds of a job.
+
+    Attributes:
+        request: as it was queued; None: nothing was begun.
+        checkpoint: its newest state, None if there is none.
+        is_complete, result: whether there is a result, and it.
+    """
+
+    request: Request | None = None
+    checkpoint: Checkpoint | None = None
+    is_complete: bool = False
+    result: Any = None
+
+
+class JobFile:
+    """The run file of one job; used by one thread at a time.
+
+    Args:
+        path: of the file.
+        service: name of the service.
+        trust: accept a file that another user owns or may write.
+
+    Raises:
+        StoreError: it cannot be used, or belongs to another service; says why.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], service: str, *, trust: bool = False) -> None:
+        self._path = os.fspath(path)
+        self._service = service
+        self._began = time.time()
+        self._number = 0
+        self._file = RunFile.open(path, [service], trust=trust)
+
+    def look(self, request: Request) -> Kept:
+        """What there is already, of this request.
+
+        Raises:
+            StoreError: it holds another request, or cannot be read back.
+        """
+        packed = self._file.kept(REQUEST)
+        if packed is None:
+            return Kept()
+        kept = from_bytes(packed, f"the request in {self._path}")
+        if kept["digest"] != _digest(request):
+            raise StoreError(
+                f"run file {self._path} belongs to another request for {self._service}: {kept['request']!r}; give "
+                f"that one, or another file"
+            )
+        results = self._file.results()
+        return Kept(kept["request"], self._checkpoint(), self._service in results, results.get(self._service))
+
+    def _checkpoint(self) -> Checkpoint | None:
+        packed = self._file.kept(STATE)
+        if packed is None:
+            return None
+        kept: Checkpoint = from_bytes(packed, f"the state in {self._path}")
+        return kept
+
+    def begin(self, given: bytes, queued: Request) -> None:
+        """Keep a request.
+
+        Args:
+            given: its digest before it was queued, from ``digest_of``.
+            queued: as it is to be done.
+        """
+        packed = to_bytes({"request": queued, "digest": given}, "the request")
+        self._file.checkpoint(REQUEST, packed)
+        self._commit()
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Keep a state; it takes the place of the one before, as a whole or not at all.
+
+        Raises:
+            EncodeError: it cannot be pickled.
+        """
+        self._file.checkpoint(STATE, to_bytes(checkpoint, "the state that checkpoint() gave"))
+        self._commit()
+
+    def _commit(self) -> None:
+        if not self._file.commit():
+            logger.error("the job goes on, but its state is not kept: %s", self._file.problem)
+
+    def complete(self, job: str, result: Any) -> None:
+        """Keep the result, and close the file."""
+        try:
+            payload = to_bytes([result], "the result")
+            took = time.time() - self._began
+            self._file.record(JobRecord([self._service], payload, host_name(), job, self._began, took))
+        except (EncodeError, StoreError) as error:
+            logger.error("the result of %s is in memory only: %s", job, error)
+        self.close("finished")
+
+    def fail(self, job: str, error: BaseException) -> None:
+        """Keep why it failed, and close the file."""
+        words = f"{type(error).__name__}: {error}"
+        trace = to_bytes(trace_of(error), "the traceback")
+        self._file.record_error(self._service, words, host_name(), job, 1, trace)
+        self.close("failed")
+
+    def close(self, state: str) -> None:
+        """Close the file: 'finished', 'interrupted' or 'failed'."""
+        if not self._file.close(state):
+            logger.error("the run file lacks what came last: %s", self._file.problem)
+
+
+def digest_of(request: Request) -> bytes:
+    """Tells whether two requests ask for the same; their versions may differ."""
+    return _digest(request)
+
+
+def kept_request(path: str | os.PathLike[str], *, trust: bool = False) -> Request:
+    """The request that a run file holds.
+
+    Raises:
+        StoreError: there is none.
+    """
+    packed = RunFileReader(path, trust=trust).checkpoint(REQUEST)
+    if packed is None:
+        raise StoreError(f"run file {os.fspath(path)} holds no request of a service")
+    request: Request = from_bytes(packed, f"the request in {os.fspath(path)}")["request"]
+    return request
+
+
+def _digest(request: Request) -> bytes:
+    fields = request.__getstate__()
+    fields.pop("version")
+    return item_digests([fields])

@@ -1,0 +1,192 @@
+"""Proxy: a job, as seen by who has submitted it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from tracking.errors import Interrupted
+from tracking.service.aborting import ServiceError, StaysHere
+from tracking.service.client import Client, current_client
+from tracking.service.handler import ServiceHandler
+from tracking.service.messages import Abort, Checkpoint, Invoke, Message, Pause, Progress, Resume, Set
+from tracking.service.requests import Request, request
+from tracking.service.status import Status
+
+
+class Proxy(StaysHere):
+    """A request, bound to a client, and the job that does it, which begins at once.
+
+    Args:
+        request: what is to be done; ``request.queue()`` may fill it in.
+        client: where; None: the current one.
+        service: the service, or its class; None: the exported one that the request names.
+        run_file: where request, states and result are kept: after any end of the program the same lines go on.
+        trust: accept a run file of others.
+
+    Raises what ``ServiceHandler.start`` does, and what ``request.queue()`` raises.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        client: Client | None = None,
+        *,
+        service: Any = None,
+        run_file: str | os.PathLike[str] | None = None,
+        trust: bool = False,
+    ) -> None:
+        self.request = request
+        self._client = client or current_client()
+        self._service = service
+        self._run_file = run_file
+        self._trust = trust
+        self._begin(service, request)
+
+    def _begin(self, service: Any, what: Any, *, resume: bool = False) -> None:
+        handler = ServiceHandler(self._client, self._client.workers, run_file=self._run_file, trust=self._trust)
+        handler.start(service, what, resume=resume)
+        self._handler = handler
+        self._client._add(handler.job, self)
+        if handler.request is not None:
+            self.request = handler.request
+
+    def __repr__(self) -> str:
+        return f"Proxy of {self.job}: {self.status}"
+
+    # ---- how it stands
+
+    @property
+    def job(self) -> str:
+        """Its name, as for ``Client.attach`` and ``Client.listen``."""
+        return self._handler.job
+
+    @property
+    def status(self) -> Status:
+        """PENDING, ACTIVE, COMPLETE, ERROR or CANCEL."""
+        return self._handler.status
+
+    @property
+    def progress(self) -> Progress | None:
+        """The last one."""
+        return self._handler.progress
+
+    @property
+    def best(self) -> Any:
+        """The last improvement."""
+        return self._handler.best
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """The last state that was kept."""
+        return self._handler.checkpoint
+
+    @property
+    def result(self) -> Any:
+        """None while it runs, then the result; of one that was told to end the last improvement.
+
+        Raises:
+            ServiceError: it has failed.
+        """
+        return self.best if self.status is Status.CANCEL else self._handler.outcome()
+
+    @property
+    def error(self) -> BaseException | None:
+        """With which it has failed."""
+        return self._handler.error
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """{'status', 'result'}, or {'status', 'error', 'trace'} of one that has failed."""
+        try:
+            return {"status": str(self.status), "result": self.result}
+        except ServiceError as error:
+            return {"status": str(self.status), "error": str(error.args[0]), "trace": error.trace}
+
+    def wait(self, timeout: float | None = None) -> Any:
+        """Wait for the end, and give the result, which may be None.
+
+        Raises:
+            TimeoutError: it is not at its end after so many seconds; it goes on.
+            ServiceError: it has failed.
+            Interrupted: it was told to end; its ``.result`` is the last improvement.
+
+        Ctrl-C meanwhile tells the job to end.
+        """
+        return self._handler.wait(timeout)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the end, however it ends; whether it has come."""
+        try:
+            self._handler.wait(timeout)
+        except TimeoutError:
+            return self.status.is_over
+        except (ServiceError, Interrupted):
+            return True
+        return True
+
+    def after(self, function: Callable[[Proxy], object]) -> None:
+        """Have ``function(proxy)`` called when it has ended, in whatever way; at once, if it has."""
+        self._handler.after(lambda handler: function(self))
+
+    # ---- steering
+
+    def send(self, message: Message) -> None:
+        """Send any message to the job."""
+        self._handler.put(message)
+
+    def abort(self) -> None:
+        """Tell it to end."""
+        if not self.status.is_over:
+            self.send(Abort())
+
+    def pause(self) -> None:
+        """Tell it to wait in its next ready state."""
+        self.send(Pause())
+
+    def resume(self) -> None:
+        """Tell it to go on."""
+        self.send(Resume())
+
+    def set(self, **values: Any) -> None:
+        """Set attributes of the handler at once, of the service when it is ready."""
+        self.send(Set(**values))
+
+    def invoke(self, method: str, /, *args: Any, **kw: Any) -> None:
+        """Call a method of the service when it is ready."""
+        self.send(Invoke(method, *args, **kw))
+
+    def cancel_map(self) -> int:
+        """Give up the maps that run now; so many."""
+        return self._handler.cancel_map()
+
+    def add_hosts(self, hosts: Any) -> dict[str, str]:
+        """More slaves, while it runs."""
+        return self._client.add_hosts(hosts)
+
+    def restart(self) -> None:
+        """Go on with a job that has ended, from its last state; where none was kept, from the request.
+
+        Raises:
+            RuntimeError: it has not ended.
+        """
+        if not self.status.is_over:
+            raise RuntimeError(f"{self.job} is {self.status}: end it first, and wait for its end")
+        self._handler.wait_for_end()
+        kept = self._handler.checkpoint
+        service = type(self._handler.service)
+        if self._run_file is None and kept is not None:
+            self._begin(service, kept, resume=True)
+        else:
+            self._begin(service, self._handler.given or self.request)
+
+
+def proxy(cls: type, **kw: Any) -> Proxy:
+    """Have a service do something: ``Proxy`` of ``request(cls, **kw)``, at the current client.
+
+    Args:
+        cls: the service.
+        kw: attributes of the request.
+    """
+    return Proxy(request(cls, **kw), service=cls)
