@@ -115,14 +115,14 @@ class Job(StaysHere):
         self.service = _made(service, request, resume=resume)
         self.job = str(self.service)
         try:
-            self.given = None if resume else copy.deepcopy(request)
+            self.given = None if resume else (copy.copy if self._run_file is None else copy.deepcopy)(request)
             kept = self._look(request) if not resume else Kept()
             if kept.is_complete:
                 self._end_at_once(kept)
             else:
                 self._begin(request, kept, resume=resume)
         except BaseException:
-            self.service = None
+            self.service, self._life = None, Life()
             if self._file is not None:
                 self._file.close("interrupted")
                 self._file = None
