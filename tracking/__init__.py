@@ -24,6 +24,7 @@ _HOME = {
     "ProtocolError": "tracking.errors",
     "NoSlavesError": "tracking.errors",
     "EngineError": "tracking.errors",
+    "SlaveLost": "tracking.errors",
     "UnknownHost": "tracking.errors",
     "StoreError": "tracking.errors",
     "InvalidTransition": "tracking.errors",
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from tracking.errors import ItemTimeout as ItemTimeout
     from tracking.errors import NoSlavesError as NoSlavesError
     from tracking.errors import ProtocolError as ProtocolError
+    from tracking.errors import SlaveLost as SlaveLost
     from tracking.errors import StoreError as StoreError
     from tracking.errors import TrackingError as TrackingError
     from tracking.errors import UnknownHost as UnknownHost

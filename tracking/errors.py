@@ -8,6 +8,7 @@
     ├── EncodeError (TypeError)             a function, value or result that cannot be sent; names the part
     ├── ProtocolError (ConnectionError)     the other end does not speak our language
     ├── NoSlavesError (RuntimeError)        no slave could be started, or none is left and none can be
+    ├── SlaveLost (RuntimeError)            the slave that held an object has ended, and the object with it
     ├── EngineError (RuntimeError)          ssh, a queueing system or MPI is not there or refuses; has its words
     ├── StoreError (OSError)                a run file or restart file that cannot be used
     ├── InvalidTransition (RuntimeError)    a bug of ours: an event that fits no state; carries the story
@@ -63,6 +64,30 @@ class ProtocolError(TrackingError, ConnectionError):
 
 class NoSlavesError(TrackingError, RuntimeError):
     """No slave could be started, or all are gone and none can be started again."""
+
+
+class SlaveLost(TrackingError, RuntimeError):
+    """The slave on which an object lived has ended, and what the object was asked has no answer.
+
+    Attributes:
+        host, nickname: the slave.
+        how: its end in words, such as "killed by SIGKILL".
+        output: the last lines that it wrote, '' if none.
+    """
+
+    def __init__(self, how: str, *, host: str = "", nickname: str = "", output: str = "") -> None:
+        super().__init__(how)
+        self.how = how
+        self.host = host
+        self.nickname = nickname
+        self.output = output
+
+    def __str__(self) -> str:
+        name = self.nickname or self.host
+        where = f"{name} on {self.host}" if self.host not in ("", name) else name
+        lines = [line for line in self.output.rstrip().splitlines()[-_SHOWN_LINES:] if line.strip()]
+        text = f"slave {where} is lost, and with it the object there and what it was asked: {self.how}"
+        return "\n".join([text, "its last lines:", *lines]) if lines else text
 
 
 class EngineError(TrackingError, RuntimeError):

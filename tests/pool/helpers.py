@@ -34,6 +34,7 @@ class Noting:
         self.innocent: list[bool] = []  # of those lost: whether nothing is to blame for it
         self.heard_of: list[tuple[str, bool]] = []  # nickname, whether it is silent
         self.leaving: list[str] = []  # nicknames
+        self.given_up: dict[str, str] = {}  # host -> why no slave comes there any more
         self.end = ""
 
     def deliver(self, tid: int, message: Message) -> None:
@@ -53,6 +54,9 @@ class Noting:
 
     def hosts_were_added(self) -> None:
         self.end = ""
+
+    def host_is_given_up(self, host: str, why: str) -> None:
+        self.given_up[host] = why
 
     def slave_is_lost(
         self,

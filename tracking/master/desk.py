@@ -117,6 +117,9 @@ class Desk:
     def hosts_were_added(self) -> None:
         """That there is hope again is seen when it matters."""
 
+    def host_is_given_up(self, host: str, why: str) -> None:
+        """So is that there is less."""
+
     def slave_is_lost(
         self,
         slave: SlaveInfo,

@@ -207,6 +207,9 @@ class Calls:
     def hosts_were_added(self) -> None:
         self._lost = ""
 
+    def host_is_given_up(self, host: str, why: str) -> None:
+        """Calls can be made elsewhere."""
+
     def slave_is_lost(
         self,
         slave: SlaveInfo,

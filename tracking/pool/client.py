@@ -99,6 +99,9 @@ class Client(Protocol):
     def hosts_were_added(self) -> None:
         """Slaves will come, even if none was left to hope for."""
 
+    def host_is_given_up(self, host: str, why: str) -> None:
+        """No slave will come on this host any more; those that live there may work on."""
+
     def slave_is_lost(
         self,
         slave: SlaveInfo,

@@ -83,6 +83,7 @@ class Crew:
             self._loop, self._post, self._vacancies, self._slaves, self._clients,
             receive=lambda slave: self._hearing.receive(slave),
         )
+        self._vacancies.when_given_up = self._endings.host_is_given_up
         heartbeat_s = min(heartbeat_s, silence_timeout_s / 2) or heartbeat_s  # who is not asked cannot be silent
         self._vitals = Vitals(
             self._loop, self._post, self._endings, self._slaves, self._clients, heartbeat_s, silence_timeout_s

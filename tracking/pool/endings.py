@@ -182,6 +182,11 @@ class Endings:
         for client in list(self._clients.values()):
             self.tell_if_lost(client)
 
+    def host_is_given_up(self, host: str, why: str) -> None:
+        """No slave will come there any more: tell the clients."""
+        for client in list(self._clients.values()):
+            client.host_is_given_up(host, why)
+
     def tell_if_lost(self, client: Client) -> None:
         """If no slave is left, and none will come: tell this client."""
         if not self._slaves and self._vacancies.are_none:

@@ -78,6 +78,8 @@ class Vacancies:
         self._reasons: dict[str, str] = {}  # host -> what happened there last
         self._eras: Counter[str] = Counter()  # host -> how often all that waited there was given up: so do its timers
         self.left_out: dict[str, str] = {}  # host -> why
+        self.when_given_up: Callable[[str, str], None] = lambda host, why: None
+        """Called with a host that is left out after all, and why."""
         self._removed: set[str] = set()  # hosts, by the user
         self._is_closed = False
 
@@ -265,6 +267,7 @@ class Vacancies:
     def _leave_out(self, verdict: LeaveOut, last_lines: str) -> None:
         words = f" Its last lines: {last_lines.strip()}" if last_lines.strip() else ""
         self.leave_out(verdict.host, f"{verdict.reason}.{words}")
+        self.when_given_up(verdict.host, self.left_out[verdict.host])
         self._tell()
 
     # ---- probation

@@ -115,6 +115,8 @@ class Hosts:
                 if not slave.is_ending:
                     self._send_away(slave, now=now)
             self._post.flush_all()
+            for host in hosts:
+                self._endings.host_is_given_up(host, "it was removed")
             self._endings.tell_all_if_lost()
 
     def _strike_out(self, hosts: Collection[str], leaving: Iterable[Slave]) -> None:

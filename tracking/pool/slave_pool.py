@@ -36,6 +36,7 @@ from tracking.slave.calling import CallsWithSetup, call, call_chunk
 from tracking.wire import mainmodule
 
 if TYPE_CHECKING:
+    from tracking.pool.actors import Actors
     from tracking.pool.calls import Calls
     from tracking.pool.news import SlaveNews, Watch
     from tracking.pool.session import Session
@@ -274,13 +275,7 @@ class SlavePool(Executor):
     def _new_calls(self, code: Callable[..., Any], max_deaths: int | None) -> Calls:
         from tracking.pool.calls import Calls  # a pool that serves masters only does not need it
 
-        context = surroundings.Context(
-            next(MASTER_NUMBERS),
-            list(sys.path),
-            arguments.working_directory(),
-            installed=surroundings.installed(),
-        )
-        calls = Calls(self._crew, context, max_deaths, code)
+        calls = Calls(self._crew, _surroundings(), max_deaths, code)
         self._crew.attach(calls)
         return calls
 
@@ -333,6 +328,33 @@ class SlavePool(Executor):
             calls = self._new_calls(code, deaths)
             self._sessions.add(calls)
         return Session(self, self._crew, calls, has_setup=setup is not None)
+
+    def actors(self, make: Callable[[], Any]) -> Actors:
+        """Have an object on every slave, also on those that come later, that remembers what was done with it.
+
+        Example:
+            >>> from tracking import SlavePool
+            >>> with SlavePool(["localhost"]) as pool, pool.actors(list) as actors:
+            ...     (actor,) = actors.up()
+            ...     calls = [actor.call(list.append, n) for n in (1, 2)]
+            ...     actor.call(sum).result()
+            3
+
+        Args:
+            make: called without arguments on each slave, once; what it returns stays there.
+
+        Raises:
+            EncodeError: ``make`` cannot be sent.
+            RuntimeError: the pool is shut down.
+            InputError: the pool was made in another process, or the working directory was deleted.
+        """
+        from tracking.pool.actors import Actors
+
+        self._crew.check_own_process()
+        code = mainmodule.encode_function(make, "what makes the objects")
+        with self._crew.lock:
+            self.check_is_open("have objects on its slaves")
+            return Actors(self._crew, _surroundings(), code)
 
     def map(
         self,
@@ -402,6 +424,11 @@ class PoolThread(threading.Thread):
     def end_now(self) -> None:
         """Whatever is not done yet fails."""
         self._crew.driving.stop()
+
+
+def _surroundings() -> surroundings.Context:
+    directory = arguments.working_directory()
+    return surroundings.Context(next(MASTER_NUMBERS), list(sys.path), directory, installed=surroundings.installed())
 
 
 _running: weakref.WeakSet[PoolThread] = weakref.WeakSet()

@@ -61,6 +61,18 @@ class CallsWithSetup:
         return function(self._value, *args, **kwargs)
 
 
+class CallsOn:
+    """Makes calls with this object before the arguments of each."""
+
+    def __init__(self, made: Any) -> None:
+        self._made = made
+
+    def __call__(self, what: WhatToCall) -> Any:
+        """Make one call."""
+        function, args, kwargs = what
+        return function(self._made, *args, **kwargs)
+
+
 _sessions: WeakValueDictionary[int, CallsWithSetup] = WeakValueDictionary()  # those of this slave
 
 

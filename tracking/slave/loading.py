@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from tracking.slave import surroundings
+from tracking.slave import copies, surroundings
+from tracking.slave.calling import CallsOn
 from tracking.slave.surroundings import Context
 from tracking.slave.work import FunctionWork, GoWork
 from tracking.wire import codec, mainmodule, mapped
@@ -79,7 +80,13 @@ def load(
     if kind == m.SLAVE_CLASS:
         return _start_slave(process, number, worker(), params, context)
     _apply_niceness(process.identity.niceness)
-    return process.register(number, FunctionWork(worker, context.item_timeout_s))
+    work = _calls_on(worker()) if kind == m.OBJECT else worker
+    return process.register(number, FunctionWork(work, context.item_timeout_s))
+
+
+def _calls_on(made: Any) -> CallsOn:
+    copies.end_if_copy()
+    return CallsOn(made)
 
 
 def _inline(code: Code) -> codec.Payload:

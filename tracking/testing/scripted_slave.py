@@ -92,6 +92,7 @@ class ScriptedSlave:
         self.is_alive = True
         self._fabric = fabric
         self._workers: dict[int, tuple[str, Any]] = {}  # calculation -> kind of work, its code
+        self._made: dict[int, Any] = {}  # calculation -> the object that its calls are on
         near_line, line = socket.socketpair()
         near_control, control = socket.socketpair()
         output, self._output = os.pipe()
@@ -272,6 +273,11 @@ class ScriptedSlave:
         if kind == m.SCRIPT:
             raise NotImplementedError("a scripted slave runs no slave script: give the master its JobSlave class")
         worker = mainmodule.decode_function(code)
+        if kind == m.OBJECT:
+            if job.calculation not in self._made:
+                self._made[job.calculation] = worker()
+            made = self._made[job.calculation]
+            return [function(made, *args, **kwargs) for function, args, kwargs in job.values]
         if kind == m.FUNCTION:
             return [worker(value) for value in job.values]
         results = worker().go(job.items)

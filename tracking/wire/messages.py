@@ -56,6 +56,7 @@ ENDS_JOB: Final = frozenset((DONE, FAILED, RETURNED))
 FUNCTION: Final = "function"  # the code is a function of one value
 SLAVE_CLASS: Final = "class"  # the code is a JobSlave subclass
 SCRIPT: Final = "script"  # the code is a slave script, as a program
+OBJECT: Final = "object"  # the code makes an object, before READY; values are calls with it as the first argument
 
 # why something failed
 REPORT_RAISED: Final = "raised"
