@@ -103,6 +103,9 @@ class Watch:
     def hosts_were_added(self) -> None:
         """Their slaves are told of when they come."""
 
+    def host_is_given_up(self, host: str, why: str) -> None:
+        """Its slaves have been told of."""
+
     def slave_is_lost(
         self,
         slave: SlaveInfo,
