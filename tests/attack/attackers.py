@@ -142,8 +142,7 @@ class Attackers:
         lines = []
         with contextlib.suppress(OSError):
             lines = [self.dial("silent") for _ in range(100)]
-        while time.monotonic() < self._end:
-            time.sleep(0.2)
+        time.sleep(max(0.0, self._end - time.monotonic()))
         for line in lines:
             line.close()
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 from tests.chaos.storm import seed
 from tests.engines import engine_anew
+from tracking.testing.contracts.of_calculations import ends_within
 
 ENGINE = ("ssh", "-m", "netns")
 NODES = ("node1", "node2", "node3")
@@ -76,6 +77,13 @@ class Nodes:
         """What runs of ours: {node: process ids}; nodes without are not in it."""
         found = {node: list(self._pythons(node)) for node in NODES}
         return {node: pids for node, pids in found.items() if pids}
+
+    def wait_for_end(self, within_s: float) -> None:
+        """Wait until nothing of ours runs on the nodes."""
+        end = time.monotonic() + within_s
+        while left := self.ours():  # what has ended may have started others meanwhile
+            for pid in [pid for pids in left.values() for pid in pids]:
+                assert ends_within(pid, end - time.monotonic()), f"still there after {within_s:g} s: {left}"
 
     def _init(self, node: str) -> int:
         return int((self._folder / f"{node}.pid").read_text().split()[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -129,9 +130,17 @@ class Interrupted:
     def wait(self) -> None:
         """Until it is over, with all its slaves."""
         begin = time.monotonic()
-        while self._process.poll() is None and time.monotonic() < begin + PATIENCE_S:
-            self.look()
-            time.sleep(0.001)
+        watched = select.poll()
+        watched.register(self._screen, select.POLLIN)
+        watched.register(ended := os.pidfd_open(self._process.pid), select.POLLIN)
+        try:
+            while self._process.poll() is None and (left_s := begin + PATIENCE_S - time.monotonic()) > 0.0:
+                ready = watched.poll(1000 * left_s)
+                if (self._screen, select.POLLHUP) in ready:  # nobody writes there any more, and all is read
+                    watched.unregister(self._screen)
+                self.look()
+        finally:
+            os.close(ended)
         self.seconds, self.status = time.monotonic() - begin, self._process.returncode
         self.look()
         print(f"{self.seconds:.2f} s")

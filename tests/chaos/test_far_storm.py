@@ -9,9 +9,8 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tests.chaos.storm import seed
 from tests.chaos.work import Answers, answer, answer_slowly
 from tests.engines import engine
 from tests.master.helpers import ROOT
+from tests.pool.helpers import wait_for_slaves
 from tracking import SlavePool, TrackingJobMaster
 from tracking.fabrics import registry
 from tracking.fabrics.ssh.fabric import SshFabric
@@ -58,7 +58,7 @@ def in_a_storm(nodes: Nodes, n_items: int, **options: Any) -> int:
     options = {"verbose": 0, "max_deaths": None} | options
     n_rounds = 0
     with SlavePool(HOSTS, max_deaths=None, host_failures=None) as pool:
-        wait_until(lambda: len(pool.pids) == SLAVES, "all slaves")
+        wait_for_slaves(pool, SLAVES)
 
         def round_is_right() -> None:
             data = {number: (n_rounds, number) for number in range(n_items)}
@@ -70,17 +70,10 @@ def in_a_storm(nodes: Nodes, n_items: int, **options: Any) -> int:
             while not storm.is_over:
                 round_is_right()
                 n_rounds += 1
-        wait_until(lambda: len(pool.pids) == SLAVES, "all slaves, also those on hosts that are back", RETURN_S)
+        wait_for_slaves(pool, SLAVES, RETURN_S)  # also those on hosts that are back
         round_is_right()
-    wait_until(lambda: not nodes.ours(), "the end of all that is ours on the nodes")
+    nodes.wait_for_end(30.0)
     return n_rounds
-
-
-def wait_until(is_so: Callable[[], object], what: str, within_s: float = 30.0) -> None:
-    end = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < end, f"{what} did not come about within {within_s:g} s"
-        time.sleep(0.05)
 
 
 def local_pids(pool: SlavePool) -> list[int]:
@@ -171,7 +164,7 @@ def test_a_master_killed_again_and_again_in_a_storm_computes_nothing_that_is_rec
                 status = process.wait()
             assert status in (0, -signal.SIGKILL)
             n_killed += status != 0
-            wait_until(lambda: not nodes.ours(), "the end of all that is ours on the nodes", 80.0)
+            nodes.wait_for_end(80.0)
             again = program.begun() & recorded
             assert not again, f"computed again although recorded: {again} (run {program.run})"
             now = program.recorded()

@@ -34,7 +34,7 @@ def begun(*words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_until(condition: Callable[[], bool], limit_s: float = 30.0) -> None:
-    """Look again and again until it is so."""
+    """Look again and again until it is so: of files of others, and of what is in them, nobody tells."""
     end = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < end, "waited in vain"

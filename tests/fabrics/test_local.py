@@ -157,7 +157,7 @@ def look_until(fabric: LocalFabric, tid: int, condition: Condition) -> None:
     end = time.monotonic() + TIMEOUT_S
     while fabric.look_at(tid) is not condition:
         assert time.monotonic() < end, f"{fabric.look_at(tid)}, never {condition}"
-        time.sleep(0.01)
+        time.sleep(0.01)  # a kernel tells only its parent that a process is stopped
 
 
 def test_a_slave_is_seen_to_work_to_be_stopped_or_to_do_neither(fabric: LocalFabric, slaves: Slaves) -> None:

@@ -37,7 +37,7 @@ def master_of(
 
 
 def wait_until(is_so: Callable[[], object], what: str = "it") -> None:
-    """Look until it is so; fail after a long time."""
+    """Look until it is so, fail after a long time; for what nobody tells of, as files, and processes of others."""
     end = time.monotonic() + PATIENCE_S
     while not is_so():
         assert time.monotonic() < end, f"{what} did not come about"

@@ -9,12 +9,12 @@ from typing import Any
 
 from tests.master.helpers import master_of, squares, wait_until
 from tests.master.work import Squares, WithParams, pid, tell_and_wait, wait_for_file
+from tests.pool.helpers import wait_for_slaves
 from tracking import SlavePool, TrackingJobMaster
 
 
 def both_up(pool: SlavePool) -> set[int]:
-    wait_until(lambda: len(pool.pids) == 2)
-    return set(pool.pids.values())
+    return set(wait_for_slaves(pool, 2))
 
 
 def test_masters_one_after_the_other_start_nothing_anew(pool: SlavePool) -> None:

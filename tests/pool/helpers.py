@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
+from tracking import SlavePool
 from tracking.pool.client import JobKey, SlaveInfo
 from tracking.pool.crew import Crew, Place
 from tracking.testing import Clock, Job, ScriptedFabric, ScriptedSlave
@@ -161,6 +163,19 @@ class Gates:
         for end in ends:
             os.close(end)
         self._paths.clear()
+
+
+def wait_for_slaves(pool: SlavePool, count: int, within_s: float = WAIT_S) -> list[int]:
+    """Wait until so many slaves are up, no more and no less; their process ids."""
+    news: SimpleQueue[object] = SimpleQueue()
+    end = time.monotonic() + within_s
+    with closing(pool.watch(news.put)):
+        while len(pids := pool.pids) != count:
+            left_s = end - time.monotonic()
+            assert left_s > 0.0, f"{len(pids)} of {count} slaves are up after {within_s:g} s"
+            with suppress(Empty):
+                news.get(timeout=left_s)
+    return list(pids.values())
 
 
 def wait_for_end(*pids: int) -> None:

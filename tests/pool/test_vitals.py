@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.pool import jobs
-from tests.pool.helpers import WAIT_S, Gates, Noting, Stage, stage
+from tests.pool.helpers import WAIT_S, Gates, Noting, Stage, stage, wait_for_slaves
 from tests.pool.test_crew import VALUES, finish_all, send_job
 from tracking import SlavePool, TrackingJobMaster
 from tracking.fabrics.base import Condition
@@ -333,14 +333,6 @@ def test_a_fabric_says_how_long_its_slaves_may_take_to_come_up() -> None:
 # ---- real processes
 
 
-def wait_for_slaves(pool: SlavePool, count: int) -> list[int]:
-    end = time.monotonic() + WAIT_S
-    while len(pool.pids) < count:
-        assert time.monotonic() < end, "slaves do not come up"
-        time.sleep(0.01)
-    return list(pool.pids.values())
-
-
 def test_a_stopped_slave_of_two_holds_up_nothing() -> None:
     items = dict.fromkeys(range(40), 0.02)
     with SlavePool(2, heartbeat=0.2) as pool:
@@ -403,29 +395,32 @@ def test_a_pool_with_stopped_idle_slaves_and_a_stopped_starter_ends_soon() -> No
     pool.shutdown()
     assert time.monotonic() - begin < 10
     assert not any(os.path.exists(f"/proc/{pid}") for pid in [*pids, starter])
-def waiting_call(pool: SlavePool, folder: Path) -> Future[int]:
-    """A call that the first slave which begins it never ends, and any other at once; it has begun."""
-    mark, gate = str(folder / "mark"), Gates(folder).new()
-    future = pool.submit(jobs.wait_first, mark, gate)
-    while not os.path.exists(mark):
-        time.sleep(0.01)
-    return future
+@contextmanager
+def waiting_call(pool: SlavePool, folder: Path) -> Iterator[Future[int]]:
+    """A call that the first slave which begins it does not end, and any other at once; it has begun."""
+    gate = Gates(folder).new()
+    future = pool.submit(jobs.wait_first, str(folder / "mark"), gate)
+    end = os.open(gate, os.O_WRONLY)  # waits for who waits there
+    try:
+        yield future
+    finally:
+        os.close(end)
 
 
 def test_the_only_slave_is_stopped_and_a_stand_in_finishes(tmp_path: Path) -> None:
     with SlavePool(1, heartbeat=0.1) as pool:
         (first,) = wait_for_slaves(pool, 1)
-        future = waiting_call(pool, tmp_path)
-        os.kill(first, signal.SIGSTOP)
-        assert future.result(WAIT_S) != first
+        with waiting_call(pool, tmp_path) as future:
+            os.kill(first, signal.SIGSTOP)
+            assert future.result(WAIT_S) != first
 
 
 def test_kills_and_starts_are_obeyed_though_the_starter_was_stopped(tmp_path: Path) -> None:
     with SlavePool(1, heartbeat=0.1) as pool:
         (first,) = wait_for_slaves(pool, 1)
-        future = waiting_call(pool, tmp_path)
-        os.kill(starter_of(first), signal.SIGSTOP)
-        os.kill(first, signal.SIGSTOP)
-        assert future.result(WAIT_S) != first
+        with waiting_call(pool, tmp_path) as future:
+            os.kill(starter_of(first), signal.SIGSTOP)
+            os.kill(first, signal.SIGSTOP)
+            assert future.result(WAIT_S) != first
 
 

@@ -298,7 +298,7 @@ class SlaveProcess:
         try:
             while self._is_waiting.wait():
                 if not self._late:
-                    time.sleep(_LATE_S)
+                    time.sleep(_LATE_S)  # for company; whoever waits longer than that is sent now
                 with self._send_lock:
                     self._flush_if_late()
                     if not self._waiting_bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -76,11 +77,26 @@ def _run(errand: Errand, printed: Any, is_over: Callable[[], bool]) -> int:
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError), process.stdin as pipe:
         pipe.write(errand.ticket.encode())
-    while True:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            return process.wait(_LOOK_S)
+    while not _ends_within(process, _LOOK_S):
         if is_over():
             return _end(process)
+    return process.wait()
+
+
+def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for its end, no longer than that, and without looking meanwhile where the system tells of it."""
+    try:
+        ended = os.pidfd_open(process.pid)
+    except (AttributeError, OSError):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        return process.returncode is not None
+    try:
+        poller = select.poll()
+        poller.register(ended, select.POLLIN)
+        return bool(poller.poll(1000 * seconds))
+    finally:
+        os.close(ended)
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:

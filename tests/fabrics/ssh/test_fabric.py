@@ -578,7 +578,7 @@ def test_no_connection_is_left_for_sharing_but_one_that_is_there_is_used(tmp_pat
         with subprocess.Popen(command, stdin=subprocess.DEVNULL) as shared:
             while not socket_path.exists():
                 assert shared.poll() is None
-                time.sleep(0.01)
+                time.sleep(0.01)  # it does not tell that it listens
             assert is_up(launcher)
             assert socket_path.exists()
             assert shared.poll() is None
