@@ -14,7 +14,7 @@ from tracking import EngineError, InputError
 from tracking.fabrics import HostSettings
 from tracking.fabrics.local import LocalFabric
 from tracking.fabrics.machine import usable_cores
-from tracking.fabrics.registry import Fabrics, make_fabric
+from tracking.fabrics.registry import Fabrics, fabric_names, make_fabric
 from tracking.fabrics.ssh.fabric import SshFabric
 from tracking.testing import ScriptedFabric
 
@@ -230,3 +230,10 @@ def test_what_a_fabric_was_told_itself_goes_before_a_hosts_file() -> None:
     fabrics = Fabrics(fabric, {"far1": HostSettings(python="python1"), "far2": HostSettings(python="python2")})
     assert [fabric._ssh._place(host).python for host in ("far1", "far2")] == ["python0", "python2"]
     fabrics.close()
+
+
+def test_the_names_of_all_fabrics_are_known_without_making_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracking.fabrics.registry.make_fabric", lambda name: pytest.fail(name))
+    names = fabric_names()
+    assert names == sorted(names)
+    assert {"dask", "dialled", "gridengine", "local", "mpi", "slurm", "ssh"} <= set(names)

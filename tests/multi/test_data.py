@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +122,46 @@ def test_what_a_command_stores_stays_on_its_slave_from_queue_to_queue(load: Call
 def count_calls(processor: Any) -> int:
     processor.data_store.calls = getattr(processor.data_store, "calls", 0) + 1
     return int(processor.data_store.calls)
+
+
+def test_data_of_a_class_of_the_program_itself_is_of_that_class_in_every_queue(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("""
+from tests.multi.commands import Keep, Kept
+from tracking.multi import Application_callback, Slave_command, load_multiprocessor
+
+class Model:
+    def __init__(self, n):
+        self.n = n
+    def __eq__(self, other):
+        return isinstance(other, Model) and other.n == self.n
+
+class Compare(Slave_command):
+    def __init__(self, model):
+        self.model = model
+    def run(self, processor, completed):
+        there = processor.fetch_data("model")
+        same = there == self.model and type(there) is type(self.model) is Model
+        processor.return_object(Keep(processor, (same, Model(2)), completed, self.memo_id))
+
+class Program:
+    def run(self):
+        processor.send_data_to_slaves("model", Model(1))
+        for _ in range(3):
+            memo = Kept()
+            for _ in range(4):
+                processor.add_to_queue(Compare(Model(1)), memo)
+            processor.run_queue()
+            print(memo.values == [(True, Model(2))] * 4)
+
+processor = load_multiprocessor("local", Application_callback(Program()), 2, 0)
+processor.run()
+""")
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": root},
+        capture_output=True, text=True, timeout=50,
+    )  # fmt: skip
+    assert done.stdout == "True\n" * 3, done.stderr
 
 
 def test_data_can_be_removed(processor: Any, memo: Kept) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.multi.commands import Call, Keep, Kept, Many, Say, Square, meet, who
+import tracking.multi as multi
+from tests.multi.commands import Call, Keep, Kept, Many, Say, Square, Trouble, fail, meet, who
 from tracking import EncodeError
-from tracking.multi import Memo, Result_command, Slave_command
+from tracking.multi import Capturing_exception, Memo, Result_command, Slave_command
 
 
 def test_results_of_a_queue_reach_their_memos(either: Any) -> None:
@@ -176,6 +177,57 @@ class QueueAnother(Keep):
 class Again(Slave_command):
     def run(self, processor: Any, completed: bool = True) -> None:
         processor.return_object(QueueAnother(processor, "first", completed, self.memo_id))
+
+
+@pytest.mark.parametrize("name", ["uni", "local"])
+def test_a_result_command_may_run_a_queue_of_its_own(load: Callable[..., Any], memo: Kept, name: str) -> None:
+    processor = load(name, 1)
+    processor.add_to_queue(Nested(), memo)
+    processor.add_to_queue(Square(5), memo)
+    processor.run_queue()
+    assert sorted(memo.values, key=str) == [25, 49, "outer"]
+    assert not processor.memo_map
+
+
+class RunAnother(Keep):
+    def run(self, processor: Any, memo: Any = None) -> None:
+        inner = Kept()
+        processor.add_to_queue(Square(7), inner)
+        processor.run_queue()
+        memo.values += [*inner.values, self.value]
+
+
+class Nested(Slave_command):
+    def run(self, processor: Any, completed: bool = True) -> None:
+        processor.return_object(RunAnother(processor, "outer", completed, self.memo_id))
+
+
+def test_small_queues_can_be_left_to_the_master(
+    processor: Any, memo: Kept, capsys: pytest.CaptureFixture[str]
+) -> None:
+    processor.small_queue = 2
+    processor.send_data_to_slaves("value", 8)
+    shared = [1]
+    processor.add_to_queue(Call(where, shared), memo)
+    shared.append(2)
+    processor.add_to_queue(Say(("text\n", 0), returned="result\n"))
+    processor.run_queue()
+    assert memo.values == [(os.getpid(), 0, 8, [1])]
+    assert capsys.readouterr().out == "text\nresult\n"
+    assert processor._pool is None
+    assert multi.Processor_box().processor is processor
+    processor.add_to_queue(Trouble(fail, "here"), memo)
+    with pytest.raises(Capturing_exception, match=r"Rank: 0 Name: .*\n.*\nMessage: here"):
+        processor.run_queue()
+    assert memo.values[1:] == ["before"]
+    for _ in range(3):
+        processor.add_to_queue(Call(where, shared), memo)
+    processor.run_queue()
+    assert all(pid != os.getpid() and rank > 0 for pid, rank, _, _ in memo.values[2:])
+
+
+def where(processor: Any, shared: list[int]) -> tuple[int, int, int, list[int]]:
+    return os.getpid(), processor.rank(), multi.fetch_data("value"), shared
 
 
 def test_callbacks_come_before_and_after_a_queue_that_is_not_empty(either: Any) -> None:

@@ -117,6 +117,13 @@ class Counting(Square):
         super().run(processor, completed)
 
 
+    def run_otherwise(self, processor: Any, completed: bool = True) -> None:
+        """The same in other words."""
+        with open(f"{self.folder}/run", "a") as file:
+            print(self.value, file=file)
+        super().run(processor, completed)
+
+
 @pytest.fixture
 def counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """The commands that were run since it was called last."""
@@ -151,6 +158,17 @@ def test_a_command_that_is_another_one_today_is_computed_anew(
     counted()
     assert sorted(squares(load(run_file=folder), [1, 5, 3])) == [1, 9, 25]
     assert counted() == ["5"]
+
+
+def test_a_command_of_other_code_is_computed_anew(
+    load: Callable[..., Any], tmp_path: Path, counted: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "record"
+    squares(load(run_file=folder), [1, 2, 3])
+    counted()
+    monkeypatch.setattr(Counting, "run", Counting.run_otherwise)
+    squares(load(run_file=folder), [1, 2, 3])
+    assert counted() == ["1", "2", "3"]
 
 
 def test_a_command_that_has_failed_is_run_again(load: Callable[..., Any], tmp_path: Path) -> None:

@@ -95,6 +95,34 @@ def test_nothing_of_how_it_is_done_is_printed(load: Callable[..., Any], capsys: 
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(("verbosity", "is_told"), [(1, True), (0, False)])
+def test_how_far_a_long_queue_is_is_told_where_there_is_no_terminal(
+    load: Callable[..., Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    verbosity: int, is_told: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("tracking.multi.progress.FIRST_S", 0.0)
+    processor = load(size=1, verbosity=verbosity)
+    memo = Kept()
+    for number in range(5):
+        processor.add_to_queue(Square(number), memo)
+    processor.run_queue()
+    assert ("queue 1: 1 of 5 commands done\n" in capsys.readouterr().err) is is_told
+
+
+def test_on_a_terminal_the_engine_shows_how_far_it_is(
+    load: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    processor = load(size=1, verbosity=1)
+    processor._makes_own_display = False
+    memo = Kept()
+    for number in range(5):
+        processor.add_to_queue(Square(number), memo)
+    processor.run_queue()
+    out, err = capsys.readouterr()
+    assert "5 of 5" in err or "5/5" in err or "100%" in err, err
+    assert out == ""
+
+
 @pytest.mark.parametrize("verbosity", [0, 1])
 @pytest.mark.parametrize("how", ["argument", "environment", "attribute"])
 def test_live_lines_are_shown_while_the_command_runs_and_not_again(

@@ -23,12 +23,14 @@ from typing import Any
 from tracking.errors import CalculationError, InputError, Interrupted, ItemError
 from tracking.fabrics.base import Fabric
 from tracking.multi import record
+from tracking.multi.here import Here
 from tracking.multi.multi_processor_base import Multi_processor, Too_few_slaves_exception
 from tracking.multi.processor import verbosity
 from tracking.multi.processor_io import replay
 from tracking.multi.progress import Progress
 from tracking.multi.queue_master import CommandFailed, GlobalMaster, QueueMaster
 from tracking.multi.result_commands import Batched_result_command
+from tracking.multi.result_queue import Immediate_result_queue
 from tracking.multi.seats import Seats, in_order_of_start
 from tracking.multi.shelf import Shelf
 from tracking.multi.travel import Outcome, Snapshot, Welcome, command_snapshot
@@ -53,6 +55,8 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
 
     Attributes:
         live: see above; may be changed between queues.
+        small_queue: a queue of no more commands is run by the master itself, one after the other, and not recorded; 0:
+            none is.
 
     Raises:
         Too_few_slaves_exception: no slave is asked for.
@@ -78,6 +82,7 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
         super().__init__(processor_size=processor_size, callback=callback)
         self.fabric = self.fabric if fabric is None else fabric
         self.live = record.is_wanted(os.environ.get(record.LIVE_VARIABLE, "")) if live is None else live
+        self.small_queue = 0
         self._hosts = list(hosts) if not isinstance(hosts, str) else hosts
         self._pool_options = {"max_deaths": max_deaths} | (pool or {})
         self._options = {"on_change": on_change, "max_deaths": max_deaths}
@@ -146,7 +151,7 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
         super().add_to_queue(command, memo)
 
     def _queued(self, command: Any) -> Snapshot:
-        return command_snapshot(command)
+        return command_snapshot(command)._replace(code=self._files.code_of(command))
 
     def run_command_queue(self, queue: list[Snapshot]) -> None:
         """Run these commands; returns when they and their results are done.
@@ -156,13 +161,21 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
             ItemError: a command has killed its slaves; all others are done.
             whatever a result command has raised.
         """
-        pool = self._slaves()
+        if len(queue) <= self.small_queue:
+            self._run_here(queue)
+            return
         master = QueueMaster(
-            queue, pool, self._welcomer(queue), self._shelf.is_told, replay, run_file=self._files.next(),
+            queue, self._slaves(), self._welcomer(queue), self._shelf.is_told, replay, run_file=self._files.next(),
             verbose=0 if self._makes_own_display else min(1, verbosity.level()),
             chunk_size="auto", redistribute=0, **self._options,
         )  # fmt: skip
         self._take_outcomes(master, queue)
+
+    def _run_here(self, queue: list[Snapshot]) -> None:
+        here = Here(self._processor_size)
+        for command in queue:
+            outcome = here.run(command, self._shelf.everything())
+            self._take_all(Immediate_result_queue(self), [outcome])
 
     def run_command_globally(self, command: Any) -> None:
         """Run a command once on every slave; returns when its results are done."""
@@ -216,16 +229,17 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
         results.put(Batched_result_command(self, outcome.restored_results(memo_id), io_data))
 
     def _take_all(self, results: Any, outcomes: Iterable[Outcome]) -> None:
-        """What came along with a failure counts; then that is raised.
+        """What came along with a failure counts; then that is raised, if there is one.
 
         Raises:
             what a result command has raised, else what has failed on the slave.
         """
-        errors = [outcome.error.restore() for outcome in outcomes if outcome.error is not None]
+        errors = [outcome.error for outcome in outcomes if outcome.error is not None]
         for outcome in outcomes:
             self._take(results, outcome, outcome.memo_id, was_shown=outcome.was_shown)
         results.run_all()
-        raise errors[0] from None
+        if errors:
+            raise errors[0].restore() from None
 
     def _say(self, line: str) -> None:
         if line and verbosity.level() >= 1 and self._makes_own_display:

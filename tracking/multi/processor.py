@@ -190,13 +190,14 @@ class Processor:
         try:
             self.run_command_queue(queue)
         finally:
-            self._forget_memos()
+            self._forget_memos(queue)
         self._tell(self.post_queue_callback)
 
-    def _forget_memos(self) -> None:
-        """But those of commands that result commands have queued meanwhile."""
-        waited_for = {getattr(command, "memo_id", None) for command in self.command_queue}
-        self.memo_map = {number: memo for number, memo in self.memo_map.items() if number in waited_for}
+    def _forget_memos(self, queue: list[Any]) -> None:
+        """Those of this queue; but not where commands wait for them that result commands have queued meanwhile."""
+        own, waiting = ({getattr(command, "memo_id", None) for command in each} for each in (queue, self.command_queue))
+        for number in own - waiting:
+            self.memo_map.pop(number, None)
 
     def _tell(self, callback: Any) -> None:
         if callback is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from tracking.master.fingerprint import code_fingerprint
+
 VARIABLE = "TRACKING_MULTI_RUN_FILE"
 LIVE_VARIABLE = "TRACKING_MULTI_LIVE"
 
@@ -21,6 +23,21 @@ class QueueFiles:
     def __init__(self, folder: str | os.PathLike[str] | None) -> None:
         self._folder = None if folder is None else os.fspath(folder)
         self._count = 0
+        self._codes: dict[type, str] = {}
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything is recorded."""
+        return self._folder is not None
+
+    def code_of(self, command: object) -> str:
+        """What tells the code of a command from that of another run; "": nothing is recorded."""
+        if not self.is_wanted:
+            return ""
+        kind = type(command)
+        if kind not in self._codes:
+            self._codes[kind] = code_fingerprint(None, kind)
+        return self._codes[kind]
 
     @property
     def count(self) -> int:

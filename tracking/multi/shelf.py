@@ -47,6 +47,10 @@ class Shelf:
         self._has.clear()
         self._offered.clear()
 
+    def everything(self) -> dict[str, Stored]:
+        """What a slave would have that has it all."""
+        return dict(self._stored)
+
     def values(self) -> list[Snapshot]:
         """Of all that is there."""
         return [stored.value for stored in self._stored.values() if stored.value is not None]

@@ -63,8 +63,12 @@ class Slave_processor(Multi_processor):  # noqa: N801  (it is what commands know
         Processor_box().processor = self
         for name, value in self._of_main.items():  # its classes were defined anew
             setattr(self.data_store, name, value.restore())
-        for name, stored in welcome.stored.items():
-            self._store(name, stored)
+        self.store(welcome.stored)
+
+    def store(self, stored: dict[str, Stored]) -> None:
+        """Have this, as far as it is new."""
+        for name, one in stored.items():
+            self._store(name, one)
 
     def _store(self, name: str, stored: Stored) -> None:
         if self._versions.get(name, 0) >= stored.version:

@@ -16,6 +16,7 @@ class Snapshot(NamedTuple):
     Attributes:
         data, buffers: of a ``codec.Payload``; nothing in them is shared with the object.
         kind: the name of its class, for people.
+        code: what tells the code of a command's class from other code, where it is recorded.
         memo_id: of a command; it is not in the data, since it is another one in each run of a program.
     """
 
@@ -23,6 +24,7 @@ class Snapshot(NamedTuple):
     buffers: tuple[bytearray, ...]
     kind: str
     memo_id: Any = None
+    code: str = ""
 
     def restore(self) -> Any:
         """The object anew."""
