@@ -79,3 +79,15 @@ def started(
     handler = ServiceHandler(heard, **options)
     handler.start(service, Scripted.request())
     return handler, service, heard
+
+
+class Mark(Message):
+    """Comes after what was put before."""
+
+
+def wait_until_signalled(handler: ServiceHandler) -> None:
+    """What was put so far has reached the service thread."""
+    reached = threading.Event()
+    handler.onSignalMark = lambda message: reached.set()  # type: ignore[attr-defined]
+    handler.put(Mark())
+    assert reached.wait(WAIT_S)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,7 +88,6 @@ class Scripted(Service):
         self.story: list[Any] = []
         self.state: Any = None
         self.told: Any = None
-        self.gate = threading.Event()
 
     def prepare(self, request: Any) -> None:
         self.story.append("prepare")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.helpers import Clock, Gate, Heard, started
+from tests.service.helpers import Clock, Gate, Heard, started, wait_until_signalled
 from tests.service.services import WAIT_S, NotExported, Scripted, Steer, SteerMore, Sum
 from tracking import Interrupted
 from tracking.service import (
@@ -223,18 +223,6 @@ def test_a_message_that_nobody_wants_now_waits_for_the_ready_state_in_order() ->
     assert seen == [0, 1, 2, 3, 4]
 
 
-def wait_until_signalled(handler: ServiceHandler) -> None:
-    """What was put so far has reached the service thread."""
-    reached = threading.Event()
-    handler.onSignalMark = lambda message: reached.set()  # type: ignore[attr-defined]
-
-    class Mark(Message):
-        pass
-
-    handler.put(Mark())
-    assert reached.wait(WAIT_S)
-
-
 def test_a_message_that_its_handler_queues_again_is_handled_once_per_ready_state() -> None:
     class Again(Scripted):
         def onReadySteer(self, handler: ServiceHandler, message: Steer) -> None:
@@ -412,6 +400,7 @@ def test_an_abort_passes_through_except_exception_and_the_last_improvement_is_it
     handler, service, heard = started(body)
     gate.wait_until_come()
     handler.put(Abort())
+    wait_until_signalled(handler)
     gate.open()
     with pytest.raises(Interrupted) as caught:
         handler.wait(WAIT_S)
