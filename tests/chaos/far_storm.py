@@ -11,18 +11,15 @@ When the block ends everything is back: cables are up, who was stopped goes on, 
 from __future__ import annotations
 
 import os
-import random
 import re
 import signal
 import subprocess
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.chaos.storm import seed
+from tests.chaos.storm import BadLuck
 from tests.engines import engine_anew
 from tracking.testing.contracts.of_calculations import ends_within
 
@@ -121,7 +118,7 @@ def _all_pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
 
 
-class FarStorm:
+class FarStorm(BadLuck):
     """Things go wrong on far hosts, at random, until the block ends.
 
     Args:
@@ -131,33 +128,14 @@ class FarStorm:
     """
 
     def __init__(self, nodes: Nodes, seconds: float, local_pids: Callable[[], list[int]] = list) -> None:
+        super().__init__(seconds, _PAUSE_S)
         self._nodes = nodes
         self._local_pids = local_pids
-        self._end_at = time.monotonic() + seconds
-        self._random = random.Random(seed())
         self._returns: list[tuple[float, Callable[[], None]]] = []
-        self._is_stopped = threading.Event()
-        self._thread = threading.Thread(target=self._rage)
-        self.strikes: Counter[str] = Counter()
-
-    @property
-    def is_over(self) -> bool:
-        return time.monotonic() > self._end_at
-
-    def __enter__(self) -> FarStorm:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_stopped.set()
-        self._thread.join()
-        print(f"strikes: {dict(self.strikes)}", flush=True)
 
     def _rage(self) -> None:
         try:
-            while not self.is_over and not self._is_stopped.wait(_PAUSE_S):
-                self._bring_back(time.monotonic())
-                self._strike()
+            super()._rage()
         finally:
             self._bring_back(float("inf"))
             self._nodes.repair()
@@ -168,7 +146,8 @@ class FarStorm:
         for action in due:
             action()
 
-    def _strike(self) -> None:
+    def strike(self) -> None:
+        self._bring_back(time.monotonic())
         what = self._random.choices(list(_MISFORTUNES), list(_MISFORTUNES.values()))[0]
         node, chance, back_s = self._random.choice(NODES), self._random.random(), self._random.uniform(1, 15)
         back_at = time.monotonic() + back_s

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import signal
@@ -17,15 +16,14 @@ from typing import Any
 import pytest
 
 from tests.chaos.far_storm import ENGINE, FarStorm, Nodes
+from tests.chaos.restarted import Restarted
 from tests.chaos.storm import seed
 from tests.chaos.work import Answers, answer, answer_slowly
 from tests.engines import engine
-from tests.master.helpers import ROOT
 from tests.pool.helpers import wait_for_slaves
 from tracking import SlavePool, TrackingJobMaster
 from tracking.fabrics import registry
 from tracking.fabrics.ssh.fabric import SshFabric
-from tracking.store.run_reader import RunFileReader
 
 HOSTS = ["localhost*2", "node1*2", "node2*2", "node3*2"]
 SLAVES = 8
@@ -91,16 +89,16 @@ def test_every_result_of_a_slave_class_is_right_and_there_once(nodes: Nodes) -> 
 
 
 PROGRAM = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from tests.chaos.work import logged_answer
 from tracking import TrackingJobMaster
 from tracking.fabrics import registry
 from tracking.fabrics.ssh.fabric import SshFabric
 
-here, n_items, item_s, run, config = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), *sys.argv[4:]
+here, n_items, item_s, config = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
 make = registry._make
-ssh = SshFabric(config, python=sys.executable, environment={"CHAOS_RUN": run})
+ssh = SshFabric(config, python=sys.executable, environment={"CHAOS_RUN": os.environ["CHAOS_RUN"]})
 registry._make = lambda name: ssh if name == "ssh" else make(name)
 data = {n: (str(here / "log"), n, item_s) for n in range(n_items)}
 master = TrackingJobMaster(data, 1, ["localhost*2", "node1*2", "node2*2", "node3*2"], function=logged_answer,
@@ -114,45 +112,12 @@ assert not master.errors, master.errors
 """
 
 
-class Restarted:
-    """The program above, over one run file."""
-
-    def __init__(self, folder: Path, config: str, n_items: int, item_s: float) -> None:
-        self._folder = folder
-        self._arguments = [str(n_items), str(item_s)]
-        self._config = config
-        self.run = 0
-
-    def start(self) -> subprocess.Popen[bytes]:
-        self.run += 1
-        (self._folder / "program.py").write_text(PROGRAM)
-        argv = [sys.executable, str(self._folder / "program.py"), str(self._folder), *self._arguments]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "CHAOS_RUN": str(self.run)}
-        return subprocess.Popen([*argv, str(self.run), self._config], env=environment, start_new_session=True)
-
-    def recorded(self) -> set[int]:
-        path = self._folder / "it.run"
-        return {int(str(id)) for id, _ in RunFileReader(path).results()} if path.exists() else set()
-
-    def begun(self) -> set[int]:
-        """Items that the last run has begun."""
-        log = self._folder / "log"
-        lines = log.read_text().splitlines() if log.exists() else []
-        return {int(number) for run, number in map(str.split, lines) if run == str(self.run)}
-
-    def is_done(self) -> bool:
-        return (self._folder / "result.json").exists()
-
-    def result(self) -> dict[int, int]:
-        return dict(json.loads((self._folder / "result.json").read_text()))
-
-
 def test_a_master_killed_again_and_again_in_a_storm_computes_nothing_that_is_recorded_again(
     tmp_path: Path, nodes: Nodes, config: str
 ) -> None:
     kills, n_items = 5, 3000
     chance = random.Random(seed())
-    program, recorded, n_killed = Restarted(tmp_path, config, n_items, 0.1), set[int](), 0
+    program, recorded, n_killed = Restarted(tmp_path, PROGRAM, n_items, 0.1, config), set[int](), 0
     with FarStorm(nodes, 3600):
         while not program.is_done():
             process = program.start()

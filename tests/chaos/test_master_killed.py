@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import signal
 import subprocess
-import sys
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.restarted import Restarted
 from tests.chaos.storm import seed
-from tests.master.helpers import PATIENCE_S, ROOT, is_alive, wait_until
-from tracking.store.run_reader import RunFileReader
+from tests.master.helpers import PATIENCE_S
+from tests.pool.helpers import wait_for_end
 
 PROGRAM = """
 import json, sys
@@ -45,40 +42,12 @@ with SlavePool(4, max_deaths=None, host_failures=None) as pool:
 """
 
 
-class Restarted:
-    """The program above, over one run file."""
-
-    def __init__(self, folder: Path, n_items: int, item_s: float) -> None:
-        self._folder = folder
-        self._arguments = [str(folder), str(n_items), str(item_s)]
-        self.run = 0
-        self.redone: Counter[int] = Counter()
-
-    def start(self) -> subprocess.Popen[bytes]:
-        self.run += 1
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "CHAOS_RUN": str(self.run)}
-        (self._folder / "program.py").write_text(PROGRAM)
-        argv = [sys.executable, str(self._folder / "program.py"), *self._arguments]
-        return subprocess.Popen(argv, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
-
-    def recorded(self) -> set[int]:
-        path = self._folder / "it.run"
-        return {int(str(id)) for id, _ in RunFileReader(path).results()} if path.exists() else set()
-
-    def begun(self) -> set[int]:
-        """Items that the last run has begun."""
-        log = self._folder / "log"
-        lines = log.read_text().splitlines() if log.exists() else []
-        return {int(number) for run, number in map(str.split, lines) if run == str(self.run)}
-
-    def wait_for_slaves(self) -> None:
-        pids = self._folder / "pids"
-        seen = {int(pid) for pid in pids.read_text().split()} if pids.exists() else set()
-        wait_until(lambda: not any(is_alive(pid) for pid in seen), "the end of all slaves")
-        pids.unlink(missing_ok=True)
-
-    def result(self) -> dict[int, int]:
-        return dict(json.loads((self._folder / "result.json").read_text()))
+def wait_for_slaves(folder: Path) -> None:
+    """Wait for the end of all that the last run had."""
+    pids = folder / "pids"
+    seen = {int(pid) for pid in pids.read_text().split()} if pids.exists() else set()
+    wait_for_end(*seen)
+    pids.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +58,9 @@ def test_nothing_recorded_is_lost_or_computed_again(
     tmp_path: Path, kills: int, within_s: float, n_items: int, item_s: float
 ) -> None:
     chance = random.Random(seed())
-    program = Restarted(tmp_path, n_items, item_s)
+    program = Restarted(tmp_path, PROGRAM, n_items, item_s)
     n_killed, recorded = 0, set[int]()
-    while not (tmp_path / "result.json").exists():
+    while not program.is_done():
         process = program.start()
         try:
             with suppress(subprocess.TimeoutExpired):
@@ -101,7 +70,7 @@ def test_nothing_recorded_is_lost_or_computed_again(
             status = process.wait()
         assert status in (0, -signal.SIGKILL)
         n_killed += status != 0
-        program.wait_for_slaves()
+        wait_for_slaves(tmp_path)
         again = program.begun() & recorded
         assert not again, f"computed again although recorded: {again} (run {program.run})"
         now = program.recorded()

@@ -54,7 +54,7 @@ def wait_for_go(value):
     with open("runs.txt", "a") as file:
         file.write(f"{value}\\n")
     while value > 2 and not os.path.exists("go"):
-        time.sleep(0.01)
+        time.sleep(0.01)  # a file stays for runs to come, which shall not wait; nobody tells of it
     return value * value
 
 print("work is imported")

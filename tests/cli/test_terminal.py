@@ -19,7 +19,7 @@ import os, time
 
 def wait_for_go(value):
     while value > 2 and not os.path.exists("go"):
-        time.sleep(0.01)
+        time.sleep(0.01)  # a file stays for runs to come, which shall not wait; nobody tells of it
     return value
 """
 PATIENCE_S = 30.0

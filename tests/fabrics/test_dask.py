@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.fabrics.dask_clusters import TIMEOUT_S, Cluster
+from tests.pool.helpers import wait_for_slaves
 from tests.slave import jobs
 from tests.slave.puppet import wait_for_end, wait_for_news
 from tracking import EngineError, InputError, SlavePool, TrackingJobMaster
@@ -172,8 +173,7 @@ def test_where_all_workers_are_gone_slaves_come_back_with_them_and_nothing_more_
         future = pool.submit(pow, 2, 6)
         own_cluster.ask("scale 1")
         assert future.result(TIMEOUT_S) == 64
-        while len(pool.pids) != 4:
-            pool.submit(pow, 2, 5).result(TIMEOUT_S)
+        wait_for_slaves(pool, 4, TIMEOUT_S)
         while own_cluster.ask("idle") != "4 3":
             pool.submit(pow, 2, 5).result(TIMEOUT_S)
     assert own_cluster.ask("idle") == "0 2"

@@ -20,7 +20,7 @@ def work(value):
         file.write(str(os.getpid()))
     os.replace("began.tmp", "began")
     while not os.path.exists("go on"):
-        time.sleep(0.01)
+        time.sleep(0.01)  # a file stays for runs to come, which shall not wait; nobody tells of it
     return value
 
 class Cleaning(TrackingJobMaster):

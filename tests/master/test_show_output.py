@@ -43,7 +43,7 @@ def set_title(task: tuple[str, str]) -> None:
     title, go = task
     print(f"\033]2;{title}\007", flush=True)
     while not os.path.exists(go):
-        time.sleep(0.01)
+        time.sleep(0.01)  # many wait for one file; nobody tells of it
 
 
 def titles() -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tracking.errors import InputError
+from tracking.fabrics import GridEngineFabric, SlurmFabric
 from tracking.fabrics.queues.engine import (
     Order,
     check_text,
@@ -20,6 +22,16 @@ from tracking.fabrics.queues.engine import (
     ticket_check,
     whole_seconds,
 )
+
+
+def test_what_fabrics_of_all_queues_take_they_take_alike() -> None:
+    slurm, grid = inspect.signature(SlurmFabric).parameters, inspect.signature(GridEngineFabric).parameters
+    common = slurm.keys() & grid.keys()
+    assert {name: slurm[name] for name in common} == {name: grid[name] for name in common}
+    assert common >= {
+        "n", "time", "memory", "options", "python", "directory", "setup", "files", "address", "port", "reachable_as",
+        "is_encrypted", "start_timeout", "job_name",
+    }  # fmt: skip
 
 
 def test_a_job_goes_on_where_the_ticket_is_and_ends_well_where_it_is_not(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import os
 import re
 import select
@@ -565,6 +566,10 @@ def test_a_login_shell_of_another_kind_takes_the_command(tmp_path: Path) -> None
     server = "ForceCommand exec tcsh -c \"$SSH_ORIGINAL_COMMAND\"\n"
     with sshd(tmp_path, server) as config, closing(SshLauncher(config, python=sys.executable)) as launcher:
         assert is_up(launcher)
+
+
+def test_the_fabric_takes_what_its_launcher_takes() -> None:
+    assert inspect.signature(SshFabric) == inspect.signature(SshLauncher)
 
 
 @pytest.mark.engine
