@@ -370,13 +370,14 @@ class SlavePool(Executor):
         chunks = chunked(zip(*iterables, strict=False), chunksize)
         return chain.from_iterable(super().map(call_chunk, repeat(fn), chunks, timeout=timeout))
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, now: bool = False) -> None:
         """Take no more, and end the slaves when all is done: the calls submitted, and the masters at work.
 
         Args:
             wait: return after that. In a callback of a call, or in a hook of a master that uses this pool, it
                 returns at once: it would wait for itself.
             cancel_futures: calls that no slave was given yet are cancelled.
+            now: nothing is waited for: what is not done fails, and slaves that work are killed.
         """
         self._crew.check_own_process()
         with self._crew.lock:
@@ -385,6 +386,8 @@ class SlavePool(Executor):
         if cancel_futures:
             for calls in all_calls:
                 calls.cancel_waiting()
+        if now:
+            self._thread.end_now()
         self._crew.end_when_idle(_SHUT_DOWN)
         own = threading.current_thread()
         if wait and own is not self._thread and not self._crew.serves_thread(threading.get_ident()):

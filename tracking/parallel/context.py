@@ -1,0 +1,180 @@
+"""A context: tasks that share a setup, and the ways in which their results are given."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from tracking.parallel.far_side import Chunk, SetUp
+from tracking.parallel.tasks import Progress, Task, Work
+from tracking.pool import arguments
+from tracking.pool.chunks import chunked
+
+if TYPE_CHECKING:
+    from tracking.parallel.manager import Manager
+
+
+class Context:
+    """Tasks that share a setup; made by ``Manager.get_context``.
+
+    Tasks are sent as long as their results are asked for: from the first ``next()`` of an iteration to its end,
+    whatever the program does in between.
+
+    Args:
+        manager: of the slaves.
+        startup, args, kwargs: see ``Manager.get_context``.
+
+    Source: IMP.parallel.Context.
+    """
+
+    def __init__(self, manager: Manager, startup: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
+        if startup is not None and (args or kwargs):
+            startup = functools.partial(startup, *args, **kwargs)
+        self._manager = manager
+        self._hub = manager._hub
+        self._work = Work(SetUp(startup))
+
+    def add_task(
+        self, task: Callable[..., Any], name: str | None = None, callback: Callable[[Task], object] | None = None
+    ) -> Task:
+        """One more task; it is made bytes when it is sent, so it may be changed until then.
+
+        Args:
+            task: called on a slave with what the setup gave; anything that can be called.
+            name: by which errors call it.
+            callback: called with the ``Task`` when it has ended, in the thread that asks for results.
+
+        Returns:
+            What is known of it.
+        """
+        with self._hub.changed:
+            added = self._work.add(task, name, callback)
+            self._hub.changed.notify_all()
+        self._hub.nudge()
+        return added
+
+    # ---- results
+
+    def get_results_unordered(self) -> Iterator[Any]:
+        """The results as they come. An iteration that was left, or ended by an error, is resumed by another one.
+
+        Raises:
+            RemoteError: a task has raised; the others go on, and it is not run again.
+            EncodeError: a task cannot be sent.
+            NetworkError: no slave could be started, or was heard of for ``heartbeat_timeout`` seconds.
+            NoMoreSlavesError: no slave is left; or all others are done, and these tasks have ended so many slaves as
+                there are.
+        """
+        return self._results(is_ordered=False)
+
+    def get_results(self) -> Iterator[Any]:
+        """The results in the order in which their tasks were added; else as ``get_results_unordered``."""
+        return self._results(is_ordered=True)
+
+    def _results(self, *, is_ordered: bool) -> Iterator[Any]:
+        for task in self._taken(lambda: self._work.take(is_ordered=is_ordered)):
+            if task.error is not None:
+                raise task.error
+            yield task.result
+
+    def get_tasks_unordered(self) -> Iterator[Task]:
+        """The tasks as they end, with their results or errors; a task that has failed is no end of the iteration."""
+        return self._taken(lambda: self._work.take(is_ordered=False))
+
+    def map(self, function: Callable[..., Any], values: Iterable[Any], chunksize: int = 1) -> Iterator[Any]:
+        """``function(*what the setup gave, value)`` for each value, in their order.
+
+        Args:
+            chunksize: so many values travel together, and fail together.
+        """
+        arguments.checked_number("chunksize", chunksize, 1, is_whole=True)
+        rows = chunked(((value,) for value in values), chunksize)
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        tasks = [self.add_task(Chunk(function, [value for (value,) in row]), name) for row in rows]
+        return self._of_chunks(tasks)
+
+    def _of_chunks(self, tasks: list[Task]) -> Iterator[Any]:
+        for task in tasks:
+            for _ in self._taken(lambda task=task: task if self._work.take_one(task) else None):  # type: ignore[misc]
+                break
+            if task.error is not None:
+                raise task.error
+            yield from task.result or ()
+
+    # ---- waiting for them
+
+    def _taken(self, take: Callable[[], Task | None]) -> Iterator[Task]:
+        with self._iterating():
+            while (task := self._next(take)) is not None:
+                if task.slave is not None:
+                    task.slave._pending = max(0, task.slave._pending - 1)
+                if task._callback is not None:
+                    task._callback(task)
+                yield task
+
+    @contextmanager
+    def _iterating(self) -> Iterator[None]:
+        self._manager._start_slaves()
+        self._hub.enter(self._work)
+        try:
+            yield
+        finally:
+            self._hub.leave(self._work)
+
+    def _next(self, take: Callable[[], Task | None]) -> Task | None:
+        """One that has ended; None: all have."""
+        hub, work = self._hub, self._work
+        while True:
+            self._manager._start_slaves()
+            with hub.changed:
+                task = take()
+                if task is not None:
+                    return task
+                if work.fault is not None:
+                    fault, work.fault = work.fault, None
+                    raise fault
+                if work.is_all_taken:
+                    if (error := work.take_lost()) is not None:
+                        raise error
+                    return None
+                if not self._manager._added:
+                    hub.changed.wait(hub.waiting_s(self._manager.heartbeat_timeout))
+
+    # ---- more
+
+    @property
+    def progress(self) -> Progress:
+        """How many tasks are waiting, running, done, failed and cancelled."""
+        with self._hub.changed:
+            return self._work.progress
+
+    def cancel(self, task: Task | None = None) -> None:
+        """Nobody wants this task any more; None: nor any that has not ended. One that runs is let go on, unheard."""
+        with self._hub.changed:
+            if task is None:
+                self._work.cancel_all()
+            else:
+                self._work.cancel(task)
+            self._hub.changed.notify_all()
+
+    def close(self) -> None:
+        """Cancel what has not ended, and have the slaves forget what the setup gave. Other contexts go on."""
+        self.cancel()
+        with self._hub.changed:
+            session, self._work.session = self._work.session, None
+        if session is not None:
+            session.shutdown(wait=False, cancel_futures=True)
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,161 @@
+"""The manager: of slaves, which work for its contexts."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import threading
+import weakref
+from types import TracebackType
+from typing import Any, Final, NamedTuple
+
+from tracking.fabrics.machine import usable_cores
+from tracking.parallel.context import Context
+from tracking.parallel.hub import Hub
+from tracking.parallel.slaves import LocalSlave
+from tracking.parallel.starting import Added, Starting
+
+logger = logging.getLogger("tracking")
+
+
+class _Default(str):
+    """An argument that nobody has given."""
+
+    __slots__ = ()
+
+
+_SLAVE_OUTPUT: Final = _Default("slave%d.output")
+_WORKER_OUTPUT: Final = "worker%d.output"
+_EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  (listening there is what is asked for)
+
+
+class HostReport(NamedTuple):
+    """What was done on a host.
+
+    Attributes:
+        tasks: so many ended there, well or not.
+        seconds: for how long slaves worked on them, in all.
+    """
+
+    tasks: int
+    seconds: float
+
+
+class Manager:
+    """Has slaves started, and gives them the tasks of its contexts.
+
+    Nothing is started before the first result is asked for. Slaves end with the manager: when it is closed, forgotten,
+    or its program ends.
+
+    Args:
+        python: how Python is started for slaves, text for a shell ("module load imp; python3"); None: this one.
+        host: name or address of this machine by which slaves that dial find it, and at which it listens;
+            'localhost': for this machine only; None: at all addresses, and they try each.
+        output: path of a file per slave for all that it prints, with a place for its number ('%d').
+        verbose: print what happens.
+
+    Attributes:
+        connect_timeout: seconds that a slave started by a command may take to come.
+        heartbeat_timeout: seconds after which it is an error that no slave was heard of; read whenever it is used. A
+            slave that computes is not silent.
+
+    Raises:
+        socket.gaierror: no such host is known.
+
+    Source: IMP.parallel.Manager.
+    """
+
+    connect_timeout: float = 7200
+    heartbeat_timeout: float = 7200
+
+    def __init__(
+        self,
+        python: str | None = None,
+        host: str | None = None,
+        output: str = _SLAVE_OUTPUT,
+        *,
+        verbose: bool = False,
+    ) -> None:
+        if host is not None and host not in _EVERYWHERE:
+            socket.getaddrinfo(host, None)
+        self._output = output
+        says = _print if verbose else logger.info
+        self._hub = Hub(says)
+        self._starting = Starting(self._hub, python, host, says)
+        self._added: list[Added] = []
+        self._start_lock = threading.Lock()
+        weakref.finalize(self, _forget, self._hub).atexit = False
+
+    # ---- slaves
+
+    def add_slave(self, slave: Any) -> None:
+        """Have one more slave, or an array of slaves; it is started when results are asked for."""
+        self._add(slave, self._output)
+
+    def add_worker(self, worker: Any) -> None:
+        """The same in the other vocabulary: output is called so, too, if nobody has said otherwise."""
+        self._add(worker, _WORKER_OUTPUT if self._output is _SLAVE_OUTPUT else self._output)
+
+    def _add(self, slave: Any, output: str) -> None:
+        with self._hub.changed:
+            self._added.append((slave, output))
+            self._hub.changed.notify_all()
+
+    def add_local(self, n: int | None = None) -> None:
+        """Have so many slaves on this machine; None: one for each core that may be used."""
+        for _ in range(usable_cores() if n is None else n):
+            self.add_slave(LocalSlave())
+
+    def _start_slaves(self) -> None:
+        """Start those that were added since; what cannot be started is told as ``Starting.start`` says."""
+        with self._start_lock:
+            with self._hub.changed:
+                added, self._added = self._added, []
+            if added:
+                self._starting.start(self._hub.begin(self.heartbeat_timeout), added, self.connect_timeout)
+
+    # ---- tasks
+
+    def get_context(self, startup: Any = None, *args: Any, **kwargs: Any) -> Context:
+        """Tasks that share a setup; there may be any number of contexts on the same slaves.
+
+        Args:
+            startup: function that is called on each slave before the first task of the context there. What it gives
+                are the arguments of each task: anything iterable expands, None is none.
+            args, kwargs: of startup.
+        """
+        return Context(self, startup, *args, **kwargs)
+
+    @property
+    def hosts(self) -> dict[str, HostReport]:
+        """What was done on each host."""
+        with self._hub.changed:
+            return {host: HostReport(int(tasks), seconds) for host, (tasks, seconds) in self._hub.hosts.items()}
+
+    # ---- the end
+
+    def close(self) -> None:
+        """End all slaves, also those that work, and wait for that. May be called twice."""
+        self._hub.end(wait=True)
+
+    def __enter__(self) -> Manager:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _print(text: str) -> None:
+    """For people who watch."""
+    print(text, file=sys.stdout, flush=True)
+
+
+def _forget(hub: Hub) -> None:
+    """Nobody has the manager any more."""
+    hub.end(wait=False)
