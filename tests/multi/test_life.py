@@ -129,6 +129,15 @@ def test_commands_that_were_queued_and_forgotten_are_told(run: Run) -> None:
     assert "1 queued commands were never run: run_queue() is missing" in done.stderr
 
 
+def test_where_mpi_does_not_work_it_is_said_how_to_get_it(run: Run) -> None:
+    (run.folder / "mpi4py").mkdir()
+    (run.folder / "mpi4py" / "__init__.py").write_text("raise ImportError('not here')")
+    done = run("mpi4py", -1, "pass", "env", "PMI_RANK=0", "PMI_SIZE=3", "PMI_FD=")
+    assert done.returncode == 1
+    assert "EngineError: mpi4py does not work here" in done.stderr
+    assert "pip install 'tracking[mpi]'" in done.stderr
+
+
 # ---- under mpiexec
 
 
@@ -167,6 +176,22 @@ def test_another_number_of_slaves_than_mpi_has_is_told_once(run: Run, mpiexec: s
     done = run("mpi4py", 5, "pass", mpiexec, "-n", "3")
     assert done.returncode == 0
     assert done.stderr.count("warning: 5 slaves were asked for, but mpiexec has started 2") == 1
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("own", ["", "from mpi4py import MPI\n"])
+def test_a_master_that_fails_before_run_ends_all_ranks(run: Run, mpiexec: str, own: str) -> None:
+    done = run("mpi4py", -1, "pass", mpiexec, "-n", "3", run=f"{own}processor.rank() or sys.exit(3)\nprocessor.run()")
+    assert done.returncode == 3, done.stderr
+    assert "ranks fine" not in done.stdout
+
+
+@pytest.mark.engine
+def test_the_program_works_without_a_rank_that_failed_before_run(run: Run, mpiexec: str) -> None:
+    early = "processor.rank() == 2 and sys.exit(0)\nprocessor.run()"
+    done = run("mpi4py", -1, "sys.exit(9)", mpiexec, "-n", "3", run=early)
+    assert done.returncode == 9, done.stderr
+    assert "ranks fine 2" in done.stdout
 
 
 @pytest.mark.engine

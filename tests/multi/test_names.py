@@ -8,6 +8,7 @@ import io
 import pickle
 import subprocess
 import sys
+import threading
 from typing import Any
 
 import pytest
@@ -229,6 +230,57 @@ def test_an_exception_whose_own_text_fails_can_be_captured() -> None:
         raise Odd
     except Odd:
         assert "its text cannot be made: LookupError: no text" in str(Capturing_exception())
+
+
+class Processes:
+    """A processor that notes what it is to process, and in which thread."""
+
+    def __init__(self) -> None:
+        self.processed: list[tuple[Any, bool]] = []
+
+    def rank(self) -> int:
+        return 0
+
+    def process_result(self, result: Any) -> None:
+        self.processed.append((result, threading.current_thread() is threading.main_thread()))
+        if isinstance(result, Result_exception):
+            raise result.exception
+        if result == "bad":
+            raise LookupError("bad")
+
+
+def test_a_threaded_queue_processes_in_order_in_its_own_thread_and_raises_what_failed_there() -> None:
+    processor = Processes()
+    results = multi.Threaded_result_queue(processor)
+    assert results.thread1.daemon
+    for number in range(5):
+        results.put(number)
+    results.run_all()
+    assert processor.processed == [(number, False) for number in range(5)]
+    told = []
+    results = multi.Threaded_result_queue(processor, lambda: told.append("failed"))
+    for each in ("good", "bad", "after"):
+        results.put(each)
+    with pytest.raises(LookupError, match="bad"):
+        results.run_all()
+    assert [each for each, _ in processor.processed[5:]] == ["good", "bad"]
+    assert told == ["failed"]
+
+
+@pytest.mark.parametrize("kind", ["Threaded_result_queue", "Immediate_result_queue"])
+def test_an_exception_from_a_slave_is_raised_where_it_is_put(kind: str) -> None:
+    processor = Processes()
+    results = getattr(multi, kind)(processor)
+    with pytest.raises(KeyError):
+        results.put(Result_exception(processor, KeyError("from a slave")))
+    results.run_all()
+    assert [is_main for _, is_main in processor.processed] == [True]
+
+
+def test_the_exit_command_of_queues_is_one() -> None:
+    assert isinstance(multi.RESULT_QUEUE_EXIT_COMMAND, multi.Exit_queue_result_command)
+    with pytest.raises(NotImplementedError):
+        multi.Result_queue(Processes()).run_all()
 
 
 def test_there_is_one_box() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -72,6 +74,53 @@ def test_memos_have_numbers_that_no_other_gets() -> None:
     assert len(numbers) == 100
     memo = Kept()
     assert memo.memo_id() == memo.memo_id()
+
+
+def test_a_copy_of_a_memo_is_another_one(either: Any) -> None:
+    first = PlainMemo()
+    either.add_to_queue(Square(2), first)
+    second = copy.copy(first)
+    second.values = []
+    either.add_to_queue(Square(3), second)
+    either.run_queue()
+    assert (first.values, second.values) == ([4], [9])
+
+
+class PlainMemo(Memo):
+    def __init__(self) -> None:
+        self.values: list[int] = []
+
+
+def test_any_object_can_be_a_memo(either: Any) -> None:
+    memo = SimpleNamespace(values=[])
+    for number in range(3):
+        either.add_to_queue(Square(number), memo)
+    either.run_queue()
+    assert sorted(memo.values) == [0, 1, 4]
+    assert not either.memo_map
+
+
+def test_a_result_is_processed_while_other_commands_still_run(processor: Any, memo: Kept, tmp_path: Path) -> None:
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    processor.add_to_queue(Call(meet, pipe, "last"), memo)
+    processor.add_to_queue(LetGo(pipe), memo)
+    processor.run_queue()
+    assert memo.values == ["let go", ("last",)]
+
+
+class OpenPipe(Keep):
+    def run(self, processor: Any, memo: Any = None) -> None:
+        memo.values.append("let go")
+        open_pipe(processor, self.value)
+
+
+class LetGo(Slave_command):
+    def __init__(self, pipe: str) -> None:
+        self.value = pipe
+
+    def run(self, processor: Any, completed: bool = True) -> None:
+        processor.return_object(OpenPipe(processor, self.value, completed, self.memo_id))
 
 
 def test_a_command_is_sent_as_it_was_when_it_was_queued(processor: Any, memo: Kept) -> None:

@@ -147,7 +147,7 @@ def test_recorded_results_are_replayed_in_the_order_in_which_they_came(
     assert len(counted()) == 8
     assert squares(load(run_file=folder), range(8)) == first
     assert counted() == []
-    assert sorted(path.name for path in folder.glob("*.run")) == ["queue-000001.run"]
+    assert sorted(path.name for path in folder.glob("*.run")) == ["queue-000001-8.run"]
 
 
 def test_a_command_that_is_another_one_today_is_computed_anew(
@@ -158,6 +158,17 @@ def test_a_command_that_is_another_one_today_is_computed_anew(
     counted()
     assert sorted(squares(load(run_file=folder), [1, 5, 3])) == [1, 9, 25]
     assert counted() == ["5"]
+
+
+@pytest.mark.parametrize("numbers", [[1, 2, 3, 4, 5], [1]])
+def test_a_queue_that_is_longer_or_shorter_today_is_computed_anew(
+    load: Callable[..., Any], tmp_path: Path, counted: Callable[[], list[str]], numbers: list[int]
+) -> None:
+    folder = tmp_path / "record"
+    squares(load(run_file=folder), [1, 2, 3])
+    counted()
+    assert sorted(squares(load(run_file=folder), numbers)) == sorted(n * n for n in numbers)
+    assert counted() == [str(n) for n in numbers]
 
 
 def test_a_command_of_other_code_is_computed_anew(

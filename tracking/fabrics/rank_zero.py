@@ -1,5 +1,7 @@
 """``mpiexec -n N python -m tracking.fabrics.mpi PROGRAM``: rank 0 becomes the program, the others attend on it.
 
+A program that runs on every rank already, ``mpiexec -n N python PROGRAM``, comes to the same by ``join_job``.
+
 ::
 
     each rank --starts--> a child with MPI: bcast of the ticket, MPI_Finalize, ends
@@ -148,6 +150,19 @@ def join_job() -> Callable[[], None]:
     before_end = _use_ranks(agreement)
     ranks.leave_job()
     return before_end
+
+
+def miss_job() -> None:
+    """To be called at the end of a program that has not come to ``join_job``, on any rank: nobody waits for it there.
+
+    The others end where this is rank 0; else the slaves are on those ranks that have come.
+    """
+    with suppress(EngineError, OSError):
+        agreement = agreement_of_this_process() or Agreement()
+        if agreement.rank:
+            agreement.hear()
+        else:
+            agreement.tell("")
 
 
 def agreement_of_this_process() -> Agreement | None:

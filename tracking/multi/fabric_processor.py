@@ -110,11 +110,12 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
 
     def _slaves(self) -> SlavePool:
         if self._pool is None:
-            hosts = self._hosts or (() if self._processor_size == -1 else self._processor_size)
+            is_open = bool(self._hosts) or self._processor_size == -1
+            hosts = self._hosts if is_open else self._processor_size
             self._pool = SlavePool(hosts, fabric=self._the_fabric(), **self._pool_options)
             slaves = self._pool.slaves
             self._seats.take(in_order_of_start(slaves))
-            self._processor_size = len(slaves) or self._processor_size
+            self._processor_size = max(1, len(slaves)) if is_open else self._processor_size
         return self._pool
 
     def add_slaves(self, hosts: Any) -> dict[str, str]:
@@ -165,8 +166,8 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
             self._run_here(queue)
             return
         master = QueueMaster(
-            queue, self._slaves(), self._welcomer(queue), self._shelf.is_told, replay, run_file=self._files.next(),
-            verbose=0 if self._makes_own_display else min(1, verbosity.level()),
+            queue, self._slaves(), self._welcomer(queue), self._shelf.is_told, replay,
+            run_file=self._files.next(len(queue)), verbose=0 if self._makes_own_display else min(1, verbosity.level()),
             chunk_size="auto", redistribute=0, **self._options,
         )  # fmt: skip
         self._take_outcomes(master, queue)

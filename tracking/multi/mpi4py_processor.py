@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from tracking.fabrics.rank_zero import join_job, miss_job
 from tracking.multi.fabric_processor import Fabric_processor
 from tracking.multi.multi_processor_base import Too_few_slaves_exception
 from tracking.slave import ranks
@@ -46,6 +48,7 @@ class Mpi4py_processor(Fabric_processor):  # noqa: N801  (a name of old)
             )
         super().__init__(processor_size=size - 1, callback=callback, **options)
         self._before_end: Callable[[], None] | None = None
+        atexit.register(miss_job)  # should the program fail before it comes to run()
 
     def rank(self) -> int:
         return self._rank
@@ -55,8 +58,7 @@ class Mpi4py_processor(Fabric_processor):  # noqa: N801  (a name of old)
 
     def run(self) -> None:
         """Be the master, or from now on a host of slaves; then this does not return."""
-        from tracking.fabrics.rank_zero import join_job
-
+        atexit.unregister(miss_job)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         self._before_end = join_job()

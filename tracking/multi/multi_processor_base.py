@@ -15,6 +15,7 @@ from collections import deque
 from typing import Any
 
 from tracking.multi.chunks import chunked
+from tracking.multi.memo import number_of
 from tracking.multi.misc import Capturing_exception, raise_unimplemented
 from tracking.multi.processor import Processor
 from tracking.multi.processor_io import ended_lines
@@ -49,10 +50,11 @@ class Multi_processor(Processor):  # noqa: N801
 
     def add_to_queue(self, command: Any, memo: Any = None) -> None:
         if memo is not None:
-            command.memo_id = memo.memo_id()
+            command.memo_id = number_of(memo)
+        number = getattr(command, "memo_id", None)
         self.command_queue.append(self._queued(command))
         if memo is not None:
-            self.memo_map[memo.memo_id()] = memo
+            self.memo_map[number] = memo
 
     def _queued(self, command: Any) -> Any:
         """What is kept of a command until it is sent."""

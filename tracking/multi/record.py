@@ -44,13 +44,16 @@ class QueueFiles:
         """The number of the last queue."""
         return self._count
 
-    def next(self) -> str | None:
-        """The run file of the next queue; None: it is not recorded."""
+    def next(self, n_commands: int) -> str | None:
+        """The run file of the next queue; None: it is not recorded.
+
+        With another number of commands it is another queue than then, and its record begins anew.
+        """
         self._count += 1
         if self._folder is None:
             return None
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        return os.path.join(self._folder, f"queue-{self._count:06}.run")
+        return os.path.join(self._folder, f"queue-{self._count:06}-{n_commands}.run")
 
 
 def is_wanted(value: str) -> bool:

@@ -7,6 +7,7 @@ import socket
 import sys
 from typing import Any
 
+from tracking.multi.memo import number_of
 from tracking.multi.processor import Processor
 
 
@@ -35,8 +36,8 @@ class Uni_processor(Processor):  # noqa: N801  (a name of old)
     def add_to_queue(self, command: Any, memo: Any = None) -> None:
         self.command_queue.append(command)
         if memo is not None:
-            command.set_memo_id(memo)
-            self.memo_map[memo.memo_id()] = memo
+            command.memo_id = number_of(memo)
+            self.memo_map[command.memo_id] = memo
 
     def run_command_queue(self, queue: list[Any]) -> None:
         last = len(queue) - 1
