@@ -130,11 +130,11 @@ def test_the_pool_of_a_finished_master_may_be_shut_down_at_once() -> None:
 
 def test_a_time_limit_does_not_count_while_a_slave_works_for_another_master() -> None:
     with SlavePool(1) as pool:
-        masters = [master_of(5, naps, pool=pool, chunk_size=4, item_timeout=0.6) for _ in range(3)]
+        masters = [master_of(2, naps, pool=pool, chunk_size=1, item_timeout=0.6) for _ in range(6)]
         for master in masters:
             master.start()
         for master in masters:
-            assert master.calculateResult() == squares(5)
+            assert master.calculateResult() == squares(2)
 
 
 def naps(value: int) -> int:

@@ -110,7 +110,7 @@ def test_a_slave_whose_output_and_results_nobody_takes_holds_up_no_other(near: N
     for slave in (stuck, printing, working):
         slave.set_up(jobs.be_many_bytes)
     printing.give([20_000_000])
-    stuck.give([b"r" * 10_000_000])
+    stuck.give([b"r" * 20_000_000])
     near.turn_until(lambda: not near.pump.is_delivered(streams_of(3)[2]))
     large = os.urandom(8_000_000)
     assert hashlib.sha256(working.do([large])[0]).digest() == hashlib.sha256(large).digest()
