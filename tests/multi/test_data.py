@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.multi.commands import Call, Kept, Many, Square, has_stored, kill_own_process_once, stored
-from tracking import EncodeError
+from tracking import EncodeError, NoSlavesError
 from tracking.multi import (
     Data_store,
     Processor_box,
@@ -204,12 +204,66 @@ def test_a_global_command_runs_once_on_every_slave(load: Callable[..., Any], mem
     assert values_on_slaves(processor, memo, stored, "value", count=30) == {8}
 
 
-def test_the_uni_processor_runs_a_global_command_too(load: Callable[..., Any]) -> None:
-    processor = load("uni", 1)
-    command = Slave_storage_command()
-    command.add("value", 8)
-    processor.run_command_globally(command)
-    assert fetch_data("value") == 8
+def test_a_global_command_has_a_memo_and_leaves_the_queue_alone(either: Any, memo: Kept) -> None:
+    either.add_to_queue(Square(3), memo)
+    everywhere = Kept()
+    either.send_data_to_slaves("value", 8)
+    either.run_command_globally(Call(stored, "value"), everywhere)
+    assert everywhere.values == [8]
+    assert memo.values == []
+    either.run_queue()
+    assert memo.values == [9]
+    assert not either.memo_map
+
+
+def test_data_that_cannot_be_made_on_slaves_stops_the_queue_and_can_be_replaced(processor: Any, memo: Kept) -> None:
+    processor.send_data_to_slaves("value", OnlyHere())
+    for _ in range(2):
+        processor.add_to_queue(Call(has_stored, "value"), memo)
+        with pytest.raises(NoSlavesError, match="cannot be made there"):
+            processor.run_queue()
+    processor.send_data_to_slaves("value", 1)
+    assert values_on_slaves(processor, memo, stored, "value") == {1}
+
+
+class OnlyHere:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return refuse_to_be_made, ()
+
+
+def refuse_to_be_made() -> None:
+    raise LookupError("cannot be made there")
+
+
+def test_a_command_that_uses_the_programs_processor_finds_that_of_its_slave(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("""
+from tests.multi.commands import Keep, Kept
+from tracking.multi import Application_callback, Slave_command, load_multiprocessor
+
+def helper():
+    return processor.rank(), processor.fetch_data("value")
+
+class Helped(Slave_command):
+    def run(self, given, completed):
+        given.return_object(Keep(given, (*helper(), given is processor), completed, self.memo_id))
+
+class Program:
+    def run(self):
+        processor.send_data_to_slaves("value", 5)
+        memo = Kept()
+        processor.add_to_queue(Helped(), memo)
+        processor.run_queue()
+        print(memo.values)
+
+processor = load_multiprocessor("local", Application_callback(Program()), 1, 0)
+processor.run()
+""")
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": root},
+        capture_output=True, text=True, timeout=50,
+    )  # fmt: skip
+    assert done.stdout == "[(1, 5, True)]\n", done.stderr
 
 
 def test_a_data_store_holds_anything() -> None:

@@ -192,10 +192,7 @@ def test_a_killed_slave_is_replaced_with_its_rank_and_its_command_is_run_again(
     memo.values.clear()
     for _ in range(2):
         assert not memo.values
-        global_command = Call(who)
-        global_command.set_memo_id(memo)
-        processor.memo_map[memo.memo_id()] = memo
-        processor.run_command_globally(global_command)
+        processor.run_command_globally(Call(who), memo)
         assert sorted(rank for rank, _ in memo.values) == [1, 2]
         memo.values.clear()
 

@@ -76,12 +76,18 @@ class Run:
         self.folder = folder
 
     def __call__(
-        self, name: str, size: int, ending: str, *before: str, run: str = "processor.run()"
+        self,
+        name: str,
+        size: int,
+        ending: str,
+        *before: str,
+        run: str = "processor.run()",
+        module: tuple[str, ...] = (),
     ) -> subprocess.CompletedProcess[str]:
         (self.folder / "program.py").write_text(PROGRAM.replace("ENDING", ending).replace("RUN", run))
         root = str(Path(__file__).parents[2])
         done = subprocess.run(
-            [*before, sys.executable, "program.py", name, str(size)],
+            [*before, sys.executable, *module, "program.py", name, str(size)],
             cwd=self.folder, env=os.environ | {"PYTHONPATH": root}, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=50,
         )  # fmt: skip
@@ -190,6 +196,14 @@ def test_a_master_that_fails_before_run_ends_all_ranks(run: Run, mpiexec: str, o
 def test_the_program_works_without_a_rank_that_failed_before_run(run: Run, mpiexec: str) -> None:
     early = "processor.rank() == 2 and sys.exit(0)\nprocessor.run()"
     done = run("mpi4py", -1, "sys.exit(9)", mpiexec, "-n", "3", run=early)
+    assert done.returncode == 9, done.stderr
+    assert "ranks fine 2" in done.stdout
+
+
+@pytest.mark.engine
+def test_ranks_that_are_there_for_slaves_already_are_used(run: Run, mpiexec: str) -> None:
+    module = ("-m", "tracking.fabrics.mpi")
+    done = run("mpi4py", -1, "sys.exit(9)", mpiexec, "-n", "3", module=module)
     assert done.returncode == 9, done.stderr
     assert "ranks fine 2" in done.stdout
 

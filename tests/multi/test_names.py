@@ -107,6 +107,7 @@ def test_every_method_of_a_processor_is_there() -> None:
         (Processor.exit, ["self", "status"]),
         (Processor.fetch_data, ["self", "name"]),
         (Processor.send_data_to_slaves, ["self", "name", "value"]),
+        (Processor.run_command_globally, ["self", "command"]),
         (Processor.get_time_delta, ["self", "start_time", "end_time"]),
         (Processor.master_queue_command, ["self", "command", "dest"]),
     ],

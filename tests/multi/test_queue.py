@@ -167,19 +167,12 @@ def test_every_slave_has_a_rank_from_1_to_n_and_keeps_it(load: Callable[..., Any
     processor = load(size=3)
     seen: dict[int, set[int]] = {}
     for _ in range(3):
-        processor.run_command_globally(with_memo(Call(who), memo, processor))
+        processor.run_command_globally(Call(who), memo)
     for rank, pid in memo.values:
         seen.setdefault(rank, set()).add(pid)
     assert sorted(seen) == [1, 2, 3]
     assert all(len(pids) == 1 for pids in seen.values())
     assert len(set.union(*seen.values())) == 3
-
-
-def with_memo(command: Slave_command, memo: Memo, processor: Any) -> Slave_command:
-    """As users had to do it for commands that they do not queue."""
-    command.set_memo_id(memo)
-    processor.memo_map[memo.memo_id()] = memo
-    return command
 
 
 def test_results_are_processed_one_at_a_time_and_in_the_thread_of_the_programs_choice(

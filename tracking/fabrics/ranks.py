@@ -298,6 +298,11 @@ class RanksFabric(RelayedFabric):
 _roster: Roster | None = None
 
 
+def roster_in_use() -> Roster | None:
+    """The ranks of this program; None: it has none, or not yet."""
+    return _roster
+
+
 def use(roster: Roster) -> None:
     """From now on this program has ranks."""
     global _roster

@@ -35,6 +35,11 @@ def _loaded() -> Any:
     return processor
 
 
+def own_processor() -> Any:
+    """That of this process: what a reference to a processor becomes wherever it comes to."""
+    return Processor_box().processor
+
+
 def fetch_data(name: str | None = None) -> Any:
     """What this processor's data store has under a name; None: all of it.
 

@@ -178,10 +178,16 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
             outcome = here.run(command, self._shelf.everything())
             self._take_all(Immediate_result_queue(self), [outcome])
 
-    def run_command_globally(self, command: Any) -> None:
-        """Run a command once on every slave; returns when its results are done."""
+    def run_command_globally(self, command: Any, memo: Any = None) -> None:
+        """Run a command once on every slave; returns when its results are done. The queue waits on."""
         self.assert_on_master()
-        queue = [self._queued(command)] * self.processor_size()
+        queue = [self._with_memo(command, memo)] * self.processor_size()
+        try:
+            self._run_everywhere(queue)
+        finally:
+            self._forget_memos(queue)
+
+    def _run_everywhere(self, queue: list[Snapshot]) -> None:
         master = GlobalMaster(
             queue, self._slaves(), self._welcomer(queue), self._shelf.is_told, replay,
             max_deaths=self._options["max_deaths"],

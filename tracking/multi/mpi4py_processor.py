@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tracking.fabrics.rank_zero import join_job, miss_job
+from tracking.fabrics.ranks import RanksFabric, roster_in_use
 from tracking.multi.fabric_processor import Fabric_processor
 from tracking.multi.multi_processor_base import Too_few_slaves_exception
 from tracking.slave import ranks
@@ -33,8 +34,9 @@ class Mpi4py_processor(Fabric_processor):  # noqa: N801  (a name of old)
     """
 
     def __init__(self, processor_size: int = -1, callback: Any = None, **options: Any) -> None:
-        size = ranks.size_of(os.environ) or 1
-        self._rank = ranks.rank_of(os.environ) if size > 1 else 0
+        roster = roster_in_use()
+        size = (ranks.size_of(os.environ) or 1) if roster is None else roster.size + 1
+        self._rank = ranks.rank_of(os.environ) if size > 1 and roster is None else 0
         if size < 2:
             raise Too_few_slaves_exception(
                 "the mpi4py processor needs at least 2 ranks, of which one is the master; start the program with "
@@ -48,7 +50,8 @@ class Mpi4py_processor(Fabric_processor):  # noqa: N801  (a name of old)
             )
         super().__init__(processor_size=size - 1, callback=callback, **options)
         self._before_end: Callable[[], None] | None = None
-        atexit.register(miss_job)  # should the program fail before it comes to run()
+        if roster is None:
+            atexit.register(miss_job)  # should the program fail before it comes to run()
 
     def rank(self) -> int:
         return self._rank
@@ -58,15 +61,14 @@ class Mpi4py_processor(Fabric_processor):  # noqa: N801  (a name of old)
 
     def run(self) -> None:
         """Be the master, or from now on a host of slaves; then this does not return."""
-        atexit.unregister(miss_job)
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        self._before_end = join_job()
+        if roster_in_use() is None:
+            atexit.unregister(miss_job)
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            self._before_end = join_job()
         super().run()
 
     def _the_fabric(self) -> Any:
-        from tracking.fabrics.ranks import RanksFabric
-
         return RanksFabric()
 
     def _end_slaves(self) -> None:

@@ -49,12 +49,17 @@ class Multi_processor(Processor):  # noqa: N801
     # ---- the master
 
     def add_to_queue(self, command: Any, memo: Any = None) -> None:
-        if memo is not None:
-            command.memo_id = number_of(memo)
-        number = getattr(command, "memo_id", None)
-        self.command_queue.append(self._queued(command))
-        if memo is not None:
-            self.memo_map[number] = memo
+        self.assert_on_master()
+        self.command_queue.append(self._with_memo(command, memo))
+
+    def _with_memo(self, command: Any, memo: Any) -> Any:
+        """What is kept of a command, whose results will find the memo."""
+        if memo is None:
+            return self._queued(command)
+        command.memo_id = number = number_of(memo)
+        queued = self._queued(command)
+        self.memo_map[number] = memo
+        return queued
 
     def _queued(self, command: Any) -> Any:
         """What is kept of a command until it is sent."""

@@ -15,6 +15,7 @@ import sys
 import time
 from typing import Any
 
+from tracking.multi.box import own_processor
 from tracking.multi.data_store import Data_store
 from tracking.multi.misc import Capturing_exception, Verbosity, raise_unimplemented
 from tracking.multi.processor_io import STDERR, STDOUT, Redirect_text
@@ -88,6 +89,10 @@ class Processor:
         self.start_time = time.time()
         self._processor_size = processor_size
         self._streams: list[tuple[Any, Any]] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Commands that refer to the program's processor find that of their slave."""
+        return own_processor, ()
 
     load_multiprocessor = staticmethod(load_multiprocessor)
 
@@ -211,7 +216,7 @@ class Processor:
         """Run these commands, and their results."""
         raise_unimplemented(self.run_command_queue)
 
-    def run_command_globally(self, command: Any) -> None:
+    def run_command_globally(self, command: Any, memo: Any = None) -> None:
         """Run a command once on every slave, and its results."""
         raise_unimplemented(self.run_command_globally)
 

@@ -60,7 +60,6 @@ class Slave_processor(Multi_processor):  # noqa: N801  (it is what commands know
         self._rank, self._processor_size = welcome.rank, welcome.size
         self._tell_live = tell_live if welcome.is_live else None
         Verbosity().set(welcome.verbosity)
-        Processor_box().processor = self
         for name, value in self._of_main.items():  # its classes were defined anew
             setattr(self.data_store, name, value.restore())
         self.store(welcome.stored)
@@ -73,14 +72,13 @@ class Slave_processor(Multi_processor):  # noqa: N801  (it is what commands know
     def _store(self, name: str, stored: Stored) -> None:
         if self._versions.get(name, 0) >= stored.version:
             return
-        self._versions[name] = stored.version
         self._of_main.pop(name, None)
-        if stored.value is None:
-            self.data_store.__dict__.pop(name, None)
-            return
-        setattr(self.data_store, name, stored.value.restore())
-        if stored.value.names():
-            self._of_main[name] = stored.value
+        self.data_store.__dict__.pop(name, None)
+        if stored.value is not None:
+            setattr(self.data_store, name, stored.value.restore())
+            if stored.value.names():
+                self._of_main[name] = stored.value
+        self._versions[name] = stored.version
 
     # ---- commands
 
@@ -140,11 +138,11 @@ class QueueSlave(JobSlave):
 
     def initialize(self, params: Welcome) -> None:
         """Get to know the rank, the definitions and the data."""
-        if params.definitions is not None:
-            mainmodule.install(params.definitions)
         if params.master not in _processors:
             _processors[params.master] = Slave_processor(params.rank, params.size)
-        self._processor = _processors[params.master]
+        self._processor = Processor_box().processor = _processors[params.master]
+        if params.definitions is not None:  # they may refer to the processor
+            mainmodule.install(params.definitions)
         self._processor.welcome(params, self._tell_live)
 
     def _tell_live(self, io_data: list[list[Any]]) -> None:

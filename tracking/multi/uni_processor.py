@@ -44,9 +44,14 @@ class Uni_processor(Processor):  # noqa: N801  (a name of old)
         for index, command in enumerate(queue):
             command.run(self, index == last)
 
-    def run_command_globally(self, command: Any) -> None:
+    def run_command_globally(self, command: Any, memo: Any = None) -> None:
         """Run it, here."""
-        command.run(self, True)
+        waiting, self.command_queue = self.command_queue, []
+        try:
+            self.add_to_queue(command, memo)
+            self.run_queue()
+        finally:
+            self.command_queue = waiting + self.command_queue
 
     def return_object(self, result: Any) -> None:
         """Process it at once; an exception is raised."""
