@@ -53,6 +53,7 @@ class Client(StaysHere):
         service: Any = None,
         *,
         run_file: str | os.PathLike[str] | None = None,
+        folder: str | os.PathLike[str] | None = None,
         trust: bool = False,
     ) -> Proxy:
         """Begin a job; its proxy, at once.
@@ -60,13 +61,14 @@ class Client(StaysHere):
         Args:
             service: the service, or its class; None: the exported one that the request names.
             run_file: where request, states and result are kept.
+            folder: of the job: its run file, and what it prints.
             trust: accept a run file of others.
 
         Raises what ``ServiceHandler.start`` does, and what ``request.queue()`` raises.
         """
         from tracking.service.proxies import Proxy
 
-        return Proxy(request, self, service=service, run_file=run_file, trust=trust)
+        return Proxy(request, self, service=service, run_file=run_file, folder=folder, trust=trust)
 
     def resume(self, run_file: str | os.PathLike[str], service: Any = None, *, trust: bool = False) -> Proxy:
         """Go on with the job that a run file holds, from nothing but that file.

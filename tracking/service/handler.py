@@ -46,6 +46,7 @@ class ServiceHandler(Steered):
         workers: where ``map`` works: a ``SlavePool``; hosts, or how many slaves; None: here, one value after the other.
         run_file: where the request, the newest state and the result are kept: started again with the same file, the job
             goes on from its last state, and one that was complete gives its result at once.
+        folder: of the job, made if need be: its run file, and what ``run`` prints, as ``stdout`` and ``stderr``.
         trust: accept a run file that another user owns or may write.
         clock: seconds, going forward only.
 
@@ -68,10 +69,11 @@ class ServiceHandler(Steered):
         workers: Any = None,
         *,
         run_file: str | os.PathLike[str] | None = None,
+        folder: str | os.PathLike[str] | None = None,
         trust: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(run_file, trust=trust)
+        super().__init__(run_file, folder, trust=trust)
         self.stream = getattr(client, "stream", None) or MessageStream()
         self._client = client if client is not None and not hasattr(client, "stream") else None
         self._owns_workers = not isinstance(workers, Workers)

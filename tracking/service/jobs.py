@@ -24,6 +24,7 @@ from tracking.service.lifecycle import Do, Life, Outcome
 from tracking.service.maps import Maps
 from tracking.service.messages import Aborted, Checkpoint, Completed, Error, Message, Started, trace_of
 from tracking.service.names import find_service, name_of
+from tracking.service.printed import kept_in
 from tracking.service.requests import Request
 from tracking.service.status import Status
 from tracking.service.versions import check_request, upgraded
@@ -42,6 +43,7 @@ class Job(StaysHere):
 
     Args:
         run_file: where it is kept, or None.
+        folder: of the job, or None.
         trust: accept a run file of others.
     """
 
@@ -51,7 +53,11 @@ class Job(StaysHere):
     _last_checkpoint: Checkpoint | None
     queue: Any
 
-    def __init__(self, run_file: str | os.PathLike[str] | None, *, trust: bool) -> None:
+    def __init__(
+        self, run_file: str | os.PathLike[str] | None, folder: str | os.PathLike[str] | None, *, trust: bool
+    ) -> None:
+        if folder is not None and run_file is not None:
+            raise InputError("give a folder, in which the run file will be, or a run file; not both")
         self.service: Any = None
         self.request: Any = None
         self.given: Any = None  # the request before it was filled in
@@ -61,7 +67,8 @@ class Job(StaysHere):
         self.error: BaseException | None = None
         self.best: Any = None
         self._changed = threading.Condition(threading.RLock())
-        self._run_file = run_file
+        self._folder = folder
+        self._run_file = run_file if folder is None else os.path.join(folder, "job.run")
         self._trust = trust
         self._file: JobFile | None = None
         self._state: Any = None
@@ -132,6 +139,8 @@ class Job(StaysHere):
         if self._run_file is None:
             return Kept()
         request.__getstate__()  # says what it lacks
+        if self._folder is not None:
+            os.makedirs(self._folder, exist_ok=True)
         self._file = JobFile(self._run_file, name_of(type(self.service)), trust=self._trust)
         return self._file.look(request)
 
@@ -217,9 +226,10 @@ class Job(StaysHere):
     # ---- the computation thread
 
     def _compute(self) -> None:
-        do = Do.TELL_STARTED
-        while do is not Do.END:
-            do = self._life.handle(self._done(do))
+        with contextlib.nullcontext() if self._folder is None else kept_in(self._folder):
+            do = Do.TELL_STARTED
+            while do is not Do.END:
+                do = self._life.handle(self._done(do))
         self._end()
 
     def _done(self, do: Do) -> life.Event:

@@ -23,6 +23,7 @@ class Proxy(StaysHere):
         client: where; None: the current one.
         service: the service, or its class; None: the exported one that the request names.
         run_file: where request, states and result are kept: after any end of the program the same lines go on.
+        folder: of the job, instead: its run file, and what it prints, as ``stdout`` and ``stderr``.
         trust: accept a run file of others.
 
     Raises what ``ServiceHandler.start`` does, and what ``request.queue()`` raises.
@@ -35,17 +36,17 @@ class Proxy(StaysHere):
         *,
         service: Any = None,
         run_file: str | os.PathLike[str] | None = None,
+        folder: str | os.PathLike[str] | None = None,
         trust: bool = False,
     ) -> None:
         self.request = request
         self._client = client or current_client()
         self._service = service
-        self._run_file = run_file
-        self._trust = trust
+        self._keeping: dict[str, Any] = {"run_file": run_file, "folder": folder, "trust": trust}
         self._begin(service, request)
 
     def _begin(self, service: Any, what: Any, *, resume: bool = False) -> None:
-        handler = ServiceHandler(self._client, self._client.workers, run_file=self._run_file, trust=self._trust)
+        handler = ServiceHandler(self._client, self._client.workers, **self._keeping)
         handler.start(service, what, resume=resume)
         self._handler = handler
         self._client._add(handler.job, self)
@@ -176,7 +177,7 @@ class Proxy(StaysHere):
         self._handler.wait_for_end()
         kept = self._handler.checkpoint
         service = type(self._handler.service)
-        if self._run_file is None and kept is not None:
+        if self._handler._run_file is None and kept is not None:
             self._begin(service, kept, resume=True)
         else:
             self._begin(service, self._handler.given or self.request)

@@ -30,7 +30,7 @@ class Steered(Job):
     """The part of ``ServiceHandler`` that handles messages which the service does not.
 
     Args:
-        run_file, trust: as for ``Job``.
+        run_file, folder, trust: as for ``Job``.
     """
 
     progress_delta = 5.0
@@ -39,8 +39,10 @@ class Steered(Job):
     log_level: int | str | None = None
     settable = ("progress_delta", "improved_delta", "checkpoint_delta", "log_level")
 
-    def __init__(self, run_file: str | os.PathLike[str] | None, *, trust: bool) -> None:
-        super().__init__(run_file, trust=trust)
+    def __init__(
+        self, run_file: str | os.PathLike[str] | None, folder: str | os.PathLike[str] | None, *, trust: bool
+    ) -> None:
+        super().__init__(run_file, folder, trust=trust)
         self._is_paused = False
         self._is_aborted = False
         self._log: JobLog | None = None
