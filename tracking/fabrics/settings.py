@@ -43,6 +43,8 @@ class HostSettings:
         slots: how many slaves fit there.
         kind: 'own' (mine alone), 'shared' (others work there, too), 'other' (only while nobody else needs it).
         ram_bytes: memory of the host.
+        prelude: text for a POSIX shell that is run there before Python ("module load x"); it has nothing to read.
+        wrapper: words of that shell which come before Python in its command line ("nice-env.sh").
     """
 
     python: str | None = None
@@ -52,3 +54,5 @@ class HostSettings:
     slots: int | None = None
     kind: HostKind | None = None
     ram_bytes: int | None = None
+    prelude: str = ""
+    wrapper: str = ""

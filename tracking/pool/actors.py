@@ -340,11 +340,11 @@ class Actors:
     def _lose(self, actor: Actor, error: BaseException, *, has_failed: bool = False) -> None:
         del self._actors[actor.tid]
         actor.error = error
-        self._happens(actor, a.Lost())
-        if has_failed:
+        if has_failed:  # watchers first: who hears of a call that has failed may look for the new one
             self._tell(lambda watcher: watcher.actor_has_failed(actor))
         else:
             self._tell(lambda watcher: watcher.actor_is_lost(actor))
+        self._happens(actor, a.Lost())
 
     def _all_are_lost(self, error: TrackingError) -> None:
         self._error = error

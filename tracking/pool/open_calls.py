@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -125,11 +125,11 @@ class OpenCalls:
             self._crew.driving.later(partial(set_remote_exception, future, error, payload))
 
 
-def error_of(report: m.Report, slave: SlaveInfo, what: object) -> ItemRaised | ItemResultError:
+def error_of(report: m.Report, slave: SlaveInfo, what: Hashable) -> ItemRaised | ItemResultError:
     """The error that tells of what was raised on a slave."""
     kind, text, traceback, _ = report
     make = ItemResultError if kind == m.REPORT_RESULT else ItemRaised
-    return make(text, id=str(what), host=slave.host, nickname=slave.nickname, remote_traceback=traceback)
+    return make(text, id=what, host=slave.host, nickname=slave.nickname, remote_traceback=traceback)
 
 
 def _own(error: BaseException) -> BaseException:

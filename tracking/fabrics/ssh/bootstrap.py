@@ -98,16 +98,23 @@ class FarPlace:
         python: the interpreter, a path (also ``~/...``) or a name that is looked up there.
         directory: where to work; None: not said.
         environment: variables to be set.
+        prelude: shell text that is run after that.
+        wrapper: words of the shell before Python in its command line.
     """
 
     python: str = "python3"
     directory: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    prelude: str = ""
+    wrapper: str = ""
 
     def __post_init__(self) -> None:
         for what, text in (("Python", self.python), ("directory", self.directory)):
             if text is not None and (not _is_text(text) or not text.strip()):
                 raise InputError(f"{text!r} cannot be a {what} on another host")
+        for what, text in (("prelude", self.prelude), ("wrapper", self.wrapper)):
+            if not _is_text(text) or (what == "wrapper" and "\n" in text):
+                raise InputError(f"{text!r} cannot be a {what} of Python on another host")
         for name, value in self.environment.items():
             if not _VARIABLE.match(name) or not _is_text(value):
                 raise InputError(f"{name!r} cannot be set to {value!r} in an environment: give names and texts")
@@ -143,11 +150,15 @@ def script(place: FarPlace) -> bytes:
         lines.append(f"cd -- {_word(place.directory)} >/dev/null || {there_is_none}")
     for name, value in place.environment.items():
         lines.append(f"{name}={shlex.quote(value)}; export {name}")
+    if place.prelude.strip():
+        failed = _complaint("what is to be run there before Python has failed: see its prelude")
+        lines.append(f"{{ {place.prelude}\n}} </dev/null || {failed}")
     no_python = _complaint(
         f"there is no Python {place.python} there: name another one (python=..., or in the hosts file)"
     )
     lines.append(f"command -v {_word(place.python)} >/dev/null 2>&1 || {no_python}")
-    lines.append(f"exec {_word(place.python)} -c {shlex.quote(GREETER)}")
+    before = f"{place.wrapper.strip()} " if place.wrapper.strip() else ""
+    lines.append(f"exec {before}{_word(place.python)} -c {shlex.quote(GREETER)}")
     return ("\n".join(lines) + "\n").encode()
 
 

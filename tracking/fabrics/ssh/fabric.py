@@ -7,6 +7,7 @@ login without a password, and a Python of the same minor version as ours; ``boot
 from __future__ import annotations
 
 import re
+import shlex
 import socket
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from types import MappingProxyType
 
 from tracking.errors import EngineError, InputError, UnknownHost
 from tracking.fabrics.base import START_TIMEOUT_S, SlaveLines, SlaveSpec
-from tracking.fabrics.commands import run_command
+from tracking.fabrics.commands import Command, run_command
 from tracking.fabrics.host_report import HostReport
 from tracking.fabrics.launcher import RelayEnded, RelayNews, RelayUp
 from tracking.fabrics.relayed import RelayedFabric
@@ -82,6 +83,8 @@ class SshLauncher:
             own.python or default.python,
             own.directory or default.directory,
             {**default.environment, **own.environment},
+            own.prelude,
+            own.wrapper,
         )
 
     # ---- hosts
@@ -169,6 +172,13 @@ class SshLauncher:
     def stop_checking(self) -> None:
         """As for a fabric."""
         self._stopped_checks += 1
+
+    def command(self, host: str, text: str, stdin: bytes, timeout_s: float) -> Command:
+        """As of the fabric."""
+        if problem := host_problem(host):
+            raise InputError(f"{host!r} cannot be the name of a host: {problem}")
+        argv = ssh_argv(host, f"exec /bin/sh -c {shlex.quote(text)}", self._options)
+        return Command(argv, stdin=stdin, timeout_s=timeout_s, engine="OpenSSH")
 
     # ---- relays
 
@@ -297,6 +307,16 @@ class SshFabric(RelayedFabric):
 
     def stop_checking(self) -> None:
         self._ssh.stop_checking()
+
+    def command(self, host: str, text: str, *, stdin: bytes = b"", timeout_s: float) -> Command:
+        """Begin to run this text in a POSIX shell on a host; what it says, and how it ends, its ``wait`` gives.
+
+        Raises:
+            InputError: the name cannot be that of a host.
+            EngineError: there is no ssh here.
+            OSError: it cannot be started now.
+        """
+        return self._ssh.command(host, text, stdin, timeout_s)
 
 
 def _check(config: str | Path | None, connect_timeout: float, silence: float, options: Sequence[str]) -> None:

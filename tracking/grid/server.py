@@ -1,0 +1,169 @@
+"""Server: one copy of a published object, on one host.
+
+::
+
+    coming --(its actor is up)--> up --(slave lost, given up, terminated)--> gone; calls fail with the reason
+      calls made meanwhile wait here, and go out in their order
+
+Everything is done under the grid's lock but what runs the user's code (encoding, futures).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from tracking.errors import SlaveLost
+from tracking.grid.hosts import Host
+from tracking.grid.queues import Pipe
+from tracking.grid.result import Result
+
+if TYPE_CHECKING:
+    from tracking.grid.abstract import AbstractGrid
+    from tracking.pool.actors import Actor, Actors
+    from tracking.pool.open_calls import PreparedCall
+
+_TIMES = 50
+
+
+class Server:
+    """What serves calls on one host.
+
+    Args:
+        proxy: stands for its object.
+        service_id: what it serves.
+        host: where.
+        debug: whether the grid's ``dp`` tells of it.
+
+    Attributes:
+        jobs: how often it was acquired.
+        acquired: whether it is, now.
+        time: seconds that its last calls took, at most 50.
+        grid: whose it is, from when it was added.
+
+    Source: ``Server`` of IMP.isd's grids.
+    """
+
+    grid: AbstractGrid
+
+    def __init__(self, proxy: Any, service_id: str, host: Host, debug: bool = False) -> None:
+        self.proxy = proxy
+        self.service_id = service_id
+        self.host = host
+        self.debug = debug
+        self.jobs = 0
+        self.acquired = False
+        self.time = Pipe(_TIMES)
+        proxy.__dict__["_server"] = self
+
+    def ask(self, function: Callable[..., Any], what: str, /, *args: Any) -> Result:
+        """Have this done with its object: ``function(object, *args)``, which returns (value, seconds)."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how its object is asked")
+
+    def terminate(self) -> None:
+        """End it."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is ended")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that it was asked has its answer."""
+        return True
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its object is no more."""
+        return False
+
+    def __str__(self) -> str:
+        mean = self.time.mean()
+        return (
+            f"{type(self).__name__}(busy={self.acquired}, <time>={0.0 if mean is None else mean:.3f}, "
+            f'jobs={self.jobs}, host="{self.host.name}", proxy="{self.proxy!r}")'
+        )
+
+    __repr__ = __str__
+
+
+class SlaveServer(Server):
+    """A server whose object lives on a slave.
+
+    Args:
+        lock: the grid's.
+        actors: of the service; the others are those of ``Server``.
+        nickname: of the slave whose place it has; "": any slave of its host.
+    """
+
+    def __init__(
+        self,
+        proxy: Any,
+        service_id: str,
+        host: Host,
+        debug: bool,
+        *,
+        lock: RLock,
+        actors: Actors,
+        nickname: str = "",
+    ) -> None:
+        super().__init__(proxy, service_id, host, debug)
+        self.nickname = nickname
+        self.actor: Actor | None = None
+        self.error: BaseException | None = None  # why it is gone
+        self._lock = lock
+        self._actors = actors
+        self._waiting: list[PreparedCall] = []  # until its actor is up
+        self._n_open = 0
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._n_open
+
+    @property
+    def is_lost(self) -> bool:
+        return self.error is not None or (self.actor is not None and self.actor.is_lost)
+
+    def ask(self, function: Callable[..., Any], what: str, /, *args: Any) -> Result:
+        call = self._actors.prepare(function, *args)
+        with self._lock:
+            self._n_open += 1
+            if self.error is not None:
+                self._actors.give_up(call, self.error)
+            elif self.actor is None:
+                self._waiting.append(call)
+            else:
+                self.actor.take(call)
+        call.future.add_done_callback(self._is_answered)
+        return Result(self.proxy, call.future, f"{what} on {self.host.name}")
+
+    def _is_answered(self, future: Future[Any]) -> None:
+        with self._lock:
+            self._n_open -= 1
+            if not future.cancelled() and future.exception() is None:
+                self.grid.add_time(self.proxy, future.result()[1])
+            self.grid._release_if_idle(self)
+
+    def is_up(self, actor: Actor) -> None:
+        """Its object is there: what was asked meanwhile is done now."""
+        with self._lock:
+            self.actor, self.nickname = actor, actor.nickname
+            waiting, self._waiting = self._waiting, []
+            for call in waiting:
+                actor.take(call)
+
+    def is_gone(self, error: BaseException) -> None:
+        """It is no more: what it was asked, and will be asked, fails."""
+        with self._lock:
+            self.error = self.error or error
+            waiting, self._waiting = self._waiting, []
+            for call in waiting:
+                self._actors.give_up(call, error)
+
+    def terminate(self) -> None:
+        """End it: what it was asked, and has no answer, fails with an error that says so; no other takes its place."""
+        why = f"server of {self.service_id} was terminated"
+        with self._lock:
+            actor = self.actor
+            self.is_gone(SlaveLost(why, host=self.host.name, nickname=self.nickname))
+        if actor is not None:
+            actor.close(why)
