@@ -110,8 +110,7 @@ class Grid(AbstractGrid):
             NoSlavesError: no server can be started on any host.
             GridClosed: the grid was terminated.
         """
-        if self.ishalted():
-            raise GridClosed("nothing can be published: the grid was terminated")
+        self._check_open()
         service_id = self.create_service_id(instance)
         with contextlib.suppress(AttributeError, TypeError):  # a list has no attributes
             instance.service_id = service_id
@@ -120,18 +119,26 @@ class Grid(AbstractGrid):
         try:
             actors = pool.actors(far.Maker(encoded, self._root_here()))
             publication = Publication(self, service_id, instance, pool, actors)
-            with self._lock:
-                self._published.setdefault(service_id, []).append(publication)
-            if service_id in self.queues:
-                self.queues[service_id].reopen()
-            publication.begin(self.hosts, self._publish_wait)
+            self._register(publication)
         except BaseException:
             pool.shutdown()
             raise
-        if self.ishalted():
-            publication.close()
+        publication.begin(self._publish_wait)
+        self._check_open()
         self.dp(f"published {service_id}")
         return service_id
+
+    def _register(self, publication: Publication) -> None:
+        with self._lock:
+            self._check_open()  # from here on ``terminate`` ends what is registered
+            self._published.setdefault(publication.service_id, []).append(publication)
+            if publication.service_id in self.queues:
+                self.queues[publication.service_id].reopen()
+            publication.add_servers(self.hosts)
+
+    def _check_open(self) -> None:
+        if self.ishalted():
+            raise GridClosed("nothing can be published: the grid was terminated")
 
     # ---- servers that have just been lost
 

@@ -49,14 +49,18 @@ class Publication:
         self._is_closed = False
         self._changed = threading.Condition(grid._lock)
 
-    def begin(self, hosts: Sequence[Host], wait_s: float) -> None:
-        """Have a server for each entry; wait until all are up, or will not be, but no longer than so many seconds."""
-        with self._changed:
-            for host in hosts:
-                self._add(host)
+    def add_servers(self, hosts: Sequence[Host]) -> None:
+        """Have a server for each entry; they are coming."""
+        for host in hosts:
+            self._add(host)
+
+    def begin(self, wait_s: float) -> None:
+        """Hear of actors; wait until all servers are up, or will not be, but no longer than so many seconds."""
         self._actors.watch(self)
         with self._changed:
             self._changed.wait_for(self._is_settled, wait_s)
+            if self._is_closed:
+                return
             self._is_open = True
             for server in self._servers:
                 if server.actor is not None:

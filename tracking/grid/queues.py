@@ -60,9 +60,9 @@ class FreeServers(Generic[T]):
                 self._there.remove(one)
 
     def close(self, why: Exception) -> None:
-        """Nobody will be free any more: who waits, or comes later, gets this error."""
+        """Nobody will be free any more: who waits, or comes later, gets this error; the first one that was given."""
         with self._changed:
-            self._why_closed = why
+            self._why_closed = self._why_closed or why
             self._changed.notify_all()
 
     def reopen(self) -> None:

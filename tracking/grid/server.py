@@ -124,6 +124,10 @@ class SlaveServer(Server):
         return self.error is not None or (self.actor is not None and self.actor.is_lost)
 
     def ask(self, function: Callable[..., Any], what: str, /, *args: Any) -> Result:
+        if self.error is not None:
+            failed: Future[Any] = Future()
+            failed.set_exception(self.error)
+            return Result(self.proxy, failed, f"{what} on {self.host.name}")
         call = self._actors.prepare(function, *args)
         with self._lock:
             self._n_open += 1

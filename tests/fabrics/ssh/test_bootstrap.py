@@ -260,3 +260,16 @@ def test_a_python_that_is_only_looked_at_ends_in_silence(tmp_path: Path) -> None
         assert greeting.cores == len(os.sched_getaffinity(0))
         stdout, stderr = shell.communicate(timeout=30)
     assert (shell.returncode, stdout, stderr) == (0, b"", b"")
+
+
+def test_what_is_to_run_before_python_runs_without_the_line_and_a_wrapper_stands_before_it() -> None:
+    told = script(FarPlace("py", prelude="module load x", wrapper="wrap.sh -v")).decode()
+    assert "{ module load x\n} </dev/null || { printf" in told
+    assert "\nexec wrap.sh -v py -c " in told
+    assert "</dev/null" not in script(FarPlace("py")).decode().split("command -v")[0]
+
+
+@pytest.mark.parametrize("bad", [{"prelude": "a\0b"}, {"wrapper": "a\nb"}])
+def test_what_cannot_come_before_python_is_refused(bad: dict[str, str]) -> None:
+    with pytest.raises(InputError, match="cannot be a"):
+        FarPlace("py", **bad)
