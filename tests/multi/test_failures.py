@@ -251,3 +251,22 @@ def wait_for(pidfd: int) -> None:
     poller = select.poll()
     poller.register(pidfd, select.POLLIN)
     poller.poll(20_000)
+
+
+def test_queues_whose_slaves_die_lose_nothing_and_never_hang(load: Callable[..., Any], tmp_path: Path) -> None:
+    processor = load(size=3)
+    processor.send_data_to_slaves("value", 11)
+    for number in range(20):
+        memos = [Kept() for _ in range(12)]
+        for value, memo in enumerate(memos):
+            is_deadly = value % 4 == number % 4 and number % 2
+            flag = str(tmp_path / f"{number}.{value % 8}")
+            processor.add_to_queue(KillOnce(value, flag) if is_deadly else Square(value), memo)
+        if number % 5 == 4:
+            processor.add_to_queue(Trouble(fail, "now"))
+            with pytest.raises(Capturing_exception):
+                processor.run_queue()
+        else:
+            processor.run_queue()
+            assert [memo.values for memo in memos] == [[value * value] for value in range(12)]
+    assert len(list(tmp_path.iterdir())) > 10

@@ -62,3 +62,14 @@ def test_slaves_of_slurm_work(
     for name, value in engine("slurm", "-m", "netns").items():
         monkeypatch.setenv(name, value)
     works(load(SlurmFabric(files=tmp_path), 3), memo, tmp_path)
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(120)
+def test_a_fabric_by_its_name_starts_the_slaves(
+    load: Callable[..., Any], memo: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in engine("mpi", sys.executable).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    works(load("mpi", 2), memo, tmp_path)
