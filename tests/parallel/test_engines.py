@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,7 @@ def test_slaves_in_the_queues_of_grid_engine_work(manager_of: ManagerOf, monkeyp
 
 @pytest.mark.engine
 def test_slaves_that_mpi_starts_work(manager_of: ManagerOf) -> None:
-    engine("mpi")
+    engine("mpi", sys.executable)
     manager = manager_of(0)
     manager.add_slave(MPISlaveArray(2))
     context = manager.get_context()
