@@ -70,6 +70,9 @@ class Gate:
     def open(self) -> None:
         self._go.set()
 
+    def is_open(self) -> bool:
+        return self._go.is_set()
+
 
 def started(
     body: Callable[[Scripted, ServiceHandler], Any], **options: Any

@@ -337,7 +337,10 @@ def test_invoke_calls_a_method_when_it_is_ready() -> None:
     assert (1, 2) in service.story
 
 
-BAD = [Set(no_such=1), Set(_private=1), Set(note=1), Invoke("no_such"), Invoke("_private"), Invoke("level")]
+BAD = [
+    Set(no_such=1), Set(queue=1), Set(_private=1), Set(note=1),
+    Invoke("run"), Invoke("no_such"), Invoke("_private"), Invoke("level"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -444,6 +447,36 @@ def test_an_abort_ends_a_pause() -> None:
     paused.put(Abort())
     with pytest.raises(Interrupted):
         paused.wait(WAIT_S)
+
+
+def test_an_abort_comes_through_though_a_signal_handler_holds_the_service_thread_up() -> None:
+    class Stuck(Scripted):
+        def onSignalSteer(self, handler: ServiceHandler, message: Steer) -> None:
+            gate.wait()
+
+    def body(service: Scripted, handler: ServiceHandler) -> None:
+        service.story.append("computes")
+        gate.wait_until_come()
+        computing.wait()
+        handler.ready()
+
+    gate, computing, heard = Gate(), Gate(), Heard()
+    handler, service = ServiceHandler(heard), Stuck(body)
+    handler.start(service, Stuck.request())
+    handler.put(Steer())
+    computing.wait_until_come()
+    handler.put(Abort())
+    computing.open()
+    with pytest.raises(Interrupted):
+        handler.wait(WAIT_S)
+    assert not gate.is_open()
+    gate.open()
+
+
+def test_a_job_cannot_wait_for_its_own_end() -> None:
+    handler, _, _ = started(lambda service, handler: handler.wait())
+    with pytest.raises(ServiceError, match="cannot wait for its own end"):
+        handler.wait(WAIT_S)
 
 
 def test_a_hook_of_the_service_for_abort_comes_in_addition() -> None:

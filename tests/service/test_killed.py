@@ -73,7 +73,7 @@ def test_the_program_killed_half_way_goes_on_from_its_last_state_with_the_same_r
     park_fit: Any, tmp_path: Path
 ) -> None:
     run_file, told = tmp_path / "fit.run", 0
-    for kill_at in (50, 100):
+    for kill_at in (40, 80):
         with begun(run_file) as program:
             assert program.stdout is not None
             first = n_done(program.stdout.readline())

@@ -29,7 +29,7 @@ from tracking.service import lookup
 from tracking.service.aborting import AbortService
 from tracking.service.joblog import JobLog
 from tracking.service.maps import Mapper, Maps
-from tracking.service.messages import Checkpoint, Error, Improved, Message, Progress, is_final
+from tracking.service.messages import Abort, Checkpoint, Error, Improved, Message, Progress, is_final
 from tracking.service.readiness import Backlog, Clocks, ReadyTurn, Seen, Step
 from tracking.service.steering import ReadyQueue, Steered
 from tracking.service.streams import MessageStream
@@ -103,8 +103,10 @@ class ServiceHandler(Steered):
             raise TypeError(f"put() takes a tracking.service.Message, not {message!r}")
         if self.status.is_over:
             logger.warning("%s has ended: %r comes too late", self.job, message)
-        else:
-            self._inbox.put(message)
+            return
+        if isinstance(message, Abort):
+            self.end_soon()  # even if a handler holds the service thread up
+        self._inbox.put(message)
 
     def delay(self, message: Message) -> None:
         """Keep a message until the next ready state."""

@@ -121,6 +121,7 @@ class Job(StaysHere):
             raise RuntimeError("a handler runs one job; make another handler for another one")
         self.service = _made(service, request, resume=resume)
         self.job = str(self.service)
+        self.service.queue, self.service.handler = self.queue, self
         try:
             self.given = None if resume else (copy.copy if self._run_file is None else copy.deepcopy)(request)
             kept = self._look(request) if not resume else Kept()
@@ -161,8 +162,6 @@ class Job(StaysHere):
         while do is not Do.TELL_STARTED:
             self._do(do)
             do = self._life.handle(life.Done())
-        self.service.queue = self.queue
-        self.service.handler = self
         self._start_service_thread()
         self._computation_thread = threading.Thread(target=self._compute, name=self.job)
         self._computation_thread.start()
@@ -180,6 +179,8 @@ class Job(StaysHere):
             ServiceError: it has failed; caused by the error itself, with the traceback as text.
             Interrupted: it was told to end; its ``.result`` is the last improvement.
         """
+        if self._is_own_thread() and not self.status.is_over:
+            raise RuntimeError(f"{self.job} cannot wait for its own end")
         if not (self.status.is_over and self._is_own_thread()):
             try:
                 is_over = self._is_all_over.wait(timeout)

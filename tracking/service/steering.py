@@ -61,6 +61,10 @@ class Steered(Job):
 
     def onSignalAbort(self, message: Abort) -> None:
         """End: running maps at once, the computation in its next ready state."""
+        self.end_soon()
+
+    def end_soon(self) -> None:
+        """What an ``Abort`` does; from any thread, any number of times."""
         with self._changed:
             self._is_aborted = True
             self._changed.notify_all()
@@ -115,9 +119,14 @@ class Steered(Job):
         getattr(self.service, message.method)(*message.args, **message.kw)
 
 
+_OF_THE_HANDLER = frozenset(
+    {"queue", "handler", "service", "version", "run", "prepare", "restore", "cleanup", "request", "accepts", "upgrade"}
+)
+
+
 def _check_public(service: Any, name: str, *, is_method: bool) -> None:
-    """Refuse to set or call what there is not, or what is private."""
-    is_there = not name.startswith("_") and hasattr(service, name)
+    """Refuse to set or call what there is not, what is private, or what is for the handler alone to use."""
+    is_there = not name.startswith("_") and name not in _OF_THE_HANDLER and hasattr(service, name)
     if not is_there or callable(getattr(service, name)) is not is_method:
         what = "method" if is_method else "attribute"
         raise AttributeError(f"{type(service).__qualname__} has no public {what} {name!r}")
