@@ -21,7 +21,7 @@ from tests.service.services import (
     wait_at,
 )  # fmt: skip
 from tracking import InputError, Interrupted, ItemError, ItemRaised, ItemTimeout, SlavePool
-from tracking.service import Abort, MapCancelled, Service, ServiceHandler, Status
+from tracking.service import Abort, Client, MapCancelled, Service, ServiceHandler, Status
 from tracking.service.maps import Maps, chunk_size
 from tracking.service.workers import Workers
 
@@ -287,3 +287,10 @@ def test_slaves_may_be_added_while_it_runs(tmp_path: Path) -> None:
     assert handler.wait(WAIT_S) == (1, 2)
     with pytest.raises(InputError, match="give workers="):
         ServiceHandler().add_hosts(["localhost"])
+
+
+@pytest.mark.timeout(60)
+def test_slaves_may_be_of_any_fabric() -> None:
+    with Client(workers=2, fabric="dialled") as client:
+        job = client.submit(Sum.request(values=range(10)))
+        assert job.wait(WAIT_S) == 45

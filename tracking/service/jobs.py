@@ -24,6 +24,7 @@ from tracking.service.lifecycle import Do, Life, Outcome
 from tracking.service.maps import Maps
 from tracking.service.messages import Aborted, Checkpoint, Completed, Error, Message, Started, trace_of
 from tracking.service.names import find_service, name_of
+from tracking.service.packages import check_requires
 from tracking.service.printed import kept_in
 from tracking.service.requests import Request
 from tracking.service.status import Status
@@ -265,6 +266,7 @@ class Job(StaysHere):
     def _check_request(self) -> None:
         self.request.__getstate__()  # says what it lacks
         check_request(self.service, name_of(type(self.service)), self.request.version)
+        check_requires(getattr(self.request, "requires", ()))
 
     def _check_state(self) -> None:
         state = self._state
