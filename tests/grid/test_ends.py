@@ -6,13 +6,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from multiprocessing import Pipe
 from typing import Any
 
 import pytest
 
 from tests.grid.things import Replica, Unmakeable
 from tests.pool.helpers import WAIT_S, Gates
-from tracking import NoSlavesError, SlaveLost
+from tracking import InputError, NoSlavesError, SlaveLost
 from tracking.grid import Grid, GridClosed, NoServers, create_host_list
 from tracking.testing import ScriptedFabric, ScriptedSlave
 
@@ -210,6 +211,25 @@ def test_terminate_in_the_middle_of_publishing_ends_it() -> None:
     assert begun.wait(WAIT_S)
     grid.terminate()
     assert isinstance(waiting.outcome, GridClosed)
+
+
+def test_a_forked_child_ends_nothing_and_is_told_that_it_cannot_call(one: Grid) -> None:
+    proxy = one.acquire_service(one.publish(Replica()))
+    near, far = Pipe()
+    pid = os.fork()
+    if pid == 0:
+        one.terminate()
+        try:
+            proxy.add(1)
+        except InputError as error:
+            far.send(str(error))
+        os._exit(0)
+    assert near.poll(WAIT_S)
+    assert "another process" in near.recv()
+    os.waitpid(pid, 0)
+    near.close()
+    far.close()
+    assert proxy.add(1).get(WAIT_S) == 1
 
 
 def test_a_grid_with_started_thread_ends_with_terminate() -> None:

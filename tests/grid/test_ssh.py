@@ -18,7 +18,7 @@ from tests.grid.test_files import Importer
 from tests.grid.things import Replica
 from tests.pool.helpers import WAIT_S
 from tracking import EngineError, SlaveLost
-from tracking.grid import Grid, Host, create_host_list
+from tracking.grid import Grid, Host, create_host_list, remote_mkdirs
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 
@@ -91,6 +91,20 @@ def test_a_host_that_takes_no_files_is_named(config: str, tmp_path: Path) -> Non
         EngineError, match=words
     ):
         grid.copy_files(str(tmp_path / "root"), ["file"])
+
+
+def test_folders_are_made_on_a_host(config: str, tmp_path: Path) -> None:
+    remote_mkdirs("node", str(tmp_path / "new one" / "below"), ssh_config=config)
+    assert (tmp_path / "new one" / "below").is_dir()
+
+
+def test_initialise_makes_folders_there_and_brings_modules(config: str, tmp_path: Path) -> None:
+    (tmp_path / "module_compiled.py").write_text("VALUE = 'compiled'\n")
+    with Grid([Host("node", str(tmp_path / "t"), python=sys.executable)], ssh_config=config) as grid:
+        grid.initialise(str(tmp_path), ["module_compiled"])
+        assert grid.temp_paths == {"node": str(tmp_path / "t")}
+        proxy = grid.acquire_service(grid.publish(Importer()))
+        assert proxy.value_of("module_compiled").get(WAIT_S) == ("compiled", str(tmp_path / "t"))
 
 
 def test_two_hosts_of_their_own_networks_serve_a_grid() -> None:

@@ -29,6 +29,7 @@ _HOME = {
     "abspath": "tracking.grid.hosts",
     "create_host_list": "tracking.grid.hosts",
     "get_sge_host_list": "tracking.grid.hosts",
+    "remote_mkdirs": "tracking.grid.grids",
 }
 
 __all__ = list(_HOME)
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from tracking.grid.grids import FileBasedGrid as FileBasedGrid
     from tracking.grid.grids import Grid as Grid
     from tracking.grid.grids import PyroGrid as PyroGrid
+    from tracking.grid.grids import remote_mkdirs as remote_mkdirs
     from tracking.grid.hosts import Host as Host
     from tracking.grid.hosts import abspath as abspath
     from tracking.grid.hosts import create_host_list as create_host_list

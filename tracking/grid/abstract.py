@@ -72,6 +72,7 @@ class AbstractGrid(threading.Thread):
         self.loader_filename = ""
         self.debug_out = sys.stderr
         self.set_debug(debug, verbose)
+        self._pid = os.getpid()
         self._lock = threading.RLock()
         self._halted = threading.Event()
         self._at_exit = _AtExit(self)
@@ -309,7 +310,7 @@ class AbstractGrid(threading.Thread):
         Args:
             service_id: which; None: all, and the grid with them.
         """
-        if self.ishalted():
+        if self.ishalted() or os.getpid() != self._pid:  # a forked child has only a useless copy
             return
         if service_id is None:
             self._halted.set()

@@ -210,6 +210,23 @@ class Grid(AbstractGrid):
 FileBasedGrid = Grid
 
 
+def remote_mkdirs(host: str, folder: str, debug: bool = False, *, ssh_config: str | None = None) -> None:
+    """Make a folder on a host, with all above it that is not there.
+
+    Args:
+        host: its name.
+        folder: from the root; '~' is the home of the user here.
+        debug: print what is done.
+        ssh_config: an ssh config file instead of your own.
+
+    Raises:
+        EngineError: it cannot be made; says why.
+    """
+    with Grid([Host(host, folder)], debug=debug, ssh_config=ssh_config) as grid:
+        grid.dp(f"making {folder!r} on {host}")
+        grid._make_temp_paths(reach_others=True)
+
+
 class FIFOBasedGrid(Grid):
     """The same; named pipes are not used any more, so it is not bound to this machine."""
 
