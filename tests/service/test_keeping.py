@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,17 @@ import pytest
 from tests.service.helpers import Heard
 from tests.service.services import WAIT_S, Scripted, Sum
 from tracking import Interrupted, StoreError
-from tracking.service import AbortService, Client, Request, Service, ServiceError, ServiceHandler, Started, Status
+from tracking.service import (
+    AbortService,
+    Client,
+    Request,
+    Service,
+    ServiceError,
+    ServiceHandler,
+    Started,
+    Status,
+    keeping,
+)
 from tracking.service.keeping import kept_request
 from tracking.store.run_file import RunFile, RunFileReader
 
@@ -232,3 +243,18 @@ def test_a_job_is_gone_on_with_from_nothing_but_its_file(path: Path) -> None:
     RunFile.open(path.with_name("other.run"), [1]).close("interrupted")
     with pytest.raises(StoreError, match="holds no request"):
         Client().resume(path.with_name("other.run"))
+
+
+def test_while_run_computes_the_file_gives_signs_of_life(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    beats, commit = threading.Event(), RunFile.commit
+
+    def beat(self: RunFile) -> bool:
+        if threading.current_thread().name.endswith("-messages"):
+            beats.set()
+        return commit(self)
+
+    monkeypatch.setattr(RunFile, "commit", beat)
+    monkeypatch.setattr(keeping, "BEAT_S", 0.01)
+    handler = ServiceHandler(run_file=path)
+    handler.start(Scripted(lambda service, handler: beats.wait(WAIT_S)), Scripted.request())
+    assert handler.wait(WAIT_S) is True

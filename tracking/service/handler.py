@@ -22,10 +22,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from tracking.service import lookup
+from tracking.service import keeping, lookup
 from tracking.service.aborting import AbortService
 from tracking.service.joblog import JobLog
 from tracking.service.maps import Mapper, Maps
@@ -204,7 +204,7 @@ class ServiceHandler(Steered):
     def _serve(self) -> None:
         self._log = JobLog(self.job, self.send)
         self._log.set_level(self.log_level)
-        while (message := self._inbox.get()) is not None:
+        while (message := self._next_message()) is not None:
             if isinstance(message, _Begin):
                 message.come.set()
                 continue
@@ -215,6 +215,15 @@ class ServiceHandler(Steered):
                 logger.exception("%s: a handler has failed on %r", self.job, message)
                 self.send(Error(error))
         self._log.close()
+
+    def _next_message(self) -> Message | None:
+        while True:
+            file = self._file
+            try:
+                return self._inbox.get(timeout=None if file is None else keeping.BEAT_S)
+            except Empty:
+                if file is not None:
+                    file.beat()
 
     def _start_service_thread(self) -> None:
         """What was put before the start is handled before anything is computed."""

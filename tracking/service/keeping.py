@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from tracking.store.run_file import JobRecord, RunFile, RunFileReader
 logger = logging.getLogger("tracking")
 
 REQUEST, STATE = "request", "state"
+BEAT_S = 10.0  # so often the file is to be seen to, for its sign of life on a network file system
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Kept:
 
 
 class JobFile:
-    """The run file of one job; used by one thread at a time.
+    """The run file of one job. The computation writes it; the service thread lets it give signs of life.
 
     Args:
         path: of the file.
@@ -58,6 +60,7 @@ class JobFile:
         self._service = service
         self._began = time.time()
         self._number = 0
+        self._lock = threading.Lock()
         self._file = RunFile.open(path, [service], trust=trust)
 
     def look(self, request: Request) -> Kept:
@@ -93,8 +96,9 @@ class JobFile:
             queued: as it is to be done.
         """
         packed = to_bytes({"request": queued, "digest": given}, "the request")
-        self._file.checkpoint(REQUEST, packed)
-        self._commit()
+        with self._lock:
+            self._file.checkpoint(REQUEST, packed)
+            self._commit()
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Keep a state; it takes the place of the one before, as a whole or not at all.
@@ -102,8 +106,16 @@ class JobFile:
         Raises:
             EncodeError: it cannot be pickled.
         """
-        self._file.checkpoint(STATE, to_bytes(checkpoint, "the state that checkpoint() gave"))
-        self._commit()
+        packed = to_bytes(checkpoint, "the state that checkpoint() gave")
+        with self._lock:
+            self._file.checkpoint(STATE, packed)
+            self._commit()
+
+    def beat(self) -> None:
+        """Write what could not be written before, and a sign of life where other machines may look at the file."""
+        with self._lock:
+            if self._file.is_open:
+                self._file.commit()
 
     def _commit(self) -> None:
         if not self._file.commit():
@@ -114,7 +126,8 @@ class JobFile:
         try:
             payload = to_bytes([result], "the result")
             took = time.time() - self._began
-            self._file.record(JobRecord([self._service], payload, host_name(), job, self._began, took))
+            with self._lock:
+                self._file.record(JobRecord([self._service], payload, host_name(), job, self._began, took))
         except (EncodeError, StoreError) as error:
             logger.error("the result of %s is in memory only: %s", job, error)
         self.close("finished")
@@ -123,12 +136,15 @@ class JobFile:
         """Keep why it failed, and close the file."""
         words = f"{type(error).__name__}: {error}"
         trace = to_bytes(trace_of(error), "the traceback")
-        self._file.record_error(self._service, words, host_name(), job, 1, trace)
+        with self._lock:
+            self._file.record_error(self._service, words, host_name(), job, 1, trace)
         self.close("failed")
 
     def close(self, state: str) -> None:
         """Close the file: 'finished', 'interrupted' or 'failed'."""
-        if not self._file.close(state):
+        with self._lock:
+            is_safe = self._file.close(state)
+        if not is_safe:
             logger.error("the run file lacks what came last: %s", self._file.problem)
 
 
