@@ -107,6 +107,19 @@ def test_initialise_makes_folders_there_and_brings_modules(config: str, tmp_path
         assert proxy.value_of("module_compiled").get(WAIT_S) == ("compiled", str(tmp_path / "t"))
 
 
+def test_servers_here_and_there_make_one_grid(config: str, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/module_both.py").write_text("VALUE = 'everywhere'\n")
+    hosts = [
+        Host("localhost", str(tmp_path / "here")),
+        Host("node", str(tmp_path / "there"), niceness=4, python=sys.executable),
+    ]
+    with Grid(hosts, ssh_config=config) as grid:
+        grid.copy_files(str(tmp_path / "root"), ["*.py"])
+        found = grid.gather(grid.broadcast(grid.publish(Importer()), "value_of", "module_both"), WAIT_S)
+    assert found == [("everywhere", str(tmp_path / "here")), ("everywhere", str(tmp_path / "there"))]
+
+
 def test_two_hosts_of_their_own_networks_serve_a_grid() -> None:
     variables = engine("ssh", "-m", "netns")
     names = variables["TRACKING_SSH_HOSTS"].split()[:2]

@@ -168,9 +168,10 @@ class Grid(AbstractGrid):
     def _new_pool(self) -> SlavePool:
         fabric = self._new_fabric()
         is_counted = isinstance(self._fabric, str) and self._fabric != "ssh"
+        niceness = {host.name: host.niceness for host in self.hosts}
         return SlavePool(
             len(self.hosts) if is_counted else [host.name for host in self.hosts],
-            {host.name: host.niceness for host in self.hosts},
+            {"default": self.hosts[0].niceness} if is_counted else niceness,
             show_output=int(bool(self.display)),
             fabric=fabric,
             **self._options,

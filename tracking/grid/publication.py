@@ -97,7 +97,7 @@ class Publication:
             server = self._coming_for(actor)
             if server is None:
                 return  # its server was terminated
-            if server.host.name != actor.host and not server.host.is_here:
+            if server.host.name != actor.host:  # the fabric has chosen it
                 server.host = Host(actor.host, server.host.temp_path, niceness=server.host.niceness)
             self._by_tid[actor.tid] = server
             server.is_up(actor)
@@ -139,7 +139,7 @@ class Publication:
             self._grid.dp(f"{server} is lost: {actor.error}")
             error = actor.error or NoServers("it is lost")
             self._grid.queues[self.service_id].remove(server)
-            if server.host.name not in self._given_up and server.error is None:
+            if server.error is None and not self._is_hopeless(server):
                 self._add(server.host, instead_of=server)
                 server.is_gone(error)
             else:
@@ -148,8 +148,13 @@ class Publication:
     def host_is_given_up(self, host: str, why: str) -> None:
         with self._changed:
             self._given_up[host] = why
-            for server in [one for one in self._servers if one.host.name == host and one.actor is None]:
+            for server in [one for one in self._servers if one.actor is None and self._is_hopeless(one)]:
                 self._remove(server, SlaveLost(f"no server can be started there: {why}", host=host))
+
+    def _is_hopeless(self, server: SlaveServer) -> bool:
+        """Whether no slave will come for it; where the fabric chooses hosts it is given up under another name."""
+        named = {host.name for host in self._grid.hosts}
+        return server.host.name in self._given_up or bool(self._given_up.keys() - named)
 
     def all_are_lost(self, error: TrackingError) -> None:
         with self._changed:
