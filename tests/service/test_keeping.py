@@ -11,7 +11,7 @@ import pytest
 
 from tests.service.helpers import Heard
 from tests.service.services import WAIT_S, Scripted, Sum
-from tracking import Interrupted, StoreError
+from tracking import InputError, Interrupted, StoreError
 from tracking.service import (
     AbortService,
     Client,
@@ -258,3 +258,9 @@ def test_while_run_computes_the_file_gives_signs_of_life(path: Path, monkeypatch
     handler = ServiceHandler(run_file=path)
     handler.start(Scripted(lambda service, handler: beats.wait(WAIT_S)), Scripted.request())
     assert handler.wait(WAIT_S) is True
+
+
+def test_a_state_given_by_hand_beside_a_run_file_that_has_its_own_is_refused(path: Path) -> None:
+    with pytest.raises(InputError, match="holds the state itself: start with the request"):
+        ServiceHandler(run_file=path).start(Count, {"n": 3}, resume=True)
+    assert not path.exists()

@@ -118,6 +118,11 @@ class Job(StaysHere):
 
         What ``request.queue()`` raises is raised here; nothing was started.
         """
+        if resume and self._run_file is not None:
+            raise InputError(
+                f"the run file {os.fspath(self._run_file)} holds the state itself: start with the request, without "
+                f"resume, and it goes on from there; or resume without a run file"
+            )
         if self.service is not None:
             raise RuntimeError("a handler runs one job; make another handler for another one")
         self.service = _made(service, request, resume=resume)
