@@ -336,6 +336,14 @@ def test_a_setup_may_have_arguments(manager_of: ManagerOf) -> None:
     assert list(context.get_results_unordered()) == [7]
 
 
+def test_slaves_that_are_in_a_context_already_are_chosen_before_others(manager_of: ManagerOf, tmp_path: Path) -> None:
+    context = manager_of(3).get_context(work.Noted(tmp_path / "setups"))
+    for _ in range(8):
+        context.add_task(work.give_all)
+        assert len(list(context.get_results_unordered())) == 1
+    assert len(numbers(tmp_path / "setups")) == 1
+
+
 # ---- several contexts
 
 
@@ -464,9 +472,9 @@ def test_a_slave_s_state_follows_it(manager_of: ManagerOf, gates: Gates) -> None
     assert slave._state == slavestate.init
     next(results)
     assert not slave.get_contact_timed_out(WAIT_S)
-    end = os.open(gate, os.O_WRONLY)
-    assert slave._state == slavestate.running_task
-    os.close(end)
+    with manager._hub.changed:
+        assert manager._hub.changed.wait_for(lambda: slave._state == slavestate.running_task, WAIT_S)
+    gates.open(gate)
     list(results)
     assert slave._state == slavestate.connected
     assert not slave.get_data_pending()

@@ -305,6 +305,18 @@ def test_an_interrupted_block_ends_at_once(held: Held) -> None:
             future.result(0)
 
 
+def test_a_pool_that_is_shut_down_now_waits_for_nothing(held: Held) -> None:
+    fabric = ScriptedFabric(held)
+    pool = SlavePool(1, fabric=fabric)
+    futures = [pool.submit(jobs.add, n) for n in range(2)]
+    held.next()
+    pool.shutdown(now=True)
+    for future in futures:
+        with pytest.raises(NoSlavesError, match="shut down"):
+            future.result(0)
+    assert not fabric.slaves[0].is_alive
+
+
 def test_a_block_that_raises_waits_for_its_calls() -> None:
     pool = SlavePool(1, fabric=ScriptedFabric())
     future = pool.submit(jobs.add, 1)

@@ -357,6 +357,7 @@ class Hub:
                 task.slave, task.host = self.slaves.get(info.nickname), info.host
                 if task.slave is not None:
                     task.slave._state = slavestate.running_task
+                    self.changed.notify_all()
 
     # ---- the end
 
