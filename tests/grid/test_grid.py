@@ -28,6 +28,7 @@ from tracking.grid import (
     create_host_list,
 )
 from tracking.testing import ScriptedFabric
+from tracking.wire import messages as m
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -351,3 +352,27 @@ def test_servers_of_another_fabric_come_by_number() -> None:
 
 def test_results_are_results(one: Grid) -> None:
     assert isinstance(one.acquire_service(one.publish(Replica())).add(1), Result)
+
+
+def test_a_call_costs_one_message_there_and_one_back_and_nothing_is_polled() -> None:
+    fabrics: list[ScriptedFabric] = []
+
+    def new() -> ScriptedFabric:
+        fabrics.append(ScriptedFabric())
+        return fabrics[-1]
+
+    with Grid(["a"], fabric=new) as grid:
+        proxy = grid.acquire_service(grid.publish(Replica()))
+        (slave,) = fabrics[0].slaves
+        before = len(slave.heard)
+        for n in range(10):
+            assert proxy.add(n).get(WAIT_S) == n
+        kinds = [message[0] for message in slave.heard[before:]]
+        assert [kind for kind in kinds if kind != m.BEAT] == [m.JOB] * 10
+
+
+def test_terminated_servers_are_listed_no_more_and_their_queue_stays(one: Grid) -> None:
+    service_id = one.publish(Replica())
+    one.terminate(service_id)
+    assert service_id not in one.servers
+    assert service_id in one.queues

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.chaos.storm import Storm
 from tests.grid.things import Replica
 from tracking import SlaveLost
 from tracking.grid import Grid
@@ -62,3 +63,23 @@ def one_round(grid: Grid, service_id: str, number: int, dice: random.Random) -> 
         if not is_early:
             grid.release_service(proxy)
     return "right"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_servers_that_are_killed_stopped_and_let_go_on_keep_nobody_waiting() -> None:
+    with Grid(["localhost"] * SERVERS, host_failures=None, heartbeat=0.1, silence_timeout=0.3) as grid:
+        service_id = grid.publish(Replica())
+        pool = grid._published[service_id][0].pool
+
+        def rounds(seed: int) -> Counter[str]:
+            dice, outcomes = random.Random(seed), Counter[str]()
+            while not storm.is_over:
+                outcomes[one_round(grid, service_id, seed, dice)] += 1
+            return outcomes
+
+        with Storm(lambda: pool.pids.values(), 8.0) as storm, ThreadPoolExecutor(THREADS) as threads:
+            outcomes = sum(threads.map(rounds, range(THREADS)), Counter[str]())
+        print(dict(outcomes))
+        assert outcomes["right"] > outcomes["lost"]
+        assert len({grid.acquire_service(service_id) for _ in range(SERVERS)}) == SERVERS

@@ -136,7 +136,6 @@ class Publication:
             server = self._by_tid.pop(actor.tid, None)
             if server is None or self._is_closed or server not in self._servers:
                 return
-            self._grid.dp(f"{server} is lost: {actor.error}")
             error = actor.error or NoServers("it is lost")
             self._grid.queues[self.service_id].remove(server)
             if server.error is None and not self._is_hopeless(server):
@@ -144,6 +143,7 @@ class Publication:
                 server.is_gone(error)
             else:
                 self._remove(server, error)
+        self._grid.dp(f"{server} is lost: {error}")
 
     def host_is_given_up(self, host: str, why: str) -> None:
         with self._changed:
