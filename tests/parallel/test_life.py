@@ -95,6 +95,13 @@ def test_a_program_that_is_killed_takes_its_slaves_along_though_they_work(own_fo
     wait_for_end(*pids)
 
 
+def test_an_interrupted_program_ends_at_once_with_its_slaves(own_folder: Path) -> None:
+    process, pids = run_program(own_folder, "for result in context.get_results_unordered(): pass")
+    process.send_signal(signal.SIGINT)
+    assert end_of(process) == -signal.SIGINT
+    wait_for_end(*pids)
+
+
 def test_a_manager_that_is_closed_ends_slaves_that_work_and_takes_no_more(manager_of: ManagerOf) -> None:
     manager = manager_of(2)
     context = manager.get_context()
