@@ -12,7 +12,6 @@ Stop order: ``end_when_idle`` (or ``end_now``) -> the thread leaves the loop -> 
 
 from __future__ import annotations
 
-import atexit
 import sys
 import threading
 import weakref
@@ -31,6 +30,7 @@ from tracking.pool.client import MASTER_NUMBERS
 from tracking.pool.crew import Crew
 from tracking.pool.reach import known_hosts, more_hosts, without_failing
 from tracking.pool.slaves import Nicknames, Place, output_path
+from tracking.pool.thread import SHUT_DOWN, PoolThread
 from tracking.slave import surroundings
 from tracking.slave.calling import CallsWithSetup, call, call_chunk
 from tracking.wire import mainmodule
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from tracking.pool.news import SlaveNews, Watch
     from tracking.pool.session import Session
 
-_SHUT_DOWN = "the pool was shut down"
-_END_TIMEOUT_S = 10.0  # at the end of the program
 
 
 class SlavePool(Executor):
@@ -129,7 +127,7 @@ class SlavePool(Executor):
         self._thread = PoolThread(self._crew, self._fabrics)
         self._thread.start()
         # Who forgets a pool wants no more of it than the outcome of the calls that he has made.
-        weakref.finalize(self, self._crew.end_when_idle, _SHUT_DOWN).atexit = False
+        weakref.finalize(self, self._crew.end_when_idle, SHUT_DOWN).atexit = False
 
     def __repr__(self) -> str:
         if not self._crew.is_own:
@@ -388,7 +386,7 @@ class SlavePool(Executor):
                 calls.cancel_waiting()
         if now:
             self._thread.end_now()
-        self._crew.end_when_idle(_SHUT_DOWN)
+        self._crew.end_when_idle(SHUT_DOWN)
         own = threading.current_thread()
         if wait and own is not self._thread and not self._crew.serves_thread(threading.get_ident()):
             self._thread.join()
@@ -407,43 +405,6 @@ class SlavePool(Executor):
         self.shutdown()
 
 
-class PoolThread(threading.Thread):
-    """The pool's thread: serves its crew, and closes it at the end. It knows nothing of the pool itself."""
-
-    def __init__(self, crew: Crew, fabrics: FabricsOfPool) -> None:
-        super().__init__(name="tracking-pool", daemon=True)
-        self._crew = crew
-        self._fabrics = fabrics
-        _running.add(self)
-
-    def run(self) -> None:
-        """Serve until nobody wants anything any more, or ``end_now``."""
-        driving = self._crew.driving
-        driving.serve()
-        self._crew.close(f"the loop has failed: {driving.fault!r}" if driving.fault else _SHUT_DOWN)
-        self._fabrics.close()
-        driving.run_later()
-
-    def end_now(self) -> None:
-        """Whatever is not done yet fails."""
-        self._crew.driving.stop()
-
-
 def _surroundings() -> surroundings.Context:
     directory = arguments.working_directory()
     return surroundings.Context(next(MASTER_NUMBERS), list(sys.path), directory, installed=surroundings.installed())
-
-
-_running: weakref.WeakSet[PoolThread] = weakref.WeakSet()
-
-
-def _end_all() -> None:
-    """At the end of the program: what it has not waited for, it does not want."""
-    threads = [thread for thread in _running if thread.is_alive()]  # none in a forked child, that only has copies
-    for thread in threads:
-        thread.end_now()
-    for thread in threads:
-        thread.join(_END_TIMEOUT_S)
-
-
-atexit.register(_end_all)
