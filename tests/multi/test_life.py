@@ -116,7 +116,7 @@ def test_the_status_of_a_program_is_its_own(run: Run, ending: str, status: int) 
 
 @pytest.mark.parametrize(
     ("ending", "status"),
-    [("pass", 0), ("sys.exit(5)", 5), ("raise ValueError('crash')", 1), ("processor.abort()", 0)],
+    [("pass", 0), ("sys.exit(5)", 5), ("raise ValueError('crash')", 1), ("processor.abort()", 1)],
 )
 def test_the_status_of_a_program_on_one_processor_too(run: Run, ending: str, status: int) -> None:
     done = run("uni", 1, ending)
@@ -130,8 +130,9 @@ def test_a_program_can_be_profiled_as_of_old(run: Run) -> None:
     assert re.search(r"\d+ function calls", done.stdout)
 
 
-def test_commands_that_were_queued_and_forgotten_are_told(run: Run) -> None:
-    done = run("local", 1, "processor.add_to_queue(ReturnBroken())")
+@pytest.mark.parametrize("name", ["local", "uni"])
+def test_commands_that_were_queued_and_forgotten_are_told(run: Run, name: str) -> None:
+    done = run(name, 1, "processor.add_to_queue(ReturnBroken())")
     assert "1 queued commands were never run: run_queue() is missing" in done.stderr
 
 

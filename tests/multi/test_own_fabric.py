@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.multi.commands import Call, Kept, Square, Trouble, fail
-from tracking.multi import Application_callback, Capturing_exception, Exit_command, Multi_processor
+from tests.multi.commands import Call, Kept, Square, Trouble, fail, has_stored
+from tracking.multi import Application_callback, Capturing_exception, Multi_processor
 
 
 class Thread_processor(Multi_processor):  # noqa: N801
@@ -35,8 +35,7 @@ class Thread_processor(Multi_processor):  # noqa: N801
         return self.inboxes[0].get()
 
     def _end_slaves(self) -> None:
-        for rank in range(1, len(self.slaves) + 1):
-            self.master_queue_command(Exit_command(), rank)
+        super()._end_slaves()
         for thread in self.threads:
             thread.join()
 
@@ -99,3 +98,54 @@ def test_its_program_runs_as_any_other(memo: Kept, capsys: pytest.CaptureFixture
         processor.run()
     assert end.value.code == 0
     assert memo.values == [49]
+
+
+def test_its_slaves_get_data_and_global_commands_without_a_method_more_and_the_queue_waits_on(memo: Kept) -> None:
+    processor = Thread_processor(2)
+    try:
+        processor.add_to_queue(Square(3), memo)
+        processor.send_data_to_slaves("value", [5])
+        processor.run_command_globally(Call(rank_and_data), memo)
+        assert sorted(memo.values) == [(1, [5]), (2, [5])]
+        assert not hasattr(processor.data_store, "value")
+        memo.values.clear()
+        processor.remove_data_from_slaves("value")
+        processor.run_command_globally(Call(has_stored, "value"), memo)
+        assert memo.values == [False, False]
+        memo.values.clear()
+        processor.run_queue()
+        assert memo.values == [9]
+        with pytest.raises(ValueError, match="needs the name"):
+            processor.send_data_to_slaves(value=1)
+        with pytest.raises(RuntimeError, match="master only"):
+            processor.slaves[0].send_data_to_slaves("value", 1)
+    finally:
+        processor._end_slaves()
+
+
+def rank_and_data(processor: Any) -> Any:
+    return processor.rank(), processor.fetch_data("value")
+
+
+class Old_processor(Thread_processor):  # noqa: N801
+    """Has its own end, as those of the old package had."""
+
+    ended_with: Any = None
+
+    def exit(self, status: Any = 0) -> None:
+        self.ended_with = status
+        super().exit(0)
+
+
+@pytest.mark.parametrize("ending", [SystemExit(5), KeyboardInterrupt()])
+def test_its_own_exit_is_called_however_the_program_ends_and_does_not_change_how(ending: BaseException) -> None:
+    class Program:
+        def run(self) -> None:
+            raise ending
+
+    processor = Old_processor(2, Application_callback(Program()))
+    with pytest.raises(type(ending)) as end:
+        processor.run()
+    assert end.value is ending
+    assert processor.ended_with == (5 if isinstance(ending, SystemExit) else 1)
+    assert not any(thread.is_alive() for thread in processor.threads)

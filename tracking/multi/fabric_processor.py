@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from tracking.errors import CalculationError, InputError, Interrupted, ItemError
+from tracking.errors import CalculationError, Interrupted, ItemError
 from tracking.fabrics.base import Fabric
 from tracking.multi import record
 from tracking.multi.here import Here
@@ -33,6 +33,7 @@ from tracking.multi.result_commands import Batched_result_command
 from tracking.multi.result_queue import Immediate_result_queue
 from tracking.multi.seats import Seats, in_order_of_start
 from tracking.multi.shelf import Shelf
+from tracking.multi.slave_commands import data_name
 from tracking.multi.travel import Outcome, Snapshot, Welcome, command_snapshot
 from tracking.pool import SlavePool
 from tracking.wire import codec, mainmodule
@@ -178,15 +179,6 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
             outcome = here.run(command, self._shelf.everything())
             self._take_all(Immediate_result_queue(self), [outcome])
 
-    def run_command_globally(self, command: Any, memo: Any = None) -> None:
-        """Run a command once on every slave; returns when its results are done. The queue waits on."""
-        self.assert_on_master()
-        queue = [self._with_memo(command, memo)] * self.processor_size()
-        try:
-            self._run_everywhere(queue)
-        finally:
-            self._forget_memos(queue)
-
     def _run_everywhere(self, queue: list[Snapshot]) -> None:
         master = GlobalMaster(
             queue, self._slaves(), self._welcomer(queue), self._shelf.is_told, replay,
@@ -263,9 +255,7 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
             EncodeError: it cannot be sent.
         """
         self.assert_on_master()
-        if name is None:
-            raise InputError("send_data_to_slaves needs the name under which commands will find the value")
-        self._shelf.put(name, value)
+        self._shelf.put(data_name(name), value)
 
     def remove_data_from_slaves(self, name: str) -> None:
         self.assert_on_master()

@@ -21,6 +21,7 @@ from tracking.multi.processor import Processor
 from tracking.multi.processor_io import ended_lines
 from tracking.multi.result_commands import Batched_result_command, Null_result_command, Result_command, Result_exception
 from tracking.multi.result_queue import Immediate_result_queue, Threaded_result_queue
+from tracking.multi.slave_commands import Exit_command, Slave_removal_command, storing
 
 
 class Too_few_slaves_exception(Exception):  # noqa: N801  (a name of old)
@@ -45,6 +46,7 @@ class Multi_processor(Processor):  # noqa: N801
         self.batched_returns = True
         self.result_list: list[Any] | None = None
         self._running_memo_id: Any = None
+        self._has_ended = False
 
     # ---- the master
 
@@ -95,6 +97,35 @@ class Multi_processor(Processor):  # noqa: N801
         """What comes of an ended queue must not be taken for a result of the next one."""
         for _ in range(n_running):
             self.master_receive_result()
+
+    def run_command_globally(self, command: Any, memo: Any = None) -> None:
+        """Run a command once on every slave; returns when its results are done. The queue waits on."""
+        self.assert_on_master()
+        queue = [self._with_memo(command, memo)] * self.processor_size()
+        try:
+            self._run_everywhere(queue)
+        finally:
+            self._forget_memos(queue)
+
+    def _run_everywhere(self, queue: list[Any]) -> None:
+        """Run as many commands as there are slaves, each on another one: all are idle."""
+        self.run_command_queue(queue)
+
+    def send_data_to_slaves(self, name: str | None = None, value: Any = None) -> None:
+        """Have every slave find this value in its data store; returns when all have it. The queue waits on."""
+        self.assert_on_master()
+        self._run_everywhere([storing(name, value) for _ in range(self.processor_size())])
+
+    def remove_data_from_slaves(self, name: str) -> None:
+        self.assert_on_master()
+        self._run_everywhere([Slave_removal_command(name) for _ in range(self.processor_size())])
+
+    def _end_slaves(self) -> None:
+        """Have each slave leave its loop; a second time nothing is sent."""
+        if self.on_master() and not self._has_ended:
+            self._has_ended = True
+            for rank in range(1, self.processor_size() + 1):
+                self.master_queue_command(Exit_command(), rank)
 
     def _make_result_queue(self, on_failure: Any = None) -> Any:
         if self.threaded_result_processing:

@@ -282,7 +282,8 @@ class Processor:
             self._run_program()
         except BaseException as error:
             self.exit_status = error.code if isinstance(error, SystemExit) else 1
-            self._end_slaves()
+            with contextlib.suppress(SystemExit):  # what has ended the program is told, not what its end says
+                self.exit(self.exit_status)
             raise
         self.post_run()
         self.exit(self.exit_status)
@@ -303,6 +304,9 @@ class Processor:
         """Called after the program: on the master, its time is told, and what it has forgotten."""
         if self.command_queue:
             logger.warning("%d queued commands were never run: run_queue() is missing", len(self.command_queue))
+        self._tell_time()
+
+    def _tell_time(self) -> None:
         if self.on_master() and verbosity.level() >= 1:
             took = self.get_time_delta(self.start_time, time.time())
             print(f"\nOverall runtime: {took}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tracking.errors import InputError
 from tracking.multi.misc import raise_unimplemented
 
 
@@ -72,3 +73,42 @@ class Slave_storage_command(Slave_command):  # noqa: N801
         for name, value in zip(self.names, self.values, strict=True):
             setattr(processor.data_store, name, value)
         self.clear()
+
+
+def storing(name: str | None, value: Any) -> Slave_storage_command:
+    """A command that stores one value.
+
+    Raises:
+        InputError: there is no name.
+    """
+    command = Slave_storage_command()
+    command.add(data_name(name), value)
+    return command
+
+
+def data_name(name: str | None) -> str:
+    """The name under which something is sent.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name is None:
+        raise InputError("send_data_to_slaves needs the name under which commands will find the value")
+    return name
+
+
+class Slave_removal_command(Slave_command):  # noqa: N801
+    """Removes a value from the data store of a slave.
+
+    Args:
+        name: of the value; nothing happens where it is not.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def run(self, processor: Any, completed: bool = True) -> None:
+        """Remove it."""
+        processor.return_object(processor.NULL_RESULT)
+        processor.data_store.__dict__.pop(self.name, None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from tracking.multi.memo import number_of
 from tracking.multi.processor import Processor
+from tracking.multi.slave_commands import data_name
 
 
 class Uni_processor(Processor):  # noqa: N801  (a name of old)
@@ -61,15 +62,13 @@ class Uni_processor(Processor):  # noqa: N801  (a name of old)
 
     def send_data_to_slaves(self, name: str | None = None, value: Any = None) -> None:
         """Put it into the data store, which is the master's as well."""
-        if name is None:
-            raise ValueError("send_data_to_slaves needs the name under which commands will find the value")
-        setattr(self.data_store, name, value)
+        setattr(self.data_store, data_name(name), value)
 
     def remove_data_from_slaves(self, name: str) -> None:
         self.data_store.__dict__.pop(name, None)
 
-    def post_run(self) -> None:
-        """There is nothing to tell."""
+    def _tell_time(self) -> None:
+        """It took as long as any program does."""
 
     def exit(self, status: Any = 0) -> None:
         """A program that was run well goes on behind ``run``.
@@ -81,4 +80,5 @@ class Uni_processor(Processor):  # noqa: N801  (a name of old)
             sys.exit(status)
 
     def abort(self) -> None:
-        """Nothing is to be ended; ``run`` will end with status 1."""
+        """Nothing is to be ended; but ``run`` will end with status 1."""
+        self.exit_status = 1
