@@ -133,6 +133,22 @@ def test_who_waits_for_a_result_is_told_that_the_manager_was_closed(manager_of: 
     closer.join()
 
 
+def test_a_fault_in_the_thread_is_an_error_and_no_hang(
+    manager_of: ManagerOf, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(hub: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    context = manager_of(1).get_context()
+    context.add_task(work.pid)
+    assert len(list(context.get_results_unordered())) == 1
+    monkeypatch.setattr("tracking.parallel.hub.Hub._hand_out", fail)
+    context.add_task(work.pid)
+    with pytest.raises(Error, match="a bug"):
+        list(context.get_results_unordered())
+    assert "the thread of a manager has failed" in caplog.text
+
+
 def test_a_manager_that_was_never_used_leaves_nothing() -> None:
     manager = Manager()
     manager.add_slave(LocalSlave())

@@ -99,6 +99,7 @@ class Hub:
         self._n_starts = self._n_starts_seen = 0  # so often slaves were started, and the thread has heard of it
         self._why_not: Counter[str] = Counter()  # why slaves have not come up
         self._was_ever_up = False
+        self._fault: Exception | None = None  # of ours: why the thread has ended by itself
         self.last_sign = time.monotonic()  # when something was heard, or waiting began
 
     # ---- any thread
@@ -181,7 +182,7 @@ class Hub:
             NoMoreSlavesError, NetworkError: not at all.
         """
         if self.is_closed:
-            raise Error("the manager was closed")
+            raise Error(f"the manager was closed{'' if self._fault is None else f': {self._fault!r}'}") from self._fault
         if not self.slaves:
             raise NoMoreSlavesError
         if self._why_none and self._n_starts == self._n_starts_seen:
@@ -211,6 +212,9 @@ class Hub:
                     if not self._take(self.inbox.get()):
                         return
                 self._hand_out()
+        except Exception as error:  # better an error for all who wait than a wait for ever
+            self._fault = error
+            logger.exception("the thread of a manager has failed")
         finally:
             self._close()
 
