@@ -268,6 +268,36 @@ def test_a_threaded_queue_processes_in_order_in_its_own_thread_and_raises_what_f
     assert told == ["failed"]
 
 
+@pytest.mark.parametrize(("ending", "processed"), [(KeyboardInterrupt, [1]), (ValueError, [1, 2])])
+def test_what_waits_when_a_queue_ends_is_processed_but_not_after_ctrl_c(
+    ending: type[BaseException], processed: list[int]
+) -> None:
+    begun, is_over = threading.Event(), threading.Event()
+
+    class Waits(Processes):
+        def process_result(self, result: Any) -> None:
+            super().process_result(result)
+            begun.set()
+            assert is_over.wait(20)
+
+    class Told(multi.Threaded_result_queue):
+        def close(self) -> None:
+            is_over.set()
+            super().close()
+
+    def use(results: Any) -> None:
+        with results:
+            results.put(1)
+            results.put(2)
+            begun.wait(20)
+            raise ending
+
+    processor = Waits()
+    with pytest.raises(ending):
+        use(Told(processor))
+    assert [result for result, _ in processor.processed] == processed
+
+
 @pytest.mark.parametrize("kind", ["Threaded_result_queue", "Immediate_result_queue"])
 def test_an_exception_from_a_slave_is_raised_where_it_is_put(kind: str) -> None:
     processor = Processes()

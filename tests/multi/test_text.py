@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -161,6 +162,49 @@ class Watching:
 
     def flush(self) -> None:
         """All of it was shown."""
+
+
+def test_live_lines_of_several_slaves_are_whole(
+    load: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    processor = load(size=2, verbosity=1, live=True)
+    shown: list[str] = []
+    monkeypatch.setattr("sys.stdout", Shown(shown))
+    monkeypatch.setattr("sys.stderr", Shown([]))
+    os.mkfifo(tmp_path / "pipe")
+    processor.run_command_globally(SayInPieces(str(tmp_path / "pipe")))
+    assert sorted("".join(shown).splitlines()) == [
+        "1  | begun!", "1  | last", "2  | begun!", "2  | last",
+    ]  # fmt: skip
+
+
+class Shown:
+    def __init__(self, shown: list[str]) -> None:
+        self._shown = shown
+
+    def write(self, text: str) -> int:
+        self._shown.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """All of it was shown."""
+
+    def isatty(self) -> bool:
+        return False
+
+
+class SayInPieces(Slave_command):
+    """Begins a line, says what is wrong, and ends the line when the other slave has begun one as well."""
+
+    def __init__(self, pipe: str) -> None:
+        self.pipe = pipe
+
+    def run(self, processor: Any, completed: bool = True) -> None:
+        sys.stdout.write("begun")
+        sys.stderr.write("wrong\n")
+        with open(self.pipe, "rb" if processor.rank() == 1 else "wb"):
+            """The other one has opened it, too."""
+        sys.stdout.write("!\nlast")
 
 
 class SayAndMeet(Slave_command):

@@ -202,26 +202,27 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
     # ---- what comes of them
 
     def _take_outcomes(self, master: QueueMaster, queue: list[Snapshot]) -> None:
-        results = self._make_result_queue(on_failure=master.stop)
-        progress = Progress(self._files.count, len(queue), time.monotonic())
-        outcomes = iter(master)
-        try:
-            for n_done, (number, outcome) in enumerate(outcomes, 1):
-                was_shown = outcome.was_shown and number in master.computed
-                self._take(results, outcome, queue[number].memo_id, was_shown=was_shown)
-                self._say(progress.line(n_done, time.monotonic()))
-        except CommandFailed as failed:
-            self._take_all(results, failed.outcomes.values())
-        except CalculationError as error:
+        with self._make_result_queue(on_failure=master.stop) as results:
+            try:
+                self._take_each(results, master, queue)
+            except CommandFailed as failed:
+                self._take_all(results, failed.outcomes.values())
+            except CalculationError as error:
+                results.run_all()
+                raise _named(error, queue) from error
+            except Interrupted:
+                if results.failure is None:  # else that has ended it
+                    raise
+            finally:
+                master.exit()
             results.run_all()
-            raise _named(error, queue) from error
-        except Interrupted:
-            if results.failure is None:  # else that has ended it
-                raise
-        finally:
-            master.exit()
-            results.close()
-        results.run_all()
+
+    def _take_each(self, results: Any, master: QueueMaster, queue: list[Snapshot]) -> None:
+        progress = Progress(self._files.count, len(queue), time.monotonic())
+        for n_done, (number, outcome) in enumerate(master, 1):
+            was_shown = outcome.was_shown and number in master.computed
+            self._take(results, outcome, queue[number].memo_id, was_shown=was_shown)
+            self._say(progress.line(n_done, time.monotonic()))
 
     def _take(self, results: Any, outcome: Outcome, memo_id: Any, *, was_shown: bool) -> None:
         io_data = [] if was_shown else outcome.io_data

@@ -75,23 +75,21 @@ class Multi_processor(Processor):  # noqa: N801
         """Give each idle slave the next command, first come first served, and process what comes back."""
         waiting, idle = deque(queue), deque(range(1, self.processor_size() + 1))
         n_running = 0
-        results = self._make_result_queue()
-        try:
-            while waiting or n_running:
-                while waiting and idle:
-                    self.master_queue_command(waiting.popleft(), idle.popleft())
-                    n_running += 1
-                result = self.master_receive_result()
-                n_running -= 1
-                idle.append(result.rank)
-                results.put(result)
-                results.raise_failure()
-        except BaseException:
-            self._receive_the_rest(n_running)
-            raise
-        finally:
-            results.close()
-        results.run_all()
+        with self._make_result_queue() as results:
+            try:
+                while waiting or n_running:
+                    while waiting and idle:
+                        self.master_queue_command(waiting.popleft(), idle.popleft())
+                        n_running += 1
+                    result = self.master_receive_result()
+                    n_running -= 1
+                    idle.append(result.rank)
+                    results.put(result)
+                    results.raise_failure()
+            except BaseException:
+                self._receive_the_rest(n_running)
+                raise
+            results.run_all()
 
     def _receive_the_rest(self, n_running: int) -> None:
         """What comes of an ended queue must not be taken for a result of the next one."""

@@ -105,3 +105,37 @@ def replay(io_data: Iterable[Sequence[Any]]) -> None:
         used.add(bool(stream))
     for is_error in sorted(used):
         (sys.stderr if is_error else sys.stdout).flush()
+
+
+class WholeLines:
+    r"""Lets the whole lines of each stream pass, and holds one that has begun until its end comes.
+
+    Who shows at once what several slaves print has no line with pieces of two of them.
+
+    >>> lines = WholeLines()
+    >>> lines.passed([["a", 0], ["e\n", 1]])
+    [['e\n', 1]]
+    >>> lines.passed([["b\nc", 0]])
+    [['ab\n', 0]]
+    >>> lines.rest()
+    [['c', 0]]
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[int, list[str]] = {}
+
+    def passed(self, io_data: Iterable[Sequence[Any]]) -> list[list[Any]]:
+        """What is whole with these pieces."""
+        whole = []
+        for text, stream in io_data:
+            ended, end, begun = text.rpartition("\n")
+            if end:
+                whole.append(["".join([*self._held.pop(stream, ()), ended, end]), stream])
+            if begun:
+                self._held.setdefault(stream, []).append(begun)
+        return whole
+
+    def rest(self) -> list[list[Any]]:
+        """What was held, which has no end."""
+        held, self._held = self._held, {}
+        return [["".join(pieces), stream] for stream, pieces in sorted(held.items())]

@@ -6,7 +6,8 @@
       put(result)   --SimpleQueue-->      processor.process_result(result), in order
       run_all()     --exit command-->     the thread ends; run_all joins it, and raises what went wrong there
 
-``failure`` is written by the thread before it tells ``on_failure``; after it the thread only empties the queue.
+``failure`` is written by the thread before it tells ``on_failure``, and ``_is_abandoned`` by whoever leaves for Ctrl-C;
+after either the thread only empties the queue.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, Self
 
 from tracking.multi.misc import raise_unimplemented
 from tracking.multi.result_commands import Result_exception
@@ -53,6 +54,18 @@ class Result_queue:  # noqa: N801
     def close(self) -> None:
         """Nothing more is put."""
 
+    def abandon(self) -> None:
+        """What waits is not to be processed any more."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close it; what waits is still processed after an error, but not when the user has interrupted the program."""
+        if kind is not None and not issubclass(kind, Exception):
+            self.abandon()
+        self.close()
+
     def raise_failure(self) -> None:
         """Raise what a result command has raised, if one has."""
         if self.failure is not None:
@@ -81,6 +94,7 @@ class Threaded_result_queue(Result_queue):  # noqa: N801
         super().__init__(processor)
         self._jobs: SimpleQueue[Any] = SimpleQueue()
         self._on_failure = on_failure
+        self._is_abandoned = False
         self.thread1 = threading.Thread(target=self._process_all, name="tracking-results", daemon=True)
         self.thread1.start()
 
@@ -98,6 +112,10 @@ class Threaded_result_queue(Result_queue):  # noqa: N801
         self.close()
         self.raise_failure()
 
+    def abandon(self) -> None:
+        """No result is processed any more but the one that is."""
+        self._is_abandoned = True
+
     def close(self) -> None:
         """End the thread when what waits is processed."""
         if self.thread1.is_alive():
@@ -106,7 +124,7 @@ class Threaded_result_queue(Result_queue):  # noqa: N801
 
     def _process_all(self) -> None:
         while (job := self._jobs.get()) is not RESULT_QUEUE_EXIT_COMMAND:
-            if self.failure is None:
+            if self.failure is None and not self._is_abandoned:
                 self._process(job)
 
     def _process(self, job: Any) -> None:

@@ -18,7 +18,7 @@ from tracking.errors import EncodeError
 from tracking.multi.box import Processor_box
 from tracking.multi.misc import Capturing_exception, Verbosity
 from tracking.multi.multi_processor_base import Multi_processor
-from tracking.multi.processor_io import Redirect_text
+from tracking.multi.processor_io import Redirect_text, WholeLines
 from tracking.multi.result_commands import Result_exception
 from tracking.multi.travel import Outcome, Snapshot, Stored, Welcome, restored_command, result_snapshot
 from tracking.slave.job_slave import JobSlave
@@ -41,6 +41,7 @@ class Slave_processor(Multi_processor):  # noqa: N801  (it is what commands know
         self._of_main: dict[str, Snapshot] = {}
         self._tell_live: Callable[[list[list[Any]]], object] | None = None
         self._n_told = 0
+        self._lines = WholeLines()
 
     def rank(self) -> int:
         return self._rank
@@ -87,10 +88,14 @@ class Slave_processor(Multi_processor):  # noqa: N801  (it is what commands know
 
     def _tell_lines(self, is_end: bool = False) -> None:
         """Tell of what was printed since, as soon as its line is at its end."""
-        new = self.io_data[self._n_told :]
-        if self._tell_live is not None and new and (is_end or new[-1][0].endswith("\n")):
-            self._n_told = len(self.io_data)
-            self._tell_live(new)
+        if self._tell_live is None:
+            return
+        whole = self._lines.passed(self.io_data[self._n_told :])
+        self._n_told = len(self.io_data)
+        if is_end:
+            whole += self._lines.rest()
+        if whole:
+            self._tell_live(whole)
 
     def outcome(self, command: Snapshot) -> Outcome:
         """Run a command."""
