@@ -12,7 +12,6 @@ Stop order: ``end_when_idle`` (or ``end_now``) -> the thread leaves the loop -> 
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,11 +26,11 @@ from tracking.fabrics.registry import Fabrics, FabricsOfPool
 from tracking.pool import arguments
 from tracking.pool.chunks import chunked
 from tracking.pool.client import MASTER_NUMBERS
+from tracking.pool.contexts import own_context
 from tracking.pool.crew import Crew
 from tracking.pool.reach import known_hosts, more_hosts, without_failing
 from tracking.pool.slaves import Nicknames, Place, output_path
 from tracking.pool.thread import SHUT_DOWN, PoolThread
-from tracking.slave import surroundings
 from tracking.slave.calling import CallsWithSetup, call, call_chunk
 from tracking.wire import mainmodule
 
@@ -273,16 +272,12 @@ class SlavePool(Executor):
     def _new_calls(self, code: Callable[..., Any], max_deaths: int | None) -> Calls:
         from tracking.pool.calls import Calls  # a pool that serves masters only does not need it
 
-        calls = Calls(self._crew, _surroundings(), max_deaths, code)
+        calls = Calls(self._crew, own_context(), max_deaths, code)
         self._crew.attach(calls)
         return calls
 
     def check_is_open(self, action: str) -> None:
-        """Refuse to do this with a pool that is shut down.
-
-        Raises:
-            RuntimeError: says so.
-        """
+        """Raise a RuntimeError that says so if the pool is shut down."""
         if self._is_shut:
             raise RuntimeError(f"cannot {action}: the pool is shut down")
 
@@ -352,7 +347,7 @@ class SlavePool(Executor):
         code = mainmodule.encode_function(make, "what makes the objects")
         with self._crew.lock:
             self.check_is_open("have objects on its slaves")
-            return Actors(self._crew, _surroundings(), code)
+            return Actors(self._crew, own_context(), code)
 
     def map(
         self,
@@ -403,8 +398,3 @@ class SlavePool(Executor):
         if exc_type is not None and not issubclass(exc_type, Exception):
             self._thread.end_now()
         self.shutdown()
-
-
-def _surroundings() -> surroundings.Context:
-    directory = arguments.working_directory()
-    return surroundings.Context(next(MASTER_NUMBERS), list(sys.path), directory, installed=surroundings.installed())
