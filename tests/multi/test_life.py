@@ -166,6 +166,14 @@ def test_the_status_of_a_program_under_mpiexec_is_its_own(run: Run, mpiexec: str
 
 
 @pytest.mark.engine
+def test_a_program_that_is_interrupted_under_mpiexec_says_so_by_its_status(run: Run, mpiexec: str) -> None:
+    done = run("mpi4py", 2, "raise KeyboardInterrupt", mpiexec, "-n", "3")
+    assert done.returncode == 130, done.stdout
+    assert done.stderr.count("\nKeyboardInterrupt\n") == 1
+    assert "ranks fine 2" in done.stdout
+
+
+@pytest.mark.engine
 @pytest.mark.parametrize("slaves", [1, 2, 10])
 def test_a_program_runs_with_so_many_ranks_of_mpi(run: Run, mpiexec: str, slaves: int) -> None:
     done = run("mpi4py", -1, "pass", mpiexec, "-n", str(slaves + 1))

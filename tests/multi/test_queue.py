@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import os
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 import tracking.multi as multi
 from tests.multi.commands import Call, Keep, Kept, Many, Say, Square, Trouble, fail, meet, who
 from tracking import EncodeError
-from tracking.multi import Capturing_exception, Memo, Result_command, Slave_command
+from tracking.multi import Capturing_exception, Memo, Result_command, Result_string, Slave_command
 
 
 def test_results_of_a_queue_reach_their_memos(either: Any) -> None:
@@ -135,6 +136,22 @@ def test_a_command_is_sent_as_it_was_when_it_was_queued(processor: Any, memo: Ke
 
 def returns(processor: Any, shared: list[int], large: bytearray) -> tuple[list[int], int]:
     return shared, large[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Slave_command):
+    text: str
+
+    def run(self, processor: Any, completed: bool = True) -> None:
+        processor.return_object(Result_string(processor, self.text))
+
+
+def test_a_command_without_a_memo_is_not_changed_so_it_may_be_frozen(
+    either: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    either.add_to_queue(Frozen("it ran\n"))
+    either.run_queue()
+    assert capsys.readouterr().out == "it ran\n"
 
 
 def test_a_command_that_cannot_be_sent_is_refused_when_it_is_queued(processor: Any, memo: Kept) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.multi.commands import Kept, Say, Square, Trouble, fail
+from tracking.errors import InputError
 from tracking.multi import Capturing_exception, Slave_command
 
 PROGRAM = """
@@ -210,6 +212,44 @@ def test_what_was_shown_live_is_shown_again_when_it_is_replayed(
         processor.add_to_queue(Say(("line\n", 0), returned="result\n"))
         processor.run_queue()
         assert capsys.readouterr().out == "line\nresult\n"
+
+
+def test_a_file_instead_of_a_folder_is_refused_at_once(load: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "results.run").touch()
+    with pytest.raises(InputError, match="is a file: give a folder"):
+        load(run_file=tmp_path / "results.run")
+
+
+OTHER = """
+import sys
+from tests.multi.commands import Square
+from tracking.multi import load_multiprocessor
+processor = load_multiprocessor("local", None, 1, 0, run_file=sys.argv[1])
+processor.add_to_queue(Square(3))
+try:
+    processor.run_queue()
+except Exception as error:
+    print(f"{type(error).__name__}: {error}")
+processor._end_slaves()
+"""
+
+
+def test_two_programs_do_not_record_in_one_folder_also_between_queues(load: Callable[..., Any], tmp_path: Path) -> None:
+    processor = load(run_file=tmp_path / "record")
+    squares(processor, [1, 2])
+    other = [sys.executable, "-c", OTHER, str(tmp_path / "record")]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+    def said() -> str:
+        return subprocess.run(other, env=environment, capture_output=True, text=True, timeout=50).stdout
+
+    assert re.fullmatch(
+        rf"StoreError: the program {os.getpid()} on host .* records in {tmp_path}/record: let it end.*\n", said()
+    )
+    assert sorted(squares(load(run_file=tmp_path / "record"), [1, 2])) == [1, 4]  # of the same program
+    processor._end_slaves()
+    assert "StoreError" not in said()
+    assert not list(tmp_path.glob("record/*.lock"))
 
 
 def test_without_a_folder_nothing_is_written(

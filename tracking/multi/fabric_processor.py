@@ -61,6 +61,7 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
 
     Raises:
         Too_few_slaves_exception: no slave is asked for.
+        InputError: ``run_file`` is a file.
     """
 
     fabric: str | Fabric | None = None
@@ -141,6 +142,7 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
         if pool is not None:
             pool.shutdown()
         self._shelf.forget_slaves()
+        self._files.close()
 
     # ---- queues
 

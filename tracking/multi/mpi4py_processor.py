@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -60,13 +62,22 @@ class Mpi4py_processor(Fabric_processor):  # noqa: N801  (a name of old)
         return f"MPI running via mpi4py with {self.processor_size()} slave processors & 1 master."
 
     def run(self) -> None:
-        """Be the master, or from now on a host of slaves; then this does not return."""
+        """Be the master, or from now on a host of slaves; then this does not return.
+
+        Raises:
+            SystemExit: see ``Processor``; 130 after Ctrl-C.
+        """
         if roster_in_use() is None:
             atexit.unregister(miss_job)
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             self._before_end = join_job()
-        super().run()
+        try:
+            super().run()
+        except KeyboardInterrupt:
+            # Python would end by SIGINT; what mpiexec makes of that and of its own kills says "Segmentation fault".
+            traceback.print_exc()
+            sys.exit(128 + signal.SIGINT)
 
     def _the_fabric(self) -> Any:
         return RanksFabric()

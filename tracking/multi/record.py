@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
+from tracking.errors import InputError, StoreError
 from tracking.master.fingerprint import code_fingerprint
+from tracking.store.lock import LockHeldError, OwnerLock
 
 VARIABLE = "TRACKING_MULTI_RUN_FILE"
 LIVE_VARIABLE = "TRACKING_MULTI_LIVE"
@@ -18,10 +21,16 @@ class QueueFiles:
 
     Args:
         folder: is made when it is needed; None: nothing is recorded.
+
+    Raises:
+        InputError: it is a file.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None) -> None:
-        self._folder = None if folder is None else os.fspath(folder)
+        self._folder = None if folder is None else os.path.abspath(folder)
+        if self._folder is not None and os.path.isfile(self._folder):
+            raise InputError(f"run_file={self._folder!r} is a file: give a folder, in which each queue gets a run file")
+        self._lock: OwnerLock | None = None
         self._count = 0
         self._codes: dict[type, str] = {}
 
@@ -48,12 +57,38 @@ class QueueFiles:
         """The run file of the next queue; None: it is not recorded.
 
         With another number of commands it is another queue than then, and its record begins anew.
+
+        Raises:
+            StoreError: another program records there.
         """
         self._count += 1
         if self._folder is None:
             return None
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        self._take_folder(self._folder)
         return os.path.join(self._folder, f"queue-{self._count:06}-{n_commands}.run")
+
+    def _take_folder(self, folder: str) -> None:
+        """Keep other programs out, between queues, too: two would take the results of each other for their own."""
+        if self._lock is not None:
+            return
+        lock = OwnerLock(Path(folder, "program"))
+        try:
+            lock.acquire()
+        except LockHeldError as held:
+            if held.pid == os.getpid():  # another processor of this program
+                return
+            raise StoreError(
+                f"the program {held.pid} on host {held.host} records in {folder}: let it end, stop it, or give "
+                "another folder"
+            ) from None
+        self._lock = lock
+
+    def close(self) -> None:
+        """Nothing more is recorded; others may."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
 
 def is_wanted(value: str) -> bool:

@@ -45,9 +45,12 @@ def command_snapshot(command: Any) -> Snapshot:
     Raises:
         EncodeError: it cannot be sent; names the part.
     """
-    memo_id, command.memo_id = getattr(command, "memo_id", None), None
+    what, memo_id = f"the command {type(command).__name__}", getattr(command, "memo_id", None)
+    if memo_id is None:
+        return snapshot(command, what)
+    command.memo_id = None
     try:
-        return snapshot(command, f"the command {type(command).__name__}")._replace(memo_id=memo_id)
+        return snapshot(command, what)._replace(memo_id=memo_id)
     finally:
         command.memo_id = memo_id
 
@@ -55,7 +58,8 @@ def command_snapshot(command: Any) -> Snapshot:
 def restored_command(sent: Snapshot) -> Any:
     """The command anew."""
     command = sent.restore()
-    command.memo_id = sent.memo_id
+    if sent.memo_id is not None:
+        command.memo_id = sent.memo_id
     return command
 
 
