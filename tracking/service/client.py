@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracking.service.requests import Request
 
 _lock = threading.Lock()
-_current: list[Client] = []
+_current: list[tuple[int, Client]] = []  # thread -> a client that is open there, the innermost last
 
 
 class Client(StaysHere):
@@ -124,7 +124,7 @@ class Client(StaysHere):
 
     def __enter__(self) -> Client:
         with _lock:
-            _current.append(self)
+            _current.append((threading.get_ident(), self))
         return self
 
     def __exit__(
@@ -132,7 +132,7 @@ class Client(StaysHere):
     ) -> None:
         """Close; if the block was left by an error, the jobs are told to end first."""
         with _lock:
-            _current.remove(self)
+            _current.remove(next(entry for entry in reversed(_current) if entry[1] is self))
         if kind is not None:
             for name in self.jobs:
                 self.attach(name).abort()
@@ -140,8 +140,9 @@ class Client(StaysHere):
 
 
 def current_client() -> Client:
-    """The client of the innermost ``with Client(...)``; outside of all, one without slaves."""
+    """The client of this thread's innermost ``with Client(...)``, else of any thread's; else one without slaves."""
     with _lock:
         if not _current:
-            _current.append(Client())
-        return _current[-1]
+            _current.append((threading.get_ident(), Client()))
+        mine = [client for thread, client in _current if thread == threading.get_ident()]
+        return mine[-1] if mine else _current[-1][1]

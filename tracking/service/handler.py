@@ -26,10 +26,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from tracking.service import keeping, lookup
-from tracking.service.aborting import AbortService
 from tracking.service.joblog import JobLog
 from tracking.service.maps import Mapper, Maps
-from tracking.service.messages import Abort, Checkpoint, Error, Improved, Message, Progress, is_final
+from tracking.service.messages import Abort, Checkpoint, Improved, Message, Progress, is_final
 from tracking.service.readiness import Backlog, Clocks, ReadyTurn, Seen, Step
 from tracking.service.steering import ReadyQueue, Steered
 from tracking.service.streams import MessageStream
@@ -82,6 +81,7 @@ class ServiceHandler(Steered):
         self._clocks = Clocks(clock())
         self._backlog = Backlog()
         self._inbox: SimpleQueue[Message | None] = SimpleQueue()
+        self._one_turn = threading.RLock()  # run() may compute in several threads
         self._has_improvement = False
         self._has_said_all = False
         self._last_progress: Progress | None = None
@@ -158,11 +158,12 @@ class ServiceHandler(Steered):
         """
         if threading.current_thread() is self._service_thread:
             raise RuntimeError("ready() is for the computation; a handler of a signal cannot be in the ready state")
-        turn = ReadyTurn()
-        with self._changed:
-            self._backlog.begin_turn()
-        while (step := self._next_step(turn)) is not Step.DONE:
-            self._perform(step)
+        with self._one_turn:
+            turn = ReadyTurn()
+            with self._changed:
+                self._backlog.begin_turn()
+            while (step := self._next_step(turn)) is not Step.DONE:
+                self._perform(step)
 
     def improved(self, value: Any) -> None:
         """There is a better result: it is copied now, and sent, or delayed to a later ready state."""
@@ -211,9 +212,8 @@ class ServiceHandler(Steered):
             try:
                 for hook in lookup.hooks(message, lookup.SIGNAL, self.service, self):
                     hook(message)
-            except Exception as error:
-                logger.exception("%s: a handler has failed on %r", self.job, message)
-                self.send(Error(error))
+            except BaseException as error:  # noqa: BLE001  a job is not to be deaf after a SystemExit, either
+                self._tell_failed(message, error)
         self._log.close()
 
     def _next_message(self) -> Message | None:
@@ -271,7 +271,7 @@ class ServiceHandler(Steered):
                 message = self._backlog.take()
             self._handle_ready(message)
         elif step is Step.RAISE:
-            raise AbortService
+            self._maps.leave()
         elif step is Step.IMPROVED:
             self._send_improvement()
         elif step is Step.PROGRESS:

@@ -22,11 +22,12 @@ from tracking.service.aborting import AbortService, ServiceError, StaysHere
 from tracking.service.keeping import JobFile, Kept, digest_of
 from tracking.service.lifecycle import Do, Life, Outcome
 from tracking.service.maps import Maps
-from tracking.service.messages import Aborted, Checkpoint, Completed, Error, Message, Started, trace_of
+from tracking.service.messages import Aborted, Checkpoint, Completed, Error, Message, Started, trace_of, words_of
 from tracking.service.names import find_service, name_of
 from tracking.service.packages import check_requires
 from tracking.service.printed import kept_in
 from tracking.service.requests import Request
+from tracking.service.services import OF_THE_HANDLER
 from tracking.service.status import Status
 from tracking.service.versions import check_request, upgraded
 
@@ -129,7 +130,7 @@ class Job(StaysHere):
         self.job = str(self.service)
         self.service.queue, self.service.handler = self.queue, self
         try:
-            self.given = None if resume else (copy.copy if self._run_file is None else copy.deepcopy)(request)
+            self.given = None if resume else _copied(request)
             kept = self._look(request) if not resume else Kept()
             if kept.is_complete:
                 self._end_at_once(kept)
@@ -140,6 +141,8 @@ class Job(StaysHere):
             if self._file is not None:
                 self._file.close("interrupted")
                 self._file = None
+            if self._service_thread is not None:
+                self._end_service_thread()
             raise
 
     def _look(self, request: Any) -> Kept:
@@ -207,7 +210,7 @@ class Job(StaysHere):
         """The result, or what ``wait`` raises; None as long as it runs."""
         if self.status is Status.ERROR:
             error = self.error
-            raise ServiceError(f"{self.job} failed: {type(error).__name__}: {error}", trace_of(error)) from error
+            raise ServiceError(f"{self.job} failed: {words_of(error)}", trace_of(error)) from error
         if self.status is Status.CANCEL:
             raise Interrupted(f"{self.job} was told to end before it was done", self.best)
         return self.result
@@ -227,8 +230,10 @@ class Job(StaysHere):
     def _call(self, function: Callable[[Any], object]) -> None:
         try:
             function(self)
-        except Exception:
+        except BaseException as error:
             logger.exception("what was to be called after %s has failed", self.job)
+            if isinstance(error, KeyboardInterrupt) and not self._is_own_thread():
+                raise
 
     # ---- the computation thread
 
@@ -256,6 +261,8 @@ class Job(StaysHere):
             value = self.service.run(self)
             if self._hook_error is not None:
                 raise self._hook_error  # run() has held it up; a handler that fails is an error of the job
+            if self._maps.is_left:
+                raise AbortService  # run() has held it up; what it returned is no whole result
             return value
         steps: dict[Do, Callable[[], object]] = {
             Do.CHECK_REQUEST: self._check_request,
@@ -263,7 +270,7 @@ class Job(StaysHere):
             Do.FILL_IN: self._fill_in,
             Do.TELL_STARTED: self._tell_started,
             Do.PREPARE: lambda: self.service.prepare(self.request),
-            Do.RESTORE: lambda: self.service.restore(self._state),
+            Do.RESTORE: self._restore,
             Do.CLEAN_UP: lambda: self.service.cleanup(),
         }
         return steps[do]()
@@ -285,11 +292,18 @@ class Job(StaysHere):
         self._state = upgraded(state, version, name_of(type(service)), own, service.upgrade)
 
     def _fill_in(self) -> None:
+        if self._file is not None and self._file.has_request:
+            return  # it was filled in, and kept, when it was submitted first
         given = digest_of(self.request) if self._file is not None else b""
         with contextlib.suppress(NotImplementedError):  # there is nothing to fill in
             self.request.queue()
         if self._file is not None:
             self._file.begin(given, self.request)
+
+    def _restore(self) -> None:
+        own = {name: value for name, value in vars(self.service).items() if name in OF_THE_HANDLER}
+        self.service.restore(self._state)
+        vars(self.service).update(own)  # the state may be all of the __dict__ of a service that ran before
 
     def _tell_started(self) -> None:
         with self._changed:
@@ -337,11 +351,21 @@ class Job(StaysHere):
         with self._changed:
             self.status = status
             callbacks, self._callbacks = self._callbacks, []
-        self.send(message)
-        for function in callbacks:
-            self._call(function)
-        self._end_service_thread()
-        self._is_all_over.set()
+        try:
+            self.send(message)
+            for function in callbacks:
+                self._call(function)
+        finally:
+            self._end_service_thread()
+            self._is_all_over.set()  # nobody waits for ever, whatever those who were told have raised
+
+
+def _copied(request: Any) -> Any:
+    """As it was given, whatever ``queue()`` and the service change in it; of what cannot be copied, the outermost."""
+    try:
+        return copy.deepcopy(request)
+    except Exception:  # noqa: BLE001  anything may be in it
+        return copy.copy(request)
 
 
 def _made(service: Any, request: Any, *, resume: bool) -> Any:

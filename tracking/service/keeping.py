@@ -15,7 +15,7 @@ from typing import Any
 
 from tracking.errors import EncodeError, StoreError
 from tracking.master.item_digest import item_digests
-from tracking.service.messages import Checkpoint, trace_of
+from tracking.service.messages import Checkpoint, trace_of, words_of
 from tracking.service.requests import Request
 from tracking.store.lock import host_name
 from tracking.store.pickling import from_bytes, to_bytes
@@ -51,6 +51,9 @@ class JobFile:
         service: name of the service.
         trust: accept a file that another user owns or may write.
 
+    Attributes:
+        has_request: a request was kept when this was opened, filled in.
+
     Raises:
         StoreError: it cannot be used, or belongs to another service; says why.
     """
@@ -59,7 +62,7 @@ class JobFile:
         self._path = os.fspath(path)
         self._service = service
         self._began = time.time()
-        self._number = 0
+        self.has_request = False
         self._lock = threading.Lock()
         self._file = RunFile.open(path, [service], trust=trust)
 
@@ -72,8 +75,9 @@ class JobFile:
         packed = self._file.kept(REQUEST)
         if packed is None:
             return Kept()
+        self.has_request = True
         kept = from_bytes(packed, f"the request in {self._path}")
-        if kept["digest"] != _digest(request):
+        if _digest(request) not in (kept["digest"], _digest(kept["request"])):  # as given, or as filled in
             raise StoreError(
                 f"run file {self._path} belongs to another request for {self._service}: {kept['request']!r}; give "
                 f"that one, or another file"
@@ -134,10 +138,9 @@ class JobFile:
 
     def fail(self, job: str, error: BaseException) -> None:
         """Keep why it failed, and close the file."""
-        words = f"{type(error).__name__}: {error}"
         trace = to_bytes(trace_of(error), "the traceback")
         with self._lock:
-            self._file.record_error(self._service, words, host_name(), job, 1, trace)
+            self._file.record_error(self._service, words_of(error), host_name(), job, 1, trace)
         self.close("failed")
 
     def close(self, state: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from tracking.errors import InputError, Interrupted, ItemError, ItemRaised
 from tracking.master import TrackingJobMaster
@@ -20,7 +20,7 @@ from tracking.pool.arguments import checked_choice, checked_number
 from tracking.pool.session import Session
 from tracking.service import tasks
 from tracking.service.aborting import AbortService, MapCancelled, StaysHere
-from tracking.service.messages import trace_of
+from tracking.service.messages import trace_of, words_of
 from tracking.service.workers import Workers
 
 _MEANT_FOR_SLAVES = frozenset({"chunk_size", "redistribute", "max_deaths", "verbose"})
@@ -41,6 +41,7 @@ class Maps:
         self._cancelled: set[int] = set()
         self._count = 0
         self._is_aborted = False
+        self.is_left = False  # the computation was told to end; written by its threads
 
     # ---- from the service thread
 
@@ -104,7 +105,16 @@ class Maps:
             AbortService: the job was told to end.
         """
         if self._is_aborted:
-            raise AbortService
+            self.leave()
+
+    def leave(self) -> NoReturn:
+        """Tell the computation to end.
+
+        Raises:
+            AbortService: always; from now on it knows, whatever it makes of that.
+        """
+        self.is_left = True
+        raise AbortService
 
     @contextmanager
     def _ended_by(self, end: Callable[[], object]) -> Iterator[Callable[[], bool]]:
@@ -226,8 +236,7 @@ def _here(function: Callable[[Any], Any], place: int, value: Any, retries: int, 
                 continue
             if not collects:
                 raise
-            words = f"{type(error).__name__}: {error}"
-            failed = ItemRaised(words, id=place, tries=tries, remote_traceback=trace_of(error))
+            failed = ItemRaised(words_of(error), id=place, tries=tries, remote_traceback=trace_of(error))
             failed.__cause__ = error
             return failed
     return None

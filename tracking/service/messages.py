@@ -173,8 +173,7 @@ class Error(Message):
 
     def __init__(self, error: BaseException | None = None, *, is_final: bool = False) -> None:
         error = error or sys.exception()
-        words = f"{type(error).__name__}: {error}" if error is not None else "unknown"
-        super().__init__(words=words, trace=trace_of(error), is_final=is_final)
+        super().__init__(words=words_of(error), trace=trace_of(error), is_final=is_final)
 
     def __str__(self) -> str:
         return f"Error: {self.words}\n{self.trace}".rstrip()
@@ -217,6 +216,16 @@ FINAL = (Completed, Aborted)
 def is_final(message: Message) -> bool:
     """Whether a job sends nothing after this."""
     return isinstance(message, FINAL) or (isinstance(message, Error) and message.is_final)
+
+
+def words_of(error: BaseException | None) -> str:
+    """'ValueError: what it says', in a line; also of an error that cannot say it."""
+    if error is None:
+        return "unknown"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as other:  # noqa: BLE001  it is the user's own __str__
+        return f"{type(error).__name__}, whose text cannot be had ({type(other).__name__})"
 
 
 def trace_of(error: BaseException | None) -> str:

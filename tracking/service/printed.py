@@ -7,6 +7,7 @@ their place and looks which thread is writing. What a job's other threads print 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 import threading
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 NAMES = ("stdout", "stderr")
+
+logger = logging.getLogger("tracking")
 
 _lock = threading.Lock()
 
@@ -52,13 +55,18 @@ def kept_in(folder: str | os.PathLike[str]) -> Iterator[None]:
     """What this thread prints meanwhile is added to the files ``stdout`` and ``stderr`` there, line by line."""
     thread = threading.get_ident()
     with ExitStack() as files:
-        opened = {name: files.enter_context(open(Path(folder, name), "a", buffering=1)) for name in NAMES}
+        opened = {}
+        for name in NAMES:
+            try:
+                opened[name] = files.enter_context(open(Path(folder, name), "a", buffering=1))
+            except OSError as error:
+                logger.error("what the job prints is not kept: %s", error)
         for name, file in opened.items():
             _begin(name, thread, file)
         try:
             yield
         finally:
-            for name in NAMES:
+            for name in opened:
                 _end(name, thread)
 
 

@@ -10,6 +10,8 @@ from tracking.service.requests import Request
 from tracking.service.requests import request as make_request
 from tracking.service.versions import VersionError
 
+OF_THE_HANDLER = frozenset({"queue", "handler", "_tr_number"})  # what it puts on a service; no state brings another
+
 _numbers = itertools.count(1)
 
 

@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from tracking.pool.arguments import checked_number
 from tracking.service.aborting import StaysHere
 from tracking.service.joblog import JobLog
 from tracking.service.jobs import Job
-from tracking.service.messages import Abort, Invoke, Message, Pause, Resume, Set
+from tracking.service.messages import Abort, Error, Invoke, Message, Pause, Resume, Set
 
 logger = logging.getLogger("tracking")
 
@@ -51,6 +52,11 @@ class Steered(Job):
         """Keep a message until the next ready state."""
         raise NotImplementedError
 
+    def _tell_failed(self, message: Message, error: BaseException) -> None:
+        """A message has come to nothing; the job goes on."""
+        logger.error("%s: a handler has failed on %r", self.job, message, exc_info=error)
+        self.send(Error(error))
+
     def onSignalMessage(self, message: Message) -> None:
         """Nobody wants it now: keep it until the ready state."""
         self.delay(message)
@@ -85,12 +91,13 @@ class Steered(Job):
         """Set attributes of the handler now; those of the service when it is ready.
 
         Raises:
-            AttributeError: the service has no such attribute.
+            ValueError: a time that is none, or a level of the log that there is not.
         """
         own = {name: value for name, value in message.values.items() if name in self.settable}
         rest = {name: value for name, value in message.values.items() if name not in own}
-        for name in rest:
-            _check_public(self.service, name, is_method=False)
+        for name in own:
+            if name.endswith("_delta"):
+                checked_number(name, own[name], 0)
         if "log_level" in own and self._log is not None:
             self._log.set_level(own["log_level"])
         for name, value in own.items():
@@ -101,21 +108,22 @@ class Steered(Job):
             self.delay(Set(**rest))
 
     def onReadySet(self, message: Set) -> None:
-        """Set attributes of the service."""
-        for name, value in message.values.items():
-            setattr(self.service, name, value)
-
-    def onSignalInvoke(self, message: Invoke) -> None:
-        """Keep it until the ready state, if there is such a method.
-
-        Raises:
-            AttributeError: there is none.
-        """
-        _check_public(self.service, message.method, is_method=True)
-        self.delay(message)
+        """Set attributes of the service; none of them if it lacks one: that is told, and the job goes on."""
+        try:
+            for name in message.values:
+                _check_public(self.service, name, is_method=False)
+            for name, value in message.values.items():
+                setattr(self.service, name, value)
+        except Exception as error:  # noqa: BLE001  told, whatever it is
+            self._tell_failed(message, error)
 
     def onReadyInvoke(self, message: Invoke) -> None:
-        """Call a method of the service."""
+        """Call a method of the service; if there is none, that is told, and the job goes on."""
+        try:
+            _check_public(self.service, message.method, is_method=True)
+        except AttributeError as error:
+            self._tell_failed(message, error)
+            return
         getattr(self.service, message.method)(*message.args, **message.kw)
 
 

@@ -136,8 +136,15 @@ class MessageStream(StaysHere):
         while (message := self._next(line)) is not None:
             try:
                 line.listener.put(message)
-            except Exception:
+            except BaseException as error:
                 logger.exception("a listener has failed on %r", message)
+                if isinstance(error, KeyboardInterrupt):
+                    self._leave(line)
+                    raise
+
+    def _leave(self, line: _Line) -> None:
+        with self._lock:
+            line.is_being_told = False
 
     def _next(self, line: _Line) -> Message | None:
         with self._lock:
