@@ -119,6 +119,25 @@ def test_one_result_that_cannot_be_sent_costs_only_itself(processor: Any, memo: 
     assert memo.values == [1, 3]
 
 
+class WithLock(Exception):
+    """Cannot be pickled."""
+
+    def __init__(self) -> None:
+        super().__init__("it holds a lock")
+        self.lock = threading.Lock()
+
+
+class ReturnException(Slave_command):
+    def run(self, processor: Any, completed: bool = True) -> None:
+        processor.return_object(Result_exception(processor, WithLock(), completed))
+
+
+def test_an_exception_that_cannot_be_sent_comes_as_text_and_says_from_where(processor: Any) -> None:
+    processor.add_to_queue(ReturnException())
+    with pytest.raises(Capturing_exception, match=r"Rank: [12] Name: \S+-pid\d+\nException type: WithLock\n.*a lock"):
+        processor.run_queue()
+
+
 def test_an_exception_that_is_returned_is_raised(either: Any) -> None:
     either.add_to_queue(ReturnsException())
     with pytest.raises(ZeroDivisionError, match="as a result"):

@@ -145,3 +145,9 @@ def test_slaves_can_be_added(processor: Any, memo: Kept) -> None:
         processor.add_to_queue(Square(number), memo)
     processor.run_queue()
     assert sorted(memo.values) == [n * n for n in range(9)]
+
+
+def test_a_processor_without_a_program_says_so_before_slaves_start(load: Callable[..., Any]) -> None:
+    for name in ("uni", "local"):
+        with pytest.raises(ValueError, match="there is no program to run"):
+            load(name, 1).run()

@@ -101,7 +101,7 @@ def test_how_far_a_long_queue_is_is_told_where_there_is_no_terminal(
     load: Callable[..., Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
     verbosity: int, is_told: bool,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("tracking.multi.progress.FIRST_S", 0.0)
+    monkeypatch.setattr("tracking.multi.queue_master.FIRST_S", 0.0)
     processor = load(size=1, verbosity=verbosity)
     memo = Kept()
     for number in range(5):

@@ -15,7 +15,7 @@ _HOME = {
     "Application_callback": "application_callback",
     "Batched_result_command": "result_commands",
     "Capturing_exception": "misc",
-    "Data_store": "data_store",
+    "Data_store": "processor",
     "Exit_command": "slave_commands",
     "Exit_queue_result_command": "result_queue",
     "Fabric_processor": "fabric_processor",
@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from tracking.multi.box import fetch_data as fetch_data
     from tracking.multi.box import fetch_data_store as fetch_data_store
     from tracking.multi.box import send_data_to_slaves as send_data_to_slaves
-    from tracking.multi.data_store import Data_store as Data_store
     from tracking.multi.fabric_processor import Fabric_processor as Fabric_processor
     from tracking.multi.loading import load_multiprocessor as load_multiprocessor
     from tracking.multi.local_processor import Local_processor as Local_processor
@@ -75,6 +74,7 @@ if TYPE_CHECKING:
     from tracking.multi.mpi4py_processor import Mpi4py_processor as Mpi4py_processor
     from tracking.multi.multi_processor_base import Multi_processor as Multi_processor
     from tracking.multi.multi_processor_base import Too_few_slaves_exception as Too_few_slaves_exception
+    from tracking.multi.processor import Data_store as Data_store
     from tracking.multi.processor import Processor as Processor
     from tracking.multi.processor import verbosity as verbosity
     from tracking.multi.processor_io import Redirect_text as Redirect_text

@@ -23,17 +23,16 @@ from typing import Any
 from tracking.errors import CalculationError, Interrupted, ItemError
 from tracking.fabrics.base import Fabric
 from tracking.multi import record
-from tracking.multi.here import Here
 from tracking.multi.multi_processor_base import Multi_processor, Too_few_slaves_exception
 from tracking.multi.processor import verbosity
 from tracking.multi.processor_io import replay
-from tracking.multi.progress import Progress
-from tracking.multi.queue_master import CommandFailed, GlobalMaster, QueueMaster
+from tracking.multi.queue_master import CommandFailed, GlobalMaster, Progress, QueueMaster
 from tracking.multi.result_commands import Batched_result_command
 from tracking.multi.result_queue import Immediate_result_queue
 from tracking.multi.seats import Seats, in_order_of_start
 from tracking.multi.shelf import Shelf
 from tracking.multi.slave_commands import data_name
+from tracking.multi.slave_side import Here
 from tracking.multi.travel import Outcome, Snapshot, Welcome, command_snapshot
 from tracking.pool import SlavePool
 from tracking.wire import codec, mainmodule
@@ -176,7 +175,7 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
         self._take_outcomes(master, queue)
 
     def _run_here(self, queue: list[Snapshot]) -> None:
-        here = Here(self._processor_size)
+        here = Here(self.processor_size())
         for command in queue:
             outcome = here.run(command, self._shelf.everything())
             self._take_all(Immediate_result_queue(self), [outcome])

@@ -15,8 +15,8 @@ import sys
 import time
 from typing import Any
 
+from tracking.errors import InputError
 from tracking.multi.box import own_processor
-from tracking.multi.data_store import Data_store
 from tracking.multi.misc import Capturing_exception, Verbosity, raise_unimplemented
 from tracking.multi.processor_io import STDERR, STDOUT, Redirect_text
 from tracking.multi.result_commands import Batched_result_command, Null_result_command, Result_exception
@@ -54,6 +54,20 @@ def load_multiprocessor(processor_name: Any, callback: Any = None, processor_siz
     from tracking.multi.loading import load_multiprocessor
 
     return load_multiprocessor(processor_name, callback, processor_size, **options)
+
+
+class Data_store:  # noqa: N801  (a name of old)
+    """An object to which anything may be attached; what ``send_data_to_slaves`` sends is attached to those of slaves.
+
+    >>> store = Data_store()
+    >>> store.spectra = [1, 2]
+    >>> store.spectra
+    [1, 2]
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        there = ", ".join(sorted(self.__dict__)) or "nothing"
+        raise AttributeError(f"the data store has no {name!r}; there is: {there}")
 
 
 class Processor:
@@ -276,7 +290,13 @@ class Processor:
 
         Raises:
             SystemExit: the program has ended it with this status, or has failed (1).
+            InputError: there is no callback.
         """
+        if self.callback is None:
+            raise InputError(
+                "there is no program to run: load_multiprocessor(name, Application_callback(program)) says which, "
+                "program being an object with run()"
+            )
         self.pre_run()
         try:
             self._run_program()

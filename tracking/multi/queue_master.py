@@ -19,6 +19,11 @@ from tracking.multi.slave_side import MSG_LIVE, QueueSlave
 from tracking.multi.travel import Outcome, Snapshot, Welcome
 from tracking.pool import SlavePool
 
+FIRST_S = 10.0
+GROWTH = 1.5
+LONGEST_S = 60.0
+"""How far a queue is, is said first after so many seconds, then in gaps that grow so, up to so many seconds."""
+
 
 class CommandFailed(Exception):
     """A command has raised, or its results cannot be sent.
@@ -97,3 +102,29 @@ class GlobalMaster(QueueMaster):
         return False
 
 
+class Progress:
+    """Decides when to say how far a queue is, without a clock of its own.
+
+    Args:
+        number: of the queue.
+        total: of its commands.
+        began: when, in seconds.
+
+    >>> progress = Progress(3, 40, began=0.0)
+    >>> progress.line(10, now=9.0), progress.line(11, now=10.0), progress.line(12, now=11.0)
+    ('', 'queue 3: 11 of 40 commands done', '')
+    """
+
+    def __init__(self, number: int, total: int, began: float) -> None:
+        self._number = number
+        self._total = total
+        self._gap_s = FIRST_S
+        self._next_at = began + FIRST_S
+
+    def line(self, n_done: int, now: float) -> str:
+        """What is to be said now; "": nothing."""
+        if now < self._next_at:
+            return ""
+        self._gap_s = min(LONGEST_S, self._gap_s * GROWTH)
+        self._next_at = now + self._gap_s
+        return f"queue {self._number}: {n_done} of {self._total} commands done"
