@@ -42,9 +42,10 @@ class Place:
         """
         if not self.output:
             return None
-        file = open(self.output, "ab", buffering=0)  # noqa: SIM115  (others may append to it, too)
-        if not self.has_output:
-            file.truncate(0)
+        first = 0 if self.has_output else os.O_TRUNC  # also of what cannot be truncated, as /dev/null
+        file = open(  # noqa: SIM115  (others may append to it, too)
+            self.output, "ab", buffering=0, opener=lambda path, flags: os.open(path, flags | first, 0o666)
+        )
         self.has_output = True
         return file
 
