@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.multi.commands import Call, Kept, Square, who
+from tracking.errors import InputError
 from tracking.fabrics.local import LocalFabric
 from tracking.multi import Processor, Processor_box, Too_few_slaves_exception, Verbosity, load_multiprocessor, loading
 from tracking.multi import processor as processor_module
@@ -151,3 +152,17 @@ def test_a_processor_without_a_program_says_so_before_slaves_start(load: Callabl
     for name in ("uni", "local"):
         with pytest.raises(ValueError, match="there is no program to run"):
             load(name, 1).run()
+
+
+def test_a_queue_before_run_under_mpi_says_what_to_do(
+    load: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PMI_RANK", "0")
+    monkeypatch.setenv("PMI_SIZE", "3")
+    monkeypatch.setattr("atexit.register", lambda function: None)
+    processor = load("mpi4py", -1)
+    assert (processor.rank(), processor.processor_size()) == (0, 2)
+    processor.add_to_queue(Square(2))
+    with pytest.raises(InputError, match=r"in run\(\): call it on every rank"):
+        processor.run_queue()
+    assert not processor.is_queued()

@@ -116,6 +116,57 @@ def test_arguments_have_their_names_and_order(function: Any, names: list[str]) -
     assert list(inspect.signature(function).parameters)[: len(names)] == names
 
 
+@pytest.mark.parametrize(
+    ("function", "defaults"),
+    [
+        (multi.load_multiprocessor, {"verbosity": 1}),
+        (multi.fetch_data, {"name": None}),
+        (multi.fetch_data_store, {}),
+        (multi.send_data_to_slaves, {"name": None, "value": None}),
+        (Processor.fetch_data, {"name": None}),
+        (Processor.send_data_to_slaves, {"name": None, "value": None}),
+        (Processor.add_to_queue, {"memo": None}),
+        (Processor.exit, {"status": 0}),
+        (Result_command, {"memo_id": None}),
+        (Batched_result_command, {"io_data": None, "completed": True}),
+        (Null_result_command, {"completed": True}),
+        (Result_exception, {"completed": True}),
+        (Capturing_exception, {"exc_info": None, "rank": "unknown", "name": "unknown"}),
+        (multi.Verbosity().set, {"value": 0}),
+        (multi.Redirect_text, {"token": "", "stream": 0}),
+    ],
+)
+def test_arguments_may_be_left_out_as_they_could(function: Any, defaults: dict[str, Any]) -> None:
+    given = inspect.signature(function).parameters
+    assert {name: given[name].default for name in defaults} == defaults
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        (Processor.run_command_queue, ["queue"]),
+        (Processor.return_object, ["result"]),
+        (Processor.process_result, ["result"]),
+        (multi.Multi_processor, ["processor_size", "callback"]),
+        (multi.Multi_processor.chunk_queue, ["queue"]),
+        (multi.Multi_processor.return_result_command, ["result_object"]),
+        (Result, ["processor", "completed"]),
+        (Result_command.run, ["processor", "memo"]),
+        (Exit_command.run, ["processor", "completed"]),
+        (Slave_storage_command.add, ["name", "value"]),
+        (multi.Immediate_result_queue, ["processor"]),
+        (multi.Threaded_result_queue.put, ["job"]),
+        (multi.Redirect_text.write, ["string"]),
+        (Application_callback(None).init_master, ["processor"]),
+        (Application_callback(None).handle_exception, ["processor", "exception"]),
+        (multi.import_module, ["module_path"]),
+    ],
+)
+def test_methods_that_programs_override_have_their_arguments(method: Any, names: list[str]) -> None:
+    found = [name for name in inspect.signature(method).parameters if name != "self"]
+    assert found[: len(names)] == names
+
+
 def test_attributes_of_a_processor_are_there(processor: Any) -> None:
     expected = {"grainyness": 1, "threaded_result_processing": True, "do_quit": False, "command_queue": [],
                 "memo_map": {}, "batched_returns": True, "result_list": None}  # fmt: skip

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from tracking.errors import InputError
 from tracking.fabrics.rank_zero import join_job, miss_job
 from tracking.fabrics.ranks import RanksFabric, roster_in_use
 from tracking.multi.fabric_processor import Fabric_processor
@@ -80,6 +81,8 @@ class Mpi4py_processor(Fabric_processor):  # noqa: N801  (a name of old)
             sys.exit(128 + signal.SIGINT)
 
     def _the_fabric(self) -> Any:
+        if roster_in_use() is None:
+            raise InputError("the other ranks become hosts of slaves in run(): call it on every rank, before any queue")
         return RanksFabric()
 
     def _end_slaves(self) -> None:
