@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -305,3 +307,32 @@ def test_threads_that_have_clients_of_their_own_each_use_their_own() -> None:
 def test_threads_without_a_client_use_the_one_that_is_open() -> None:
     with Client() as client:
         assert in_threads(3, current_client) == [client] * 3
+
+
+def in_forked_child(function: Callable[[], object]) -> int:
+    """The exit status of a forked child that does this; 1 if it raised."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # our other threads do not matter to this child
+        child = os.fork()
+    if child == 0:
+        status = 1
+        with contextlib.suppress(BaseException):
+            function()
+            status = 0
+        os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_forked_child_does_not_wait_for_ever_for_a_job_of_its_parent() -> None:
+    def wait() -> None:
+        with pytest.raises(RuntimeError, match=f"runs in process {os.getppid()}, from which this one"):
+            job.wait()
+        client.close()  # as at the end of the `with` of the parent's program
+
+    gate = Gate()
+    with Client() as client:
+        job = client.submit(Scripted.request(), Scripted(lambda service, handler: gate.wait() or 5))
+        gate.wait_until_come()
+        assert in_forked_child(wait) == 0
+        gate.open()
+        assert job.wait(WAIT_S) == 5

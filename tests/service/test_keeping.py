@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.service.helpers import Heard
+from tests.service.helpers import Heard, started
 from tests.service.services import WAIT_S, Scripted, Sum
-from tracking import InputError, Interrupted, StoreError
+from tracking import InputError, Interrupted, StoreError, TrackingJobMaster
 from tracking.service import (
     AbortService,
     Client,
@@ -226,6 +226,27 @@ def test_a_disk_that_takes_nothing_does_not_end_the_job(
     with caplog.at_level(logging.ERROR, "tracking"):
         assert counted(path)[0].wait(WAIT_S) == ["prepare"]
     assert "its state is not kept" in caplog.text
+
+
+def test_a_disk_that_stays_full_is_told_once_not_at_every_state(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def body(service: Scripted, handler: ServiceHandler) -> None:
+        handler.checkpoint_delta, service.state = 0, 1
+        for _ in range(5):
+            handler.ready()
+
+    monkeypatch.setattr(RunFile, "commit", lambda self: False)
+    started(body, run_file=path)[0].wait(WAIT_S)
+    assert caplog.text.count("its state is not kept") == 1
+
+
+def test_a_run_file_of_a_calculation_is_none_of_a_service_even_if_an_item_has_its_name(path: Path) -> None:
+    name = f"{Scripted.__module__}.{Scripted.__qualname__}"
+    TrackingJobMaster({name: -1}, function=abs, hosts=1, run_file=path, verbose=0).calculateResult()
+    with pytest.raises(StoreError, match="holds results of a calculation, not of a service"):
+        started(lambda service, handler: 5, run_file=path)
+    assert dict(RunFileReader(path).results()) == {name: 1}
 
 
 def test_a_refused_start_leaves_the_file_free(path: Path) -> None:

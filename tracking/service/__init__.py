@@ -44,14 +44,14 @@ _HOME = {
     "ServiceHandler": "handler",
     "Set": "messages",
     "Started": "messages",
-    "Status": "status",
+    "Status": "lifecycle",
     "UnknownService": "names",
     "VersionError": "versions",
     "current_client": "client",
     "export": "names",
     "proxy": "proxies",
     "request": "requests",
-    "service_wrapper": "wrapper",
+    "service_wrapper": "proxies",
 }
 
 __all__ = list(_HOME)
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from tracking.service.client import Client as Client
     from tracking.service.client import current_client as current_client
     from tracking.service.handler import ServiceHandler as ServiceHandler
+    from tracking.service.lifecycle import Status as Status
     from tracking.service.messages import Abort as Abort
     from tracking.service.messages import Aborted as Aborted
     from tracking.service.messages import Checkpoint as Checkpoint
@@ -83,13 +84,12 @@ if TYPE_CHECKING:
     from tracking.service.names import export as export
     from tracking.service.proxies import Proxy as Proxy
     from tracking.service.proxies import proxy as proxy
+    from tracking.service.proxies import service_wrapper as service_wrapper
     from tracking.service.requests import Request as Request
     from tracking.service.requests import request as request
     from tracking.service.services import Service as Service
-    from tracking.service.status import Status as Status
     from tracking.service.streams import MessageStream as MessageStream
     from tracking.service.versions import VersionError as VersionError
-    from tracking.service.wrapper import service_wrapper as service_wrapper
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tracking.errors import InputError
-from tracking.service.aborting import StaysHere
+from tracking.service.staying import StaysHere
 from tracking.service.streams import Listener, MessageStream
 from tracking.service.workers import Workers
 
@@ -44,6 +44,7 @@ class Client(StaysHere):
     def __init__(self, workers: Any = None, **options: Any) -> None:
         self.stream = MessageStream()
         self.workers = Workers(workers, **options)
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._jobs: dict[str, Proxy] = {}
 
@@ -111,7 +112,9 @@ class Client(StaysHere):
         return self.workers.add_hosts(hosts)
 
     def close(self) -> None:
-        """Wait for all jobs, and end the slaves that it has started."""
+        """Wait for all jobs, and end the slaves that it has started. In a forked child there is nothing to do."""
+        if os.getpid() != self._pid:
+            return
         with self._lock:
             jobs = list(self._jobs.values())
         for job in jobs:

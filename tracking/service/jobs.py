@@ -18,26 +18,20 @@ from typing import Any
 
 from tracking.errors import InputError, Interrupted
 from tracking.service import lifecycle as life
-from tracking.service.aborting import AbortService, ServiceError, StaysHere
+from tracking.service.aborting import AbortService, ServiceError
 from tracking.service.keeping import JobFile, Kept, digest_of
-from tracking.service.lifecycle import Do, Life, Outcome
+from tracking.service.lifecycle import STATUS, Do, Life, Outcome, Status
 from tracking.service.maps import Maps
-from tracking.service.messages import Aborted, Checkpoint, Completed, Error, Message, Started, trace_of, words_of
+from tracking.service.messages import Abort, Aborted, Checkpoint, Completed, Error, Message, Started, trace_of, words_of
 from tracking.service.names import find_service, name_of
 from tracking.service.packages import check_requires
 from tracking.service.printed import kept_in
 from tracking.service.requests import Request
-from tracking.service.services import OF_THE_HANDLER
-from tracking.service.status import Status
+from tracking.service.services import PUT_BY_HANDLER
+from tracking.service.staying import StaysHere
 from tracking.service.versions import check_request, upgraded
 
 logger = logging.getLogger("tracking")
-
-_STATUS = {
-    Outcome.COMPLETED: Status.COMPLETE,
-    Outcome.ABORTED: Status.CANCEL,
-    Outcome.FAILED: Status.ERROR,
-}
 
 
 class Job(StaysHere):
@@ -76,6 +70,7 @@ class Job(StaysHere):
         self._state: Any = None
         self._hook_error: Exception | None = None
         self._life = Life()
+        self._pid = os.getpid()
         self._is_all_over = threading.Event()
         self._callbacks: list[Callable[[Any], object]] = []
         self._service_thread: threading.Thread | None = None
@@ -187,15 +182,18 @@ class Job(StaysHere):
             TimeoutError: it is not at its end; it goes on.
             ServiceError: it has failed; caused by the error itself, with the traceback as text.
             Interrupted: it was told to end; its ``.result`` is the last improvement.
+            RuntimeError: it could wait for ever: in the job's own threads, or in a forked child.
         """
+        if os.getpid() != self._pid and not self._is_all_over.is_set():
+            raise RuntimeError(
+                f"{self.job} runs in process {self._pid}, from which this one ({os.getpid()}) was forked: wait there"
+            )
         if self._is_own_thread() and not self.status.is_over:
             raise RuntimeError(f"{self.job} cannot wait for its own end")
         if not (self.status.is_over and self._is_own_thread()):
             try:
                 is_over = self._is_all_over.wait(timeout)
             except KeyboardInterrupt:
-                from tracking.service.messages import Abort
-
                 self.put(Abort())
                 raise
             if not is_over:
@@ -301,7 +299,7 @@ class Job(StaysHere):
             self._file.begin(given, self.request)
 
     def _restore(self) -> None:
-        own = {name: value for name, value in vars(self.service).items() if name in OF_THE_HANDLER}
+        own = {name: value for name, value in vars(self.service).items() if name in PUT_BY_HANDLER}
         self.service.restore(self._state)
         vars(self.service).update(own)  # the state may be all of the __dict__ of a service that ran before
 
@@ -328,7 +326,7 @@ class Job(StaysHere):
             Outcome.ABORTED: lambda: Aborted(self.best),
             Outcome.FAILED: lambda: Error(self.error, is_final=True),
         }
-        self._say_end(_STATUS[outcome], messages[outcome]())
+        self._say_end(STATUS[outcome], messages[outcome]())
 
     def _let_workers_go(self) -> None:
         if self._owns_workers:

@@ -62,6 +62,7 @@ class JobFile:
         self._path = os.fspath(path)
         self._service = service
         self._began = time.time()
+        self._told: str | None = ""  # the problem that was logged last
         self.has_request = False
         self._lock = threading.Lock()
         self._file = RunFile.open(path, [service], trust=trust)
@@ -73,11 +74,13 @@ class JobFile:
             StoreError: it holds another request, or cannot be read back.
         """
         packed = self._file.kept(REQUEST)
+        if packed is None and self._file.finished_ids():
+            raise StoreError(f"run file {self._path} holds results of a calculation, not of a service; give another")
         if packed is None:
             return Kept()
         self.has_request = True
         kept = from_bytes(packed, f"the request in {self._path}")
-        if _digest(request) not in (kept["digest"], _digest(kept["request"])):  # as given, or as filled in
+        if digest_of(request) not in (kept["digest"], digest_of(kept["request"])):  # as given, or as filled in
             raise StoreError(
                 f"run file {self._path} belongs to another request for {self._service}: {kept['request']!r}; give "
                 f"that one, or another file"
@@ -122,8 +125,9 @@ class JobFile:
                 self._file.commit()
 
     def _commit(self) -> None:
-        if not self._file.commit():
+        if not self._file.commit() and self._file.problem != self._told:
             logger.error("the job goes on, but its state is not kept: %s", self._file.problem)
+        self._told = self._file.problem
 
     def complete(self, job: str, result: Any) -> None:
         """Keep the result, and close the file."""
@@ -151,11 +155,6 @@ class JobFile:
             logger.error("the run file lacks what came last: %s", self._file.problem)
 
 
-def digest_of(request: Request) -> bytes:
-    """Tells whether two requests ask for the same; their versions may differ."""
-    return _digest(request)
-
-
 def kept_request(path: str | os.PathLike[str], *, trust: bool = False) -> Request:
     """The request that a run file holds.
 
@@ -169,7 +168,8 @@ def kept_request(path: str | os.PathLike[str], *, trust: bool = False) -> Reques
     return request
 
 
-def _digest(request: Request) -> bytes:
+def digest_of(request: Request) -> bytes:
+    """Tells whether two requests ask for the same; their versions may differ."""
     fields = request.__getstate__()
     fields.pop("version")
     return item_digests([fields])

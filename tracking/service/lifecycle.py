@@ -13,7 +13,7 @@ At its end exactly one of Completed, Aborted and Error is sent, as the last mess
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any, TypeAlias
 
 from tracking.errors import InvalidTransition
@@ -55,6 +55,28 @@ class Outcome(Enum):
     ABORTED = "aborted"
     FAILED = "failed"
 
+
+class Status(StrEnum):
+    """How a job stands; each is the word itself: ``proxy.status == 'ACTIVE'``."""
+
+    PENDING = "PENDING"
+    ACTIVE = "ACTIVE"
+    COMPLETE = "COMPLETE"
+    ERROR = "ERROR"
+    CANCEL = "CANCEL"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it will not change any more."""
+        return self in (Status.COMPLETE, Status.ERROR, Status.CANCEL)
+
+
+STATUS = {
+    Outcome.COMPLETED: Status.COMPLETE,
+    Outcome.ABORTED: Status.CANCEL,
+    Outcome.FAILED: Status.ERROR,
+}
 
 # ---- what happened
 

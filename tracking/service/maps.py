@@ -19,8 +19,9 @@ from tracking.master import TrackingJobMaster
 from tracking.pool.arguments import checked_choice, checked_number
 from tracking.pool.session import Session
 from tracking.service import tasks
-from tracking.service.aborting import AbortService, MapCancelled, StaysHere
+from tracking.service.aborting import AbortService, MapCancelled
 from tracking.service.messages import trace_of, words_of
+from tracking.service.staying import StaysHere
 from tracking.service.workers import Workers
 
 _MEANT_FOR_SLAVES = frozenset({"chunk_size", "redistribute", "max_deaths", "verbose"})

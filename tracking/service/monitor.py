@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from tracking.service.aborting import StaysHere
 from tracking.service.lookup import hook_names
 from tracking.service.messages import Log, Message
+from tracking.service.staying import StaysHere
 
 MONITOR = "onMonitor"
 

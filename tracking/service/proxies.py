@@ -1,18 +1,22 @@
-"""Proxy: a job, as seen by who has submitted it."""
+"""Proxy: a job, as seen by who has submitted it; and the functions that submit one."""
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec
 
 from tracking.errors import Interrupted
-from tracking.service.aborting import ServiceError, StaysHere
+from tracking.service.aborting import ServiceError
 from tracking.service.client import Client, current_client
 from tracking.service.handler import ServiceHandler
+from tracking.service.lifecycle import Status
 from tracking.service.messages import Abort, Checkpoint, Invoke, Message, Pause, Progress, Resume, Set
 from tracking.service.requests import Request, request
-from tracking.service.status import Status
+from tracking.service.staying import StaysHere
+
+P = ParamSpec("P")
 
 
 class Proxy(StaysHere):
@@ -191,3 +195,29 @@ def proxy(cls: type, **kw: Any) -> Proxy:
         kw: attributes of the request.
     """
     return Proxy(request(cls, **kw), service=cls)
+
+
+def service_wrapper(function: Callable[P, Request]) -> Callable[P, Any]:
+    """Run the request that the function returns at the current client, and return the result.
+
+    The service is the exported one that the request names.
+
+    Example:
+        >>> from tracking.service import Service, export, service_wrapper
+        >>> @export
+        ... class Double(Service):
+        ...     version = "1"
+        ...     def prepare(self, request): self.x = request.x
+        ...     def run(self, handler): return 2 * self.x
+        >>> @service_wrapper
+        ... def double(x):
+        ...     return Double.request(x=x)
+        >>> double(21)
+        42
+    """
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kw: P.kwargs) -> Any:
+        return Proxy(function(*args, **kw)).wait()
+
+    return run

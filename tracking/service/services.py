@@ -10,7 +10,7 @@ from tracking.service.requests import Request
 from tracking.service.requests import request as make_request
 from tracking.service.versions import VersionError
 
-OF_THE_HANDLER = frozenset({"queue", "handler", "_tr_number"})  # what it puts on a service; no state brings another
+PUT_BY_HANDLER = frozenset({"queue", "handler", "_tr_number"})  # on a service; no state brings others
 
 _numbers = itertools.count(1)
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tracking.pool.arguments import checked_number
-from tracking.service.aborting import StaysHere
 from tracking.service.joblog import JobLog
 from tracking.service.jobs import Job
 from tracking.service.messages import Abort, Error, Invoke, Message, Pause, Resume, Set
+from tracking.service.staying import StaysHere
 
 logger = logging.getLogger("tracking")
 

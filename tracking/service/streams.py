@@ -17,8 +17,8 @@ import threading
 from collections import deque
 from typing import Protocol
 
-from tracking.service.aborting import StaysHere
 from tracking.service.messages import Aborted, Checkpoint, Completed, Improved, Joined, Message, Progress
+from tracking.service.staying import StaysHere
 
 logger = logging.getLogger("tracking")
 

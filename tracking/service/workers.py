@@ -7,7 +7,7 @@ from typing import Any
 
 from tracking.errors import InputError
 from tracking.pool import SlavePool
-from tracking.service.aborting import StaysHere
+from tracking.service.staying import StaysHere
 
 
 class Workers(StaysHere):
