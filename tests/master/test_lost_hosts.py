@@ -34,7 +34,7 @@ def test_an_item_is_not_blamed_when_its_host_is_lost() -> None:
 def test_slaves_whose_hosts_are_lost_each_time_they_are_made_ready_are_not_started_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tracking.master.roster.MOST_LOSSES_IN_SETUP", 4)
+    monkeypatch.setattr("tracking.pool.setup_deaths.MOST_LOSSES_IN_SETUP", 4)
 
     class BringsDownItsHost(ScriptedSlave):
         def on_setup(self, calculation: int) -> None:

@@ -16,7 +16,16 @@ import pytest
 
 from tests.pool import jobs
 from tests.pool.helpers import WAIT_S, Gates, Held
-from tracking import EncodeError, InputError, ItemRaised, ItemResultError, NoSlavesError, SlaveLost, SlavePool
+from tracking import (
+    EncodeError,
+    InputError,
+    ItemKilledSlave,
+    ItemRaised,
+    ItemResultError,
+    NoSlavesError,
+    SlaveLost,
+    SlavePool,
+)
 from tracking.errors import TrackingError
 from tracking.pool.actors import Actor
 from tracking.testing import Job, ScriptedFabric, ScriptedSlave
@@ -183,6 +192,38 @@ class DiesOfSetup(ScriptedSlave):
         self.die()
 
 
+def die_at_once() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_maker_that_kills_its_slaves_is_no_fault_of_what_waits_behind_it() -> None:
+    with SlavePool(2) as pool:
+        calls = [pool.submit(jobs.add, n, 1) for n in range(20)]
+        actors = pool.actors(die_at_once)
+        assert actors.up() == []
+        calls += [pool.submit(jobs.add, n, 1) for n in range(20)]
+        assert [call.result(WAIT_S) for call in calls] == [*range(1, 21), *range(1, 21)]
+        with pytest.raises(NoSlavesError, match="slaves in a row ended while their object was made"):
+            actors.prepare(len).future.result(WAIT_S)
+
+
+def test_a_call_that_kills_its_slave_is_no_fault_of_the_call_behind_it_nor_the_other_way_round() -> None:
+    with SlavePool(1, max_deaths=1) as pool, pool.actors(Sum) as actors:
+        noted = Noted()
+        actors.watch(noted)
+        for _ in range(2):
+            actor = noted.next("up")
+            killing = actor.call(lambda _: die_at_once())
+            behind = pool.submit(jobs.add, 1, 2)
+            assert isinstance(killing.exception(WAIT_S), SlaveLost)
+            assert behind.result(WAIT_S) == 3
+        actor = noted.next("up")
+        with pytest.raises(ItemKilledSlave):
+            pool.submit(die_at_once).result(WAIT_S)
+        with pytest.raises(SlaveLost, match="killed by SIGKILL"):
+            actor.call(Sum.add, 1).result(WAIT_S)
+
+
 # ---- losses
 
 
@@ -246,7 +287,7 @@ def test_a_slave_that_has_done_its_jobs_is_retired_and_its_object_with_it() -> N
         (actor,) = actors.up()
         futures = [actor.call(Sum.add, 1) for _ in range(3)]
         assert [future.result(WAIT_S) for future in futures[:2]] == [1, 2]
-        with pytest.raises(SlaveLost):
+        with pytest.raises(SlaveLost, match="on purpose: its max_jobs jobs were done"):
             futures[2].result(WAIT_S)
         noted = Noted()
         actors.watch(noted)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.pool.helpers import Noting, Stage, stage
 from tracking.fabrics.base import SlaveEnded, SlaveLines, SlaveSpec
-from tracking.pool.client import SlaveInfo
+from tracking.pool.client import SETUP, SlaveInfo
 from tracking.testing import Job, ScriptedFabric, ScriptedSlave, dies, silent
 from tracking.wire import codec
 from tracking.wire import messages as m
@@ -121,7 +121,7 @@ def test_a_slave_may_die_between_its_greeting_and_being_ready() -> None:
         it.crew.send(client.up[0].tid, (m.SETUP, client.calculation, m.FUNCTION, VALUES, None, None))
         it.crew.flush()
         it.turn_until(lambda: client.lost)
-        assert client.lost == [("here_0", "killed by SIGKILL", (), False)]
+        assert client.lost == [("here_0", "killed by SIGKILL", ((7, SETUP),), False)]
         it.turn_until(lambda: len(client.up) == 2)
 
 

@@ -292,7 +292,7 @@ class Calculation:
         self._master.slaves.pop(tid, None)
         self.sender.forget(tid)
         self.chronicle.slave_is_gone(gone)
-        self._roster.slave_gone(tid, gone)
+        self._roster.slave_gone(gone, self._number)
         self._intake.slave_gone(gone, self._number)
 
     # ---- decisions

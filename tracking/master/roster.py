@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Collection
 
-from tracking.core.places import was
 from tracking.errors import NoSlavesError
 from tracking.master.desk import SlaveGone
-from tracking.pool.client import MOST_LOSSES_IN_SETUP, SlaveInfo, late_words
+from tracking.pool.client import SlaveInfo, late_words
 from tracking.pool.crew import Crew
+from tracking.pool.setup_deaths import SetupDeaths, died_of
 from tracking.wire import messages as m
 
 logger = logging.getLogger("tracking")
-
-_MOST_SETUP_DEATHS = 3
 
 
 class Roster:
@@ -28,8 +25,7 @@ class Roster:
         self._refused: set[int] = set()
         self._has_warned = False
         self._setting_up: set[int] = set()
-        self._setup_deaths = Counter[bool]()  # since the last slave that got ready; True: lost with their hosts
-        self._newest_counted = 0  # tid: who lived when a death was counted has as likely as not died with that one
+        self._setup_deaths = SetupDeaths(crew, "they loaded the code for the calculation or ran its initialize()")
 
     def set_up(self, tid: int) -> None:
         """This slave loads the user's code from now on."""
@@ -45,18 +41,18 @@ class Roster:
         if slave.is_over(self._crew.now()):
             self._count(slave, late_words(slave))
         else:
-            self._setup_deaths.clear()
+            self._setup_deaths.one_is_ready()
 
-    def slave_gone(self, tid: int, gone: SlaveGone) -> None:
+    def slave_gone(self, gone: SlaveGone, calculation: int) -> None:
         """A slave has ended; if the user's code ends every slave that loads it, there is nothing to wait for.
 
         Raises:
             NoSlavesError: says how the last one ended.
         """
-        if tid not in self._setting_up:
+        if gone.slave.tid not in self._setting_up:
             return
-        self._setting_up.discard(tid)
-        if gone.on_purpose:
+        self._setting_up.discard(gone.slave.tid)
+        if gone.on_purpose or not died_of(calculation, gone.jobs):
             return
         if gone.slave.is_over(self._crew.now()):
             self._count(gone.slave, late_words(gone.slave), gone.last_lines)
@@ -64,17 +60,9 @@ class Roster:
             self._count(gone.slave, gone.how, gone.last_lines, is_innocent=gone.is_innocent)
 
     def _count(self, slave: SlaveInfo, how: str, last_lines: str = "", *, is_innocent: bool = False) -> None:
-        if slave.tid <= self._newest_counted:
-            return
-        self._newest_counted = max([slave.tid, *(other.tid for other in self._crew.slaves())])
-        self._setup_deaths[is_innocent] += 1
-        if self._setup_deaths[is_innocent] >= (MOST_LOSSES_IN_SETUP if is_innocent else _MOST_SETUP_DEATHS):
-            lines = f" Its last lines:\n{last_lines.strip()}" if last_lines.strip() else ""
-            count = self._setup_deaths.total()
-            raise NoSlavesError(
-                f"{count} slaves in a row ended while they loaded the code for the calculation or ran its "
-                f"initialize(); the last, {slave.nickname}, {was(how)}.{lines}"
-            )
+        why = self._setup_deaths.too_many(slave, how, last_lines, is_innocent=is_innocent)
+        if why:
+            raise NoSlavesError(why)
 
     def setup_failed(self, tid: int, report: m.Report) -> None:
         """This slave cannot work for the calculation."""

@@ -19,23 +19,26 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 from tracking.core import actor as a
 from tracking.errors import NoSlavesError, SlaveLost, TrackingError
-from tracking.pool.client import MOST_LOSSES_IN_SETUP, JobKey, SlaveInfo
+from tracking.pool.client import JobKey, SlaveInfo
 from tracking.pool.crew import Crew
 from tracking.pool.filling import LEFT_OUT
 from tracking.pool.futures import Call, set_remote_exception
 from tracking.pool.open_calls import OpenCalls, PreparedCall, error_of
+from tracking.pool.setup_deaths import SetupDeaths, died_of
 from tracking.pool.watcher import Watcher
 from tracking.slave.surroundings import Context
 from tracking.wire import codec
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
-_MOST_SETUP_DEATHS = 3  # in a row, while no object is there: then all slaves would die of it
+_ON_PURPOSE = (
+    "on purpose: its max_jobs jobs were done, it held too much memory, its host was removed, "
+    "or other work that it did was called off"
+)
 
 
 class Actor:
@@ -119,9 +122,9 @@ class Actors:
         self._calls = OpenCalls(crew, crew.look_who_is_busy)
         self._watchers: list[Watcher] = []
         self._is_incomplete = True  # perhaps not all slaves are up: somebody may wait for them
-        self._setup_deaths = 0  # in a row
-        self._newest = 0  # of the slaves that there were when the last of these died
+        self._setup_deaths = SetupDeaths(crew, "their object was made")
         self._error: TrackingError | None = None  # why there are none, and none will come
+        self._is_given_up = False  # making it kills slaves: it is not tried on another one
         self._is_closed = False
         self._settling = threading.Condition(crew.lock)  # told when an actor is up or lost
         crew.attach(self)
@@ -130,12 +133,7 @@ class Actors:
     def __enter__(self) -> Actors:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Close them."""
         self.close()
 
@@ -246,6 +244,9 @@ class Actors:
             self._setup_failed(actor, message[2])
 
     def slave_is_up(self, slave: SlaveInfo) -> None:
+        if self._is_given_up:
+            self._failed.add(slave.tid)
+            return
         self._error = None
         self._is_incomplete = True
         self._actors[slave.tid] = Actor(self, slave)
@@ -265,6 +266,8 @@ class Actors:
         """It takes nothing more, as is seen when it is asked; what it has will be done."""
 
     def hosts_were_added(self) -> None:
+        if self._is_given_up:
+            return
         self._error = None
         self._is_incomplete = True
 
@@ -283,8 +286,9 @@ class Actors:
         self._is_incomplete = True
         self._failed.discard(slave.tid)
         actor = self._actors.get(slave.tid)
-        if actor is not None and actor._state.phase is a.ActorPhase.COMING and not on_purpose:
-            self._died_of_setup(slave, how, last_lines, MOST_LOSSES_IN_SETUP if is_innocent else _MOST_SETUP_DEATHS)
+        how = f"{how}, {_ON_PURPOSE}" if on_purpose else how
+        if actor is not None and not on_purpose and died_of(self.calculation, jobs):
+            self._died_of_setup(actor, how, last_lines, is_innocent=is_innocent)
         self._slave_is_gone(slave, how, last_lines)
         self._settling.notify_all()
         self._crew.look_who_is_busy()
@@ -296,7 +300,7 @@ class Actors:
 
     def _is_made(self, actor: Actor) -> None:
         if actor._state.phase is a.ActorPhase.COMING:
-            self._setup_deaths = 0
+            self._setup_deaths.one_is_ready()
             self._happens(actor, a.Made())
             self._tell(lambda watcher: watcher.actor_is_up(actor))
             self._look_whether_complete()
@@ -317,16 +321,13 @@ class Actors:
             self._all_are_lost(NoSlavesError(f"no object could be made on any slave: {text}\n{traceback}".rstrip()))
         self._look_whether_complete()
 
-    def _died_of_setup(self, slave: SlaveInfo, how: str, last_lines: str, most: int) -> None:
-        """That slaves which were there together end together counts once."""
-        if slave.tid <= self._newest or any(self._is_there(actor) for actor in self._actors.values()):
+    def _died_of_setup(self, actor: Actor, how: str, last_lines: str, *, is_innocent: bool) -> None:
+        if actor._state.phase is not a.ActorPhase.COMING or any(map(self._is_there, self._actors.values())):
             return
-        self._newest = max([slave.tid, *(other.tid for other in self._crew.slaves())])
-        self._setup_deaths += 1
-        if self._setup_deaths >= most:
-            lines = f" Its last lines:\n{last_lines.strip()}" if last_lines.strip() else ""
-            why = f"{self._setup_deaths} slaves in a row ended while it was made; the last, {slave.nickname}: {how}."
-            self._all_are_lost(NoSlavesError(f"no object can be made on the slaves: {why}{lines}"))
+        why = self._setup_deaths.too_many(actor._slave, how, last_lines, is_innocent=is_innocent)
+        if why:
+            self._is_given_up = True
+            self._all_are_lost(NoSlavesError(f"no object can be made on the slaves: {why}"))
 
     @staticmethod
     def _is_there(actor: Actor) -> bool:

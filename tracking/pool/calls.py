@@ -13,7 +13,7 @@ callbacks) runs without it.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -32,9 +32,10 @@ from tracking.errors import (
     ItemTimeout,
     NoSlavesError,
 )
-from tracking.pool.client import MASTER_NUMBERS, MOST_LOSSES_IN_SETUP, JobKey, SlaveInfo, late_words, outlasted_words
+from tracking.pool.client import MASTER_NUMBERS, JobKey, SlaveInfo, late_words, outlasted_words
 from tracking.pool.crew import Crew
 from tracking.pool.futures import Call, set_exception, set_remote_exception, set_result
+from tracking.pool.setup_deaths import SetupDeaths, died_of
 from tracking.slave.calling import call
 from tracking.slave.surroundings import Context
 from tracking.wire import codec, mainmodule
@@ -72,8 +73,7 @@ class Calls:
         self._policy = Policy(chunk_size=1, redistribute=False, max_deaths=max_deaths)
         self._code = mainmodule.encode_function(code, "call")
         self._ends_when_idle = False
-        self._setup_deaths = Counter[bool]()  # in a row; True: lost with their hosts
-        self._newest = 0  # of the slaves that there were when the last of these died
+        self._setup_deaths = SetupDeaths(crew, "they were made ready for calls")
         self._begin()
 
     def _begin(self) -> None:
@@ -230,7 +230,7 @@ class Calls:
             running = own[0] if is_ours else None
             # That it died of another calculation's job, or idle, is no fault of our calls.
             self._decide(e.SlaveLost(slave.tid, how, running, on_purpose or not is_ours, is_innocent))
-        elif slave.tid in self._setting_up and not (jobs or on_purpose):
+        elif slave.tid in self._setting_up and not on_purpose and died_of(self.calculation, jobs):
             is_late = slave.is_over(self._crew.now())
             words = late_words(slave) if is_late else how
             self._died_of_setup(slave, words, last_lines, is_innocent=is_innocent and not is_late)
@@ -261,7 +261,7 @@ class Calls:
         if slave.is_over(self._crew.now()):
             self._died_of_setup(slave, late_words(slave), "")
         else:
-            self._setup_deaths.clear()
+            self._setup_deaths.one_is_ready()
         if not self._scheduler.has_slave(tid):
             self._decide(e.SlaveReady(
                 tid, slave.host, slave.nickname, self._crew.jobs_left(tid), slave.ends_at, slave.came_at
@@ -278,17 +278,9 @@ class Calls:
     def _died_of_setup(
         self, slave: SlaveInfo, how: str, last_lines: str, *, is_innocent: bool = False
     ) -> None:
-        """That slaves which were there together end together, maybe with their starter, counts once."""
-        if slave.tid <= self._newest:
-            return
-        self._newest = max([slave.tid, *(other.tid for other in self._crew.slaves())])
-        self._setup_deaths[is_innocent] += 1
-        if self._setup_deaths[is_innocent] >= (MOST_LOSSES_IN_SETUP if is_innocent else _MOST_SETUP_DEATHS):
-            lines = f" Its last lines:\n{last_lines.strip()}" if last_lines.strip() else ""
-            self.crew_is_lost(
-                f"{self._setup_deaths.total()} slaves in a row ended while they were made ready for calls; "
-                f"the last, {slave.nickname}: {how}.{lines}"
-            )
+        why = self._setup_deaths.too_many(slave, how, last_lines, is_innocent=is_innocent)
+        if why:
+            self.crew_is_lost(why)
 
     # ---- results
 

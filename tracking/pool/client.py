@@ -18,6 +18,9 @@ MOST_LOSSES_IN_SETUP = 20
 JobKey = tuple[int, int]
 """(calculation, job)"""
 
+SETUP = -1
+"""Stands for the job of being made ready for a calculation, where it is told what a lost slave was doing."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlaveInfo:
@@ -113,6 +116,7 @@ class Client(Protocol):
     ) -> None:
         """A slave has ended, ``how`` in words; ``jobs``, of all calculations, had no answer yet, in their order.
 
+        If it was just being made ready for a calculation, (that calculation, SETUP) comes before them.
         ``is_innocent``: what ended is its host, its line or its time in a queue; none of its jobs is to blame.
         """
 

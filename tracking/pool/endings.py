@@ -160,7 +160,7 @@ class Endings:
         self._let_go(slave)
         if self._is_closed:
             return
-        jobs = tuple(slave.jobs)
+        jobs = slave.undone
         for client in list(self._clients.values()):
             client.slave_is_lost(slave.info, how, jobs, slave.is_ending, last_lines, is_innocent)
         if slave.is_ending:

@@ -72,6 +72,8 @@ class Hearing:
         elif not calculation:
             self._take_own(slave, message)
             return
+        elif kind in (m.READY, m.SETUP_FAILED):
+            slave.setups.pop(calculation, None)
         client = self._clients.get(calculation)
         if client is not None:
             client.deliver(slave.info.tid, message)

@@ -52,6 +52,8 @@ class Post:
             if not slave.jobs:
                 slave.began_at = None
             slave.jobs[message[1], message[2]] = None
+        elif message[0] == m.SETUP:
+            slave.setups[message[1]] = next(reversed(slave.jobs), None)
         slave.lines.line.put(message)
         self._unflushed[slave.info.tid] = slave
 

@@ -333,6 +333,10 @@ class SlavePool(Executor):
             ...     actor.call(sum).result()
             3
 
+        They share the slaves with all other work of the pool, and end with them: where ``max_jobs`` or a memory limit
+        replaces a slave, or other work that it does is called off, the new one has a new object. Calls count as jobs.
+        If making it kills slaves again and again, it is made on no other.
+
         Args:
             make: called without arguments on each slave, once; what it returns stays there.
 

@@ -15,7 +15,7 @@ from tracking.core.pulse import Pulse
 from tracking.errors import InputError
 from tracking.fabrics.base import Fabric, SlaveLines
 from tracking.output import SlaveOutput
-from tracking.pool.client import JobKey, SlaveInfo
+from tracking.pool.client import SETUP, JobKey, SlaveInfo
 
 _OUTPUT_BYTES = 64 * 1024
 _MOST_OUTPUTS = 64  # pieces of output that are still read of a slave that has ended
@@ -60,6 +60,7 @@ class Slave:
     output: SlaveOutput
     pulse: Pulse
     jobs: OrderedDict[JobKey, None] = field(default_factory=OrderedDict)  # not answered, in the order given
+    setups: dict[int, JobKey | None] = field(default_factory=dict)  # asked for, by calculation: the job before each
     unwanted: set[JobKey] = field(default_factory=set)  # of these, those that are to be taken back
     is_up: bool = False
     jobs_done: int = 0  # answered, whether well or not
@@ -78,6 +79,13 @@ class Slave:
     def running(self) -> JobKey | None:
         """The job that it works on, as far as is known here."""
         return next(iter(self.jobs), None)
+
+    @property
+    def undone(self) -> tuple[JobKey, ...]:
+        """All that has no answer; first what it works on, be it that it is made ready for a calculation."""
+        calculation, job_before = next(iter(self.setups.items()), (0, None))
+        is_set_up = not calculation or job_before in self.jobs
+        return tuple(self.jobs) if is_set_up else ((calculation, SETUP), *self.jobs)
 
     @property
     def is_to_be_replaced(self) -> bool:
