@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,15 +23,17 @@ ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "park_fit.py"
 
 
-@pytest.fixture
-def park_fit(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(EXAMPLE.parent)
-    import park_fit
+@pytest.fixture(scope="module")
+def park_fit() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.syspath_prepend(EXAMPLE.parent)
+        import park_fit
 
-    assert isinstance(park_fit, ModuleType)
-    return park_fit
+        assert isinstance(park_fit, ModuleType)
+        yield park_fit
 
 
+@pytest.fixture(scope="module")
 def uninterrupted(park_fit: Any) -> Any:
     """The result of the same fit without slaves, and without any trouble."""
     handler = ServiceHandler()
@@ -51,7 +54,9 @@ class Killing(Monitor):
             os.kill(self.killed, signal.SIGKILL)
 
 
-def test_a_slave_killed_half_way_changes_nothing_in_the_result(park_fit: Any, tmp_path: Path) -> None:
+def test_a_slave_killed_half_way_changes_nothing_in_the_result(
+    park_fit: Any, uninterrupted: Any, tmp_path: Path
+) -> None:
     with Client(workers=2) as client:
         job: Proxy = park_fit.fit(client, str(tmp_path / "fit.run"))
         killing = Killing(client)
@@ -59,7 +64,7 @@ def test_a_slave_killed_half_way_changes_nothing_in_the_result(park_fit: Any, tm
         result = job.wait(WAIT_S)
         assert killing.killed
         wait_for_end(killing.killed)
-    assert result == uninterrupted(park_fit)
+    assert result == uninterrupted
 
 
 def begun(run_file: Path) -> subprocess.Popen[str]:
@@ -70,7 +75,7 @@ def begun(run_file: Path) -> subprocess.Popen[str]:
 
 
 def test_the_program_killed_half_way_goes_on_from_its_last_state_with_the_same_result(
-    park_fit: Any, tmp_path: Path
+    uninterrupted: Any, tmp_path: Path
 ) -> None:
     run_file, told = tmp_path / "fit.run", 0
     for kill_at in (40, 80):
@@ -90,7 +95,7 @@ def test_the_program_killed_half_way_goes_on_from_its_last_state_with_the_same_r
         assert program.stdout is not None
         lines = program.stdout.read().splitlines()
     assert n_done(lines[0]) >= told - 1  # progress is told just before the state is kept
-    assert lines[-1] == f"result: {uninterrupted(park_fit)}"
+    assert lines[-1] == f"result: {uninterrupted}"
     with begun(run_file) as program:  # complete: nothing is computed
         assert program.stdout is not None
         assert program.stdout.read().splitlines() == [lines[-1]]

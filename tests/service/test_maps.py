@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,6 @@ from tracking import InputError, Interrupted, ItemError, ItemRaised, ItemTimeout
 from tracking.service import Abort, Client, MapCancelled, Service, ServiceHandler, Status
 from tracking.service.maps import Maps, chunk_size
 from tracking.service.workers import Workers
-
-
-@pytest.fixture
-def pool() -> Iterator[SlavePool]:
-    with SlavePool(2) as pool:
-        yield pool
 
 
 @pytest.fixture(params=["slaves", "here"])
@@ -76,14 +69,14 @@ def test_errors_may_be_collected_in_their_places_and_are_never_none(maps: Maps) 
         assert "in fail_on_odd" in found[place].remote_traceback
 
 
-def test_a_value_that_never_ends_is_given_up_with_item_timeout(pool: SlavePool, tmp_path: Path) -> None:
+def test_a_value_that_never_ends_is_given_up_with_item_timeout(own_pool: SlavePool, tmp_path: Path) -> None:
     (gate,) = gates(tmp_path, 1)
     options: dict[str, Any] = {"item_timeout": 0.3, "on_error": "collect", "chunk_size": 1}
-    found = Maps(Workers(pool)).map(lambda path: wait_at(path) if path else "done", [None, gate, None], **options)
+    found = Maps(Workers(own_pool)).map(lambda path: wait_at(path) if path else "done", [None, gate, None], **options)
     assert (found[0], found[2]) == ("done", "done")
     assert isinstance(found[1], ItemTimeout)
     with pytest.raises(ItemError):
-        Maps(Workers(pool)).map(wait_at, [gate], item_timeout=0.3)
+        Maps(Workers(own_pool)).map(wait_at, [gate], item_timeout=0.3)
 
 
 def test_a_value_that_fails_is_tried_again_with_retries(maps: Maps, tmp_path: Path) -> None:
@@ -96,8 +89,8 @@ def test_a_value_that_fails_is_tried_again_with_retries(maps: Maps, tmp_path: Pa
     assert maps.map(fail_once, [str(tmp_path / "mark")], retries=1) == ["done"]
 
 
-def test_a_slave_that_is_killed_costs_nothing(pool: SlavePool, tmp_path: Path) -> None:
-    assert Maps(Workers(pool)).map(die_once, [str(tmp_path / "mark")] * 3) == ["done by another"] * 3
+def test_a_slave_that_is_killed_costs_nothing(own_pool: SlavePool, tmp_path: Path) -> None:
+    assert Maps(Workers(own_pool)).map(die_once, [str(tmp_path / "mark")] * 3) == ["done by another"] * 3
 
 
 def test_an_option_that_there_is_not_is_refused_with_and_without_slaves(pool: SlavePool) -> None:
@@ -114,34 +107,36 @@ def test_an_option_that_there_is_not_is_refused_with_and_without_slaves(pool: Sl
 # ---- abort and cancel
 
 
-def test_an_abort_wakes_a_map_at_once_and_its_slaves_work_for_others(pool: SlavePool, tmp_path: Path) -> None:
+def test_an_abort_wakes_a_map_at_once_and_its_slaves_work_for_others(own_pool: SlavePool, tmp_path: Path) -> None:
     paths = gates(tmp_path, 2)
-    handler, service, heard = started(lambda service, handler: handler.map(wait_at, paths, chunk_size=1), workers=pool)
+    handler, service, heard = started(
+        lambda service, handler: handler.map(wait_at, paths, chunk_size=1), workers=own_pool
+    )
     ends = [os.open(path, os.O_WRONLY) for path in paths]  # both slaves wait at their gates, which stay shut
     handler.put(Abort())
     with pytest.raises(Interrupted):
         handler.wait(WAIT_S)
     assert heard.kinds() == ["Started", "Aborted"]
     assert service.story[-1] == "cleanup"
-    assert pool.submit(double, 4).result(WAIT_S) == 8
+    assert own_pool.submit(double, 4).result(WAIT_S) == 8
     for end in ends:
         os.close(end)
 
 
-def test_an_abort_wakes_a_mapper_at_once_too(pool: SlavePool, tmp_path: Path) -> None:
+def test_an_abort_wakes_a_mapper_at_once_too(own_pool: SlavePool, tmp_path: Path) -> None:
     paths = gates(tmp_path, 2)
-    handler, _, _ = started(lambda service, handler: handler.mapper(wait_at)(paths), workers=pool)
+    handler, _, _ = started(lambda service, handler: handler.mapper(wait_at)(paths), workers=own_pool)
     ends = [os.open(path, os.O_WRONLY) for path in paths]
     handler.put(Abort())
     with pytest.raises(Interrupted):
         handler.wait(WAIT_S)
-    assert pool.submit(double, 4).result(WAIT_S) == 8
+    assert own_pool.submit(double, 4).result(WAIT_S) == 8
     for end in ends:
         os.close(end)
 
 
 @pytest.mark.parametrize("way", ["map", "mapper"])
-def test_a_map_may_be_cancelled_and_the_job_goes_on(pool: SlavePool, tmp_path: Path, way: str) -> None:
+def test_a_map_may_be_cancelled_and_the_job_goes_on(own_pool: SlavePool, tmp_path: Path, way: str) -> None:
     paths = gates(tmp_path, 2)
 
     def body(service: Scripted, handler: ServiceHandler) -> Any:
@@ -152,7 +147,7 @@ def test_a_map_may_be_cancelled_and_the_job_goes_on(pool: SlavePool, tmp_path: P
         except MapCancelled as error:
             return str(error), work([4])
 
-    handler, _, _ = started(body, workers=pool)
+    handler, _, _ = started(body, workers=own_pool)
     ends = [os.open(path, os.O_WRONLY) for path in paths]
     assert handler.cancel_map() == 1
     words, then = handler.wait(WAIT_S)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +20,34 @@ from tracking.service.maps import Maps
 from tracking.service.workers import Workers
 
 
-@pytest.fixture
-def pool() -> Iterator[SlavePool]:
-    with SlavePool(2) as pool:
-        yield pool
-
-
 def first_waits(value: tuple[str, str] | None) -> Any:
     return wait_first(*value) if value else os.getpid()
 
 
-def test_a_slow_node_holds_nobody_up_its_work_is_given_to_others(pool: SlavePool, tmp_path: Path) -> None:
+def test_a_slow_node_holds_nobody_up_its_work_is_given_to_others(own_pool: SlavePool, tmp_path: Path) -> None:
     gate = str(tmp_path / "gate")
     os.mkfifo(gate)  # it stays shut: whoever is given this value first never ends
     values = [None] * 6 + [(str(tmp_path / "mark"), gate)]
-    assert len(Maps(Workers(pool)).map(first_waits, values, chunk_size=1)) == 7
+    assert len(Maps(Workers(own_pool)).map(first_waits, values, chunk_size=1)) == 7
 
 
-def dear(folder: str, n: int, value: int) -> int:
-    """Value 0 takes longer than all others together."""
-    while value == 0 and len(os.listdir(folder)) < n - 1:
-        os.sched_yield()
-    if value:
-        (Path(folder) / str(value)).touch()
+def dear(folder: Path, n: int, value: int) -> int:
+    """Value 0 takes longer than all others together: it waits at a gate, which the last of them opens."""
+    if value == 0:
+        (folder / "gate").read_bytes()
+        return value
+    (folder / "done" / str(value)).touch()
+    if len(os.listdir(folder / "done")) == n - 1:
+        with contextlib.suppress(FileExistsError):
+            (folder / "opened").touch(exist_ok=False)
+            (folder / "gate").write_bytes(b"")
     return value
 
 
 def test_points_behind_a_dear_one_go_to_others(pool: SlavePool, tmp_path: Path) -> None:
-    folder = str(tmp_path)
-    found = Maps(Workers(pool)).map(lambda value: dear(folder, 12, value), range(12), chunk_size=6)
+    os.mkfifo(tmp_path / "gate")
+    os.mkdir(tmp_path / "done")
+    found = Maps(Workers(pool)).map(lambda value: dear(tmp_path, 12, value), range(12), chunk_size=6)
     assert found == [*range(12)]
 
 
