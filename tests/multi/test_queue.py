@@ -180,6 +180,24 @@ def open_pipe(processor: Any, pipe: str) -> str:
         return "opened"
 
 
+def test_long_commands_behind_quick_ones_are_shared_among_all_slaves(
+    processor: Any, memo: Kept, tmp_path: Path
+) -> None:
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    for number in range(20):
+        processor.add_to_queue(Square(number), memo)
+    for mode in ("rb", "wb"):  # one waits for the other, for ever if both are on one slave
+        processor.add_to_queue(Call(open_end, pipe, mode), memo)
+    processor.run_queue()
+    assert sorted(memo.values[20:]) == ["rb", "wb"]
+
+
+def open_end(processor: Any, pipe: str, mode: str) -> str:
+    with open(pipe, mode):
+        return mode
+
+
 def test_every_slave_has_a_rank_from_1_to_n_and_keeps_it(load: Callable[..., Any], memo: Kept) -> None:
     processor = load(size=3)
     seen: dict[int, set[int]] = {}

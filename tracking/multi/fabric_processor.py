@@ -26,7 +26,7 @@ from tracking.multi import record
 from tracking.multi.multi_processor_base import Multi_processor, Too_few_slaves_exception
 from tracking.multi.processor import verbosity
 from tracking.multi.processor_io import replay
-from tracking.multi.queue_master import CommandFailed, GlobalMaster, Progress, QueueMaster
+from tracking.multi.queue_master import CommandFailed, GlobalMaster, Progress, QueueMaster, job_size
 from tracking.multi.result_commands import Batched_result_command
 from tracking.multi.result_queue import Immediate_result_queue
 from tracking.multi.seats import Seats, in_order_of_start
@@ -167,10 +167,11 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
         if len(queue) <= self.small_queue:
             self._run_here(queue)
             return
+        pool, run_file = self._slaves(), self._files.next(len(queue))
         master = QueueMaster(
-            queue, self._slaves(), self._welcomer(queue), self._shelf.is_told, replay,
-            run_file=self._files.next(len(queue)), verbose=0 if self._makes_own_display else min(1, verbosity.level()),
-            chunk_size="auto", redistribute=0, **self._options,
+            queue, pool, self._welcomer(queue), self._shelf.is_told, replay, run_file=run_file,
+            verbose=0 if self._makes_own_display else min(1, verbosity.level()),
+            chunk_size=job_size(len(queue), self._processor_size), redistribute=0, **self._options,
         )  # fmt: skip
         self._take_outcomes(master, queue)
 

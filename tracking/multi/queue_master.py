@@ -25,6 +25,21 @@ LONGEST_S = 60.0
 """How far a queue is, is said first after so many seconds, then in gaps that grow so, up to so many seconds."""
 
 
+JOBS_A_SLAVE = 500
+
+
+def job_size(n_commands: int, n_slaves: int) -> int:
+    """How many commands a slave is given together.
+
+    Commands of a program take very different times, and those that are together stay on one slave. So each is a job of
+    its own, and an idle slave has the next one, but where there are thousands: those are sent faster in small groups.
+
+    >>> job_size(10, 2), job_size(1999, 2), job_size(10_000, 2), job_size(10_000, 100)
+    (1, 1, 10, 1)
+    """
+    return max(1, n_commands // (JOBS_A_SLAVE * max(1, n_slaves)))
+
+
 class CommandFailed(Exception):
     """A command has raised, or its results cannot be sent.
 
