@@ -369,3 +369,9 @@ def test_two_threads_may_ask_for_results_at_once(manager_of: ManagerOf) -> None:
     for thread in threads:
         thread.join()
     assert sorted(sums) == [sum(range(100 * k, 100 * k + 20)) for k in range(3)]
+
+
+def test_output_may_be_no_ordinary_file(manager_of: ManagerOf) -> None:
+    context = manager_of(2, output="/dev/null").get_context()
+    context.add_task(work.Add(1))
+    assert list(context.get_results_unordered()) == [1]

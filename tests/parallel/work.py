@@ -217,3 +217,13 @@ def directory_and_path() -> tuple[str, list[str]]:
 
 def index_of(number: int, index: int, value: Any) -> tuple[int, int, Any]:
     return number, index, value
+
+
+def read(path: Path) -> str:
+    """A task that fails until the file is there."""
+    return path.read_text()
+
+
+def loaded() -> list[str]:
+    """The modules of this process."""
+    return list(sys.modules)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -15,6 +17,7 @@ from tracking.pool.chunks import chunked
 
 if TYPE_CHECKING:
     from tracking.parallel.manager import Manager
+    from tracking.parallel.record import Record
 
 
 class Context:
@@ -25,17 +28,27 @@ class Context:
 
     Args:
         manager: of the slaves.
-        startup, args, kwargs: see ``Manager.get_context``.
+        startup, args, run_file, kwargs: see ``Manager.get_context``.
 
     Source: IMP.parallel.Context.
     """
 
-    def __init__(self, manager: Manager, startup: Callable[..., Any] | None = None, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        manager: Manager,
+        startup: Callable[..., Any] | None = None,
+        *args: Any,
+        run_file: str | os.PathLike[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         if startup is not None and (args or kwargs):
             startup = functools.partial(startup, *args, **kwargs)
         self._manager = manager
         self._hub = manager._hub
-        self._work = Work(SetUp(startup))
+        self._work = Work(SetUp(startup), None if run_file is None else _record(run_file, startup))
+        if run_file is not None:
+            self._hub.keeping.add(self._work)
+            weakref.finalize(self, self._hub.forget, self._work).atexit = False
 
     def add_task(
         self, task: Callable[..., Any], name: str | None = None, callback: Callable[[Task], object] | None = None
@@ -44,7 +57,7 @@ class Context:
 
         Args:
             task: called on a slave with what the setup gave; anything that can be called.
-            name: by which errors call it.
+            name: by which errors call it, and by which its result is found in a run file.
             callback: called with the ``Task`` when it has ended, in the thread that asks for results.
 
         Returns:
@@ -64,6 +77,7 @@ class Context:
         Raises:
             RemoteError: a task has raised; the others go on, and it is not run again.
             EncodeError: a task cannot be sent.
+            StoreError: what has come cannot be recorded, as when the disk is full; it is kept, iterate again.
             NetworkError: no slave could be started, or was heard of for ``heartbeat_timeout`` seconds.
             NoMoreSlavesError: no slave is left; or all others are done, and these tasks have ended so many slaves as
                 there are.
@@ -92,8 +106,7 @@ class Context:
         """
         arguments.checked_number("chunksize", chunksize, 1, is_whole=True)
         rows = chunked(((value,) for value in values), chunksize)
-        name = getattr(function, "__qualname__", type(function).__qualname__)
-        tasks = [self.add_task(Chunk(function, [value for (value,) in row]), name) for row in rows]
+        tasks = [self.add_task(Chunk(function, [value for (value,) in row])) for row in rows]
         return self._of_chunks(tasks)
 
     def _of_chunks(self, tasks: list[Task]) -> Iterator[Any]:
@@ -117,7 +130,7 @@ class Context:
 
     @contextmanager
     def _iterating(self) -> Iterator[None]:
-        self._manager._start_slaves()
+        self._manager._start_slaves(must_begin=self._work.record is not None)
         self._hub.enter(self._work)
         try:
             yield
@@ -141,7 +154,8 @@ class Context:
                         raise error
                     return None
                 if not self._manager._added:
-                    hub.changed.wait(hub.waiting_s(self._manager.heartbeat_timeout))
+                    is_looking = work.unseen and not hub.is_closed
+                    hub.changed.wait(None if is_looking else hub.waiting_s(self._manager.heartbeat_timeout))
 
     # ---- more
 
@@ -161,7 +175,12 @@ class Context:
             self._hub.changed.notify_all()
 
     def close(self) -> None:
-        """Cancel what has not ended, and have the slaves forget what the setup gave. Other contexts go on."""
+        """Cancel what has not ended, and have the slaves forget what the setup gave. Other contexts go on.
+
+        The run file is let go of; what was being worked on is not recorded.
+        """
+        self._hub.forget(self._work)
+        self._hub.keeping.wait_until_forgotten(self._work)
         self.cancel()
         with self._hub.changed:
             session, self._work.session = self._work.session, None
@@ -178,3 +197,9 @@ class Context:
         exc_tb: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _record(path: str | os.PathLike[str], startup: Callable[..., Any] | None) -> Record:
+    from tracking.parallel.record import Record  # the store, with sqlite3, only where it is used
+
+    return Record(path, startup)

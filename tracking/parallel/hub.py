@@ -32,6 +32,7 @@ from tracking.errors import EncodeError, ItemError, ItemKilledSlave, ItemRaised,
 from tracking.parallel import slavestate
 from tracking.parallel.errors import Error, NetworkError, NoMoreSlavesError, RemoteError
 from tracking.parallel.far_side import run
+from tracking.parallel.keeping import Keeping
 from tracking.parallel.tasks import Task, Work
 from tracking.pool import SlavePool
 from tracking.pool.client import SlaveInfo
@@ -62,11 +63,18 @@ class SlavesAreStarted:
     """What was said of slaves before, that none is left above all, is of old."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Nobody wants the results of this any more."""
+
+    work: Work
+
+
 class End:
     """Of all."""
 
 
-Event = SlaveNews | Outcome | Nudge | SlavesAreStarted | End
+Event = SlaveNews | Outcome | Nudge | SlavesAreStarted | Forget | End
 
 
 class Hub:
@@ -87,6 +95,7 @@ class Hub:
         self.says = says
         self.hosts: dict[str, list[float]] = {}
         self.is_closed = False
+        self.keeping = Keeping(self.changed)
         self.pool: SlavePool | None = None
         self.at_end: list[Callable[[], object]] = []  # after the pool's, in this order
         self._pid = os.getpid()
@@ -134,6 +143,7 @@ class Hub:
         thread = self._thread
         if thread is None:
             self.is_closed = True
+            self.keeping.close()
             return
         self.inbox.put(End())
         if wait and thread is not threading.current_thread():
@@ -173,6 +183,13 @@ class Hub:
             if not work.n_iterating and work in self._works:
                 self._works.remove(work)
 
+    def forget(self, work: Work) -> None:
+        """Let go of the run file of a context, if it has one."""
+        if self._thread is None or not self._thread.is_alive():
+            self.keeping.forget(work)
+        else:
+            self.inbox.put(Forget(work))
+
     # ---- who waits, under ``changed``
 
     def waiting_s(self, heartbeat_timeout: float) -> float | None:
@@ -207,21 +224,33 @@ class Hub:
 
     def _run(self) -> None:
         try:
-            while self._take(self.inbox.get()):
+            while self._take(self._next()):
                 while not self.inbox.empty():
                     if not self._take(self.inbox.get()):
                         return
+                self.keeping.look_up()
                 self._hand_out()
+                self.keeping.keep()
         except Exception as error:  # better an error for all who wait than a wait for ever
             self._fault = error
             logger.exception("the thread of a manager has failed")
         finally:
             self._close()
 
+    def _next(self) -> Event:
+        while True:
+            try:
+                return self.inbox.get(timeout=self.keeping.pause_s)
+            except Empty:
+                self.keeping.beat()
+
     def _take(self, event: Event) -> bool:
         """False: this is the end."""
         if isinstance(event, End):
             return False
+        if isinstance(event, Forget):
+            self.keeping.forget(event.work)
+            return True
         with self.changed:
             if isinstance(event, Outcome):
                 self._has_outcome(event)
@@ -340,6 +369,8 @@ class Hub:
         try:
             if work.session is None:
                 work.session = self.pool.session(work.setup, max_deaths=1)
+            if work.record is not None:
+                work.record.is_sent(task)
             future = work.session.submit(run, task._function)
         except Exception as error:  # noqa: BLE001  (the setup cannot be sent, or no slave is left)
             with self.changed:
@@ -367,6 +398,7 @@ class Hub:
 
     def _close(self) -> None:
         assert self.pool is not None
+        self.keeping.close()
         self.pool.shutdown(now=True)
         for action in self.at_end:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 import threading
@@ -107,25 +108,39 @@ class Manager:
         for _ in range(usable_cores() if n is None else n):
             self.add_slave(LocalSlave())
 
-    def _start_slaves(self) -> None:
-        """Start those that were added since; what cannot be started is told as ``Starting.start`` says."""
+    def _start_slaves(self, *, must_begin: bool = False) -> None:
+        """Start those that were added since; what cannot be started is told as ``Starting.start`` says.
+
+        Args:
+            must_begin: have the hub's thread, though there are no slaves.
+        """
         with self._start_lock:
             with self._hub.changed:
                 added, self._added = self._added, []
+            if must_begin:
+                self._hub.begin(self.heartbeat_timeout)
             if added:
                 self._starting.start(self._hub.begin(self.heartbeat_timeout), added, self.connect_timeout)
 
     # ---- tasks
 
-    def get_context(self, startup: Any = None, *args: Any, **kwargs: Any) -> Context:
+    def get_context(
+        self, startup: Any = None, *args: Any, run_file: str | os.PathLike[str] | None = None, **kwargs: Any
+    ) -> Context:
         """Tasks that share a setup; there may be any number of contexts on the same slaves.
 
         Args:
             startup: function that is called on each slave before the first task of the context there. What it gives
                 are the arguments of each task: anything iterable expands, None is none.
             args, kwargs: of startup.
+            run_file: path of a file in which each result is recorded before it is told. The program started again,
+                also after it was killed, has those results without running their tasks. A task is known by its name,
+                or by its place among those without one; it is run again if its code or values have changed since.
+
+        Raises:
+            StoreError: the run file cannot be used, as when another program has it; says why.
         """
-        return Context(self, startup, *args, **kwargs)
+        return Context(self, startup, *args, run_file=run_file, **kwargs)
 
     @property
     def hosts(self) -> dict[str, HostReport]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracking.parallel.errors import NoMoreSlavesError
 from tracking.parallel.far_side import SetUp
 from tracking.pool.session import Session
+
+if TYPE_CHECKING:  # the store, with sqlite3, only where it is used
+    from tracking.parallel.record import Record
 
 
 class Task:
@@ -24,6 +28,7 @@ class Task:
         host: where that is.
         seconds: for how long that slave has worked on it.
         deaths: so many slaves have ended while they had it.
+        is_recorded: its result was in the run file of the context; it was not run.
     """
 
     def __init__(
@@ -38,6 +43,9 @@ class Task:
         self.host = ""
         self.seconds: float | None = None
         self.deaths = 0
+        self.is_recorded = False
+        self._key: Hashable = None  # in the run file
+        self._digest = b""  # of what is called, as it was when it was sent
         self._function = function
         self._callback = callback
 
@@ -78,8 +86,11 @@ class Work:
 
     Args:
         setup: of the context.
+        record: where results are recorded, if they are.
 
     Attributes:
+        unseen: it is not known yet whether their results are recorded.
+        ended: they have an outcome that is not recorded yet; it is told after that.
         waiting: not sent yet, in the order in which they are to be.
         running: sent, without an outcome.
         session: on the pool's slaves, made when the first task is sent.
@@ -87,8 +98,11 @@ class Work:
         n_iterating: so many iterations are under way; none: no task is sent.
     """
 
-    def __init__(self, setup: SetUp) -> None:
+    def __init__(self, setup: SetUp, record: Record | None = None) -> None:
         self.setup = setup
+        self.record = record
+        self.unseen: deque[Task] = deque()
+        self.ended: deque[Task] = deque()
         self.waiting: deque[Task] = deque()
         self.running: set[Task] = set()
         self.session: Session | None = None
@@ -106,14 +120,19 @@ class Work:
         task = Task(self._n_added, function, name, callback)
         self._n_added += 1
         self._to_take[task.number] = task
-        self.waiting.append(task)
+        if self.record is None:
+            self.waiting.append(task)
+        else:
+            task._key = self.record.key(name)
+            self.unseen.append(task)
         return task
 
     @property
     def progress(self) -> Progress:
         """How many are where."""
+        waiting = len(self.waiting) + sum(task.state == "waiting" for task in self.unseen)
         running = len(self.running)
-        return Progress(len(self.waiting), running, self._n_done, self._n_failed, self._n_cancelled)
+        return Progress(waiting, running, self._n_done, self._n_failed, self._n_cancelled)
 
     # ---- what happens
 
@@ -125,6 +144,18 @@ class Work:
         task.state = "running"
         self.running.add(task)
         return task
+
+    def is_seen(self, task: Task, recorded: tuple[Any] | None) -> None:
+        """What the run file has of it: (result,), or nothing."""
+        self.unseen.remove(task)
+        if task.state == "cancelled":
+            return
+        if recorded is None:
+            self.waiting.append(task)
+            return
+        (task.result,) = recorded
+        task.is_recorded = True
+        self._ends(task, "done")
 
     def is_sent_back(self, task: Task, *, is_first: bool) -> None:
         """It is to be sent (again); first, or when all others were."""
@@ -152,12 +183,30 @@ class Work:
     def is_done(self, task: Task, result: Any) -> None:
         """It has a result."""
         task.result = result
-        self._ends(task, "done")
+        self._has_outcome(task)
 
     def has_failed(self, task: Task, error: BaseException) -> None:
         """It has none, and never will."""
         task.error = error
-        self._ends(task, "failed")
+        self._has_outcome(task)
+
+    def _has_outcome(self, task: Task) -> None:
+        if self.record is None or task.state == "cancelled":
+            self.is_safe(task)
+        else:
+            self.ended.append(task)
+
+    def is_recorded_no_more(self) -> None:
+        """From now on nothing of it is."""
+        self.record = None
+        while self.unseen:
+            self.is_seen(self.unseen[0], None)
+        while self.ended:
+            self.is_safe(self.ended.popleft())
+
+    def is_safe(self, task: Task) -> None:
+        """Its outcome can be told."""
+        self._ends(task, "done" if task.error is None else "failed")
 
     def _ends(self, task: Task, state: str) -> None:
         self.running.discard(task)
@@ -172,7 +221,7 @@ class Work:
         """Nobody wants it any more; False: it is over already. If it is running, that is let go on, and forgotten."""
         if task.state not in ("waiting", "running"):
             return False
-        if task.state == "waiting":
+        with suppress(ValueError):  # it is running, or unseen
             self.waiting.remove(task)
         task.state = "cancelled"
         self._n_cancelled += 1
@@ -182,8 +231,8 @@ class Work:
     def cancel_all(self) -> None:
         """The same of all."""
         waiting, self.waiting = self.waiting, deque()
-        for task in [*waiting, *self.running]:
-            if task.state != "cancelled":
+        for task in [*waiting, *self.unseen, *self.running]:
+            if task.state in ("waiting", "running"):
                 task.state = "cancelled"
                 self._n_cancelled += 1
                 self._to_take.pop(task.number, None)

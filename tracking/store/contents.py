@@ -47,8 +47,16 @@ class Contents:
         row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return row[0] if row else None
 
+    @property
+    def is_open_ended(self) -> bool:
+        """Whether items are added as the calculation goes on."""
+        return bool(self.meta("open_ended"))
+
     def all_ids(self) -> list[Hashable]:
-        """Give the ids of all items of the calculation, in their order."""
+        """Give the ids of all items of the calculation, in their order; of an open-ended one those recorded so far."""
+        if self.is_open_ended:
+            finished = (id for _, _, ids in self._items_by_job() for id in ids)
+            return list(dict.fromkeys([*finished, *self.error_numbers()]))
         ids: list[Hashable] = self._load(zlib.decompress(self.meta("ids")), "the list of all ids")
         return ids
 

@@ -38,7 +38,7 @@ class Start:
     """What a run begins with.
 
     Attributes:
-        ids: of all items.
+        ids: of all items; None: they are added as the calculation goes on.
         recipe: how to make the calculation anew, None if unknown.
         made: what its results are made with.
         on_change: what is done with results that were made otherwise: 'keep', 'recompute' or 'refuse'.
@@ -47,7 +47,7 @@ class Start:
         now: seconds since 1970.
     """
 
-    ids: Sequence[Hashable]
+    ids: Sequence[Hashable] | None
     recipe: bytes | None
     made: Made
     on_change: str
@@ -209,14 +209,24 @@ def _look_around(
 
 def _fill(connection: sqlite3.Connection, start: Start) -> None:
     execute_all(connection, TABLES)
-    values = {"n_items": len(start.ids), "ids": packed_ids(start.ids), "recipe": start.recipe}
+    ids = start.ids or ()
+    values = {"n_items": len(ids), "ids": packed_ids(ids), "recipe": start.recipe}
+    if start.ids is None:
+        values["open_ended"] = 1
     connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
 
 
 def _check(connection: sqlite3.Connection, path: Path, start: Start) -> None:
     check_kind(connection, path)
     _check_last_run(connection, path, start)
-    _check_ids(set(Contents(connection, path).all_ids()), set(start.ids), path)
+    contents = Contents(connection, path)
+    if contents.is_open_ended != (start.ids is None):
+        raise StoreError(
+            f"{KIND} {path} belongs to another kind of calculation: the items of one of the two are all known when it "
+            f"begins, those of the other are added as it goes on; give another name"
+        )
+    if start.ids is not None:
+        _check_ids(set(contents.all_ids()), set(start.ids), path)
     upgrade(connection)
     if start.recipe is not None:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'recipe'", (start.recipe,))

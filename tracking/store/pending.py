@@ -18,6 +18,8 @@ _INSERT_ERROR = "INSERT OR IGNORE INTO errors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,
 _DELETE_ERROR = "DELETE FROM errors WHERE error = ?"
 _INSERT_EVENT = "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE_EVENTS = "DELETE FROM events WHERE event <= ?"
+_INSERT_OUTDATED = "INSERT OR IGNORE INTO outdated VALUES (?, ?, ?)"
+_SET_N_ITEMS = "UPDATE meta SET value = ? WHERE key = 'n_items'"
 _SET_CHECKPOINT = "INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?, ?)"
 _SET_NOW = "INSERT OR REPLACE INTO now VALUES (1, ?, ?, ?)"
 
@@ -32,13 +34,15 @@ class Pending:
         self.items: list[Row] = []
         self.errors: list[Row] = []
         self.outdated_errors: list[tuple[int]] = []
+        self.outdated: list[tuple[int, int, str]] = []
+        self.n_items: int | None = None  # of an open-ended calculation, if that has changed
         self.events: list[tuple[int, *Row]] = []
         self.checkpoints: dict[str, tuple[str, int, float, int, bytes]] = {}  # the newest of each name
         self.now: Row | None = None
 
     def __bool__(self) -> bool:
         rows = self.jobs or self.errors or self.outdated_errors or self.events or self.checkpoints
-        return bool(rows or self.now)
+        return bool(rows or self.now or self.outdated or self.n_items is not None)
 
     def add_event(self, row: tuple[int, *Row]) -> None:
         """Note an event; while nothing can be written the oldest are dropped."""
@@ -50,6 +54,10 @@ class Pending:
         """Put the rows into their tables; within a transaction of the caller's."""
         connection.executemany(_INSERT_JOB, self.jobs)
         connection.executemany(_INSERT_ITEM, self.items)
+        if self.outdated:
+            connection.executemany(_INSERT_OUTDATED, self.outdated)
+        if self.n_items is not None:
+            connection.execute(_SET_N_ITEMS, (self.n_items,))
         if self.errors:
             connection.executemany(_INSERT_ERROR, self.errors)
         if self.outdated_errors:
@@ -64,8 +72,9 @@ class Pending:
 
     def clear(self) -> None:
         """Forget what is safe now."""
-        for rows in (self.jobs, self.items, self.errors, self.outdated_errors, self.events):
+        for rows in (self.jobs, self.items, self.errors, self.outdated_errors, self.outdated, self.events):
             rows.clear()
+        self.n_items = None
         self.checkpoints.clear()
         self.now = None
 

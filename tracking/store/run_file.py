@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from tracking.errors import StoreError
+from tracking.store.by_item import ByItem, Recorded
 from tracking.store.changes import KEEP, GiveDigests, Made
 from tracking.store.contents import Contents
 from tracking.store.fingerprints import Fingerprints
@@ -73,6 +74,7 @@ class RunFile:
         self._next_error = opened.last_error + 1
         self._next_event = opened.last_event + 1
         self._checkpoint_numbers = opened.checkpoint_numbers
+        self._by_item: ByItem | None = None
         self._pending = Pending()
         self._beats = start.on_network
         self._beat_at = start.now + HEARTBEAT_S
@@ -83,7 +85,7 @@ class RunFile:
     def open(
         cls,
         path: str | os.PathLike[str],
-        ids: Sequence[Hashable],
+        ids: Sequence[Hashable] | None,
         *,
         recipe: bytes | None = None,
         code: str = "",
@@ -98,7 +100,8 @@ class RunFile:
 
         Args:
             path: of the file; its directory must exist.
-            ids: of all items of the calculation; their order does not matter.
+            ids: of all items of the calculation; their order does not matter. None: it is open-ended, items are
+                added as it goes on; see ``recorded``, ``outdate`` and ``grow``.
             recipe: whatever is needed to make the calculation anew; replaces what is in the file.
             code: fingerprint of the code that makes the results, '' if unknown.
             digests: gives those of the values of some ids, one after the other; None if they are unknown.
@@ -208,6 +211,33 @@ class RunFile:
         self._pending.errors.append(
             (number, *columns(id), self._run, printable(message), host, nickname, tries, self._clock(), error)
         )
+
+    def recorded(self, id: Hashable) -> Recorded | None:
+        """Give what the file held of one item when it was opened; None: nothing that counts.
+
+        Raises:
+            StoreError: the result cannot be read back.
+        """
+        self._check_open()
+        if id not in self._finished:
+            return None
+        if self._by_item is None:
+            self._by_item = ByItem(self._connection, self.path)
+        return self._by_item.recorded(id)
+
+    def outdate(self, id: Hashable, why: str) -> None:
+        """Do not count the result of this item any more: it is made anew. Of one that ``recorded`` gives."""
+        self._check_open()
+        if self._by_item is None:
+            self._by_item = ByItem(self._connection, self.path)
+        if (item := self._by_item.forget(id)) is not None:
+            self._finished.discard(id)
+            self._pending.outdated.append((item, self._run, why))
+
+    def grow(self, n_items: int) -> None:
+        """Take down that an open-ended calculation has so many items by now."""
+        self._check_open()
+        self._pending.n_items = n_items
 
     def note(
         self, kind: str, words: str, *, host: str = "", nickname: str = "", ids: Sequence[Hashable] = ()

@@ -14,6 +14,8 @@ now         one row: what goes on at this moment, as JSON, at most a second old 
 checkpoints one row per name: the newest state that was kept under it, its number and its time
 ==========  =====================================================================================
 
+In ``meta`` ``open_ended`` is 1 if items are added as the calculation goes on; its list of ids is empty then, and the
+number of items is that of the last commit.
 An id stands in its column as it is if it is an int or a str; of any other the column holds the
 ``repr`` and ``key`` the pickle. Rows of jobs, items and outdated are only ever added, never changed.
 ``jobs.digests`` holds 8 bytes for each place of the job's list: of the item's value that the result was made with.
