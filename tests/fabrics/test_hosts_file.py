@@ -47,6 +47,12 @@ def test_each_host_has_its_own_settings_over_those_of_its_class_and_of_all() -> 
     }
 
 
+def test_what_is_done_before_python_is_text_for_a_shell() -> None:
+    file = parse("[default]\nprelude = 'module load a; true'\n[own]\na = {wrapper = 'nice.sh -x'}\nb = 1", "h")
+    assert file.settings["a"].wrapper == "nice.sh -x"
+    assert {its.prelude for its in file.settings.values()} == {"module load a; true"}
+
+
 def test_hosts_are_named_class_by_class_as_often_as_they_have_slots() -> None:
     file = parse("[other]\nz = 2\n[own]\na = 1\n[shared]\nm = 2", "h")
     assert file.cpus() == ["a", "m", "m", "z", "z"]
@@ -82,6 +88,8 @@ def test_this_machine_has_a_slot_for_each_core_if_nothing_else_is_said() -> None
         ("[own]\na = {ram = 'much'}", "ram must be a text such as '64GB' or '512 MiB', not 'much'"),
         ("[own]\na = {python = ''}", "python must be a text"),
         ("[own]\na = {directory = 'work'}", "directory must be a text, the path of a directory that begins with /"),
+        ("[own]\na = {prelude = 3}", "prelude must be a text, what a shell runs there before Python, not 3"),
+        ('[own]\na = {wrapper = "a\\nb"}', "wrapper must be a text of one line"),
         ("[own]\na = {environment = {'A B' = 'x'}}", "environment must be a table"),
         ("[own]\na = {environment = {A = 1.5}}", "environment must be a table"),
         ("[own]\nnode.example.org = 3", "there is no key 'example'; there are: slots,"),

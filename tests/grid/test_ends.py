@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from multiprocessing import Pipe
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,8 @@ from tests.pool.helpers import WAIT_S, Gates
 from tracking import InputError, NoSlavesError, SlaveLost
 from tracking.grid import Grid, GridClosed, NoServers, create_host_list
 from tracking.testing import ScriptedFabric, ScriptedSlave
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Waiting:
@@ -214,22 +219,53 @@ def test_terminate_in_the_middle_of_publishing_ends_it() -> None:
 
 
 def test_a_forked_child_ends_nothing_and_is_told_that_it_cannot_call(one: Grid) -> None:
-    proxy = one.acquire_service(one.publish(Replica()))
+    service_id = one.publish(Replica())
+    proxy = one.acquire_service(service_id)
     near, far = Pipe()
     pid = os.fork()
     if pid == 0:
         one.terminate()
-        try:
-            proxy.add(1)
-        except InputError as error:
-            far.send(str(error))
+        for use in (
+            lambda: proxy.add(1),
+            lambda: one.acquire_service(service_id),  # nobody would ever release one
+            lambda: one.broadcast(service_id, "add", 1),
+            lambda: one.release_service(proxy),
+            lambda: one.publish(Replica()),
+        ):
+            try:
+                use()
+            except InputError as error:
+                far.send(str(error))
+        far.send("all")
         os._exit(0)
+    for _ in range(5):
+        assert near.poll(WAIT_S)
+        assert "another process" in near.recv()
     assert near.poll(WAIT_S)
-    assert "another process" in near.recv()
+    assert near.recv() == "all"
     os.waitpid(pid, 0)
     near.close()
     far.close()
     assert proxy.add(1).get(WAIT_S) == 1
+
+
+def test_a_program_that_ends_without_terminate_leaves_no_server(gates: Gates) -> None:
+    program = """
+import sys
+from tests.grid.things import Replica
+from tracking.grid import Grid
+grid = Grid(["localhost"] * 2)
+service_id = grid.publish(Replica())
+pids = grid.gather(grid.broadcast(service_id, "pid"))
+grid.servers[service_id][0].proxy.wait_at(sys.argv[1])   # one is busy
+print(*pids)
+"""
+    command = [sys.executable, "-c", program, gates.new()]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=WAIT_S, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    for pid in map(int, done.stdout.split()):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 def test_a_grid_with_started_thread_ends_with_terminate() -> None:

@@ -154,6 +154,12 @@ def test_a_proxy_is_free_when_the_last_call_is_done_not_the_first(one: Grid, gat
     assert not proxy.__dict__["_selfrelease"], "it was reset"
 
 
+def test_what_is_no_proxy_cannot_be_released(one: Grid) -> None:
+    for thing in (3, Replica()):
+        with pytest.raises(InputError, match="no proxy of a server"):
+            one.release_service(thing)
+
+
 def test_released_twice_is_released_once(one: Grid) -> None:
     service_id = one.publish(Replica())
     proxy = one.acquire_service(service_id)
@@ -348,6 +354,15 @@ def test_servers_of_another_fabric_come_by_number() -> None:
     with Grid(2, fabric=ScriptedFabric) as grid:
         service_id = grid.publish(Replica())
         assert grid.gather(grid.broadcast(service_id, "add", 1), WAIT_S) == [1, 1]
+
+
+def test_a_result_of_ones_own_server_is_there_when_its_value_is_set() -> None:
+    result = Result("proxy")
+    assert not result.event.is_set()
+    with pytest.raises(AttributeError):
+        _ = result.value
+    result.value = 5
+    assert (result.event.is_set(), result.value, result.get()) == (True, 5, 5)
 
 
 def test_results_are_results(one: Grid) -> None:

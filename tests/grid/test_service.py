@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from tests.grid.things import Replica
 from tests.pool.helpers import WAIT_S
-from tracking.grid import AbstractService, Grid, Pipe, SortedQueue, TimeoutError, UnknownService, WatchDog
+from tracking.grid import AbstractService, Grid, GridClosed, Pipe, SortedQueue, TimeoutError, UnknownService, WatchDog
 from tracking.grid.queues import FreeServers
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class States(AbstractService):
@@ -27,7 +34,9 @@ def test_parameters_travel_with_each_call(one: Grid) -> None:
 
 def test_attributes_come_with_the_value_if_wanted(one: Grid) -> None:
     service = States(one, one.publish(Replica()), return_remote_attributes=True)
-    assert service.add(1, b=2).get(WAIT_S) == (3, {"state": {"x": 5}})
+    result = service.add(1, b=2)
+    assert result.get(WAIT_S) == (3, {"state": {"x": 5}})
+    assert (result.value, result.error, result.event.is_set()) == (3, None, True)
 
 
 def test_a_service_without_parameters_works_as_it_is(one: Grid) -> None:
@@ -43,8 +52,10 @@ def test_a_parameter_that_cannot_be_set_fails_the_call(one: Grid) -> None:
     class Failing(States):
         _set_methods: ClassVar = {"state": "fail"}
 
+    result = Failing(one, one.publish(Replica())).add(1)
     with pytest.raises(KeyError):
-        Failing(one, one.publish(Replica())).add(1).get(WAIT_S)
+        result.get(WAIT_S)
+    assert isinstance(result.error, KeyError)
 
 
 def test_an_unknown_service_is_refused(one: Grid) -> None:
@@ -83,12 +94,44 @@ def test_free_servers_are_there_once_and_can_be_taken_out() -> None:
         queue.get()
 
 
+def test_who_has_waited_longest_gets_what_becomes_free() -> None:
+    queue: FreeServers[int] = FreeServers()
+    first, waits = Future[int](), threading.Event()
+    has_turn = queue._has_turn
+    queue._has_turn = lambda mark: (waits.set(), has_turn(mark))[1]  # type: ignore[method-assign]
+    thread = threading.Thread(target=lambda: first.set_result(queue.get()))
+    thread.start()
+    assert waits.wait(WAIT_S)
+    with queue._changed:  # it waits, and others come before it can wake
+        queue.put(1)
+        with pytest.raises(TimeoutError):
+            queue.get(block=False)
+    assert first.result(WAIT_S) == 1
+    thread.join(WAIT_S)
+
+
+def test_who_is_told_of_an_end_gets_an_error_of_his_own() -> None:
+    queue: FreeServers[int] = FreeServers()
+    queue.close(GridClosed("it is over"))
+    told = []
+    for _ in range(2):
+        with pytest.raises(GridClosed, match="it is over") as caught:
+            queue.get()
+        told.append(caught.value)
+    assert told[0] is not told[1]
+
+
 def test_a_watchdog_bites_when_nothing_is_heard() -> None:
     bitten: list[int] = []
     dog = WatchDog(0.0001, lambda: bitten.append(1))
     dog.start()
     dog.join(WAIT_S)
     assert bitten == [1]
+
+
+def test_a_watchdog_ends_its_process_as_if_all_were_well() -> None:
+    code = "import threading\nfrom tracking.grid import WatchDog\nWatchDog(0.001).start()\nthreading.Event().wait()"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=WAIT_S, cwd=ROOT).returncode == 0
 
 
 def test_a_watchdog_that_is_stopped_does_not_bite() -> None:

@@ -6,7 +6,7 @@
     localhost = 4                           # 4 slaves; all else as usual
     [shared]                                # others work there, too               (niceness 10)
     default = {python = "/opt/py/bin/python3"}              # for all in this class
-    node1 = {slots = 8, ram = "64GB", niceness = 5}
+    node1 = {slots = 8, ram = "64GB", niceness = 5, prelude = "module load python"}
     [other]                                 # only while nobody else needs them    (niceness 19)
     "node2.example.org" = {slots = 2, directory = "/scratch/me", environment = {OMP_NUM_THREADS = 1}}
     [default]                               # for all
@@ -286,6 +286,10 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value and "\0" not in value else None
 
 
+def _line(value: object) -> str | None:
+    return None if "\n" in str(value) else _text(value)
+
+
 def _directory(value: object) -> str | None:
     return value if isinstance(value, str) and value.startswith(("/", "~")) and "\0" not in value else None
 
@@ -311,6 +315,8 @@ _KEYS: Mapping[str, tuple[str, Callable[[object], Any], str]] = {
     "ram": ("ram_bytes", _bytes, "a text such as '64GB' or '512 MiB'"),
     "python": ("python", _text, "a text, the path or name of its Python"),
     "directory": ("directory", _directory, "a text, the path of a directory that begins with / or ~"),
+    "prelude": ("prelude", _text, "a text, what a shell runs there before Python"),
+    "wrapper": ("wrapper", _line, "a text of one line, the words before Python in its command line"),
     "environment": ("environment", _environment, "a table {NAME = 'text', ...} of variables"),
 }
 

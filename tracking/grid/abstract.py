@@ -137,7 +137,9 @@ class AbstractGrid(threading.Thread):
             UnknownService: nothing was published under this id.
             TimeoutError: none was free in time.
             NoServers, GridClosed: none is left, and none will come.
+            InputError: this is a forked child, in which none will ever be free.
         """
+        self._check_own_process()
         queue = self.queues.get(service_id)
         if queue is None:
             raise UnknownService(f'Service type "{service_id}" not known.')
@@ -153,9 +155,16 @@ class AbstractGrid(threading.Thread):
         return server.proxy
 
     def release_service(self, proxy: Any) -> None:
-        """The proxy is not needed any more: its server is free when all that it was asked has its answer."""
+        """The proxy is not needed any more: its server is free when all that it was asked has its answer.
+
+        Raises:
+            InputError: this is no proxy of a server.
+        """
+        self._check_own_process()
+        server = getattr(proxy, "__dict__", {}).get("_server")
+        if not isinstance(server, Server):
+            raise InputError(f"{proxy!r} is no proxy of a server: release what acquire_service() has returned")
         with self._lock:
-            server: Server = proxy.__dict__["_server"]
             if server.acquired:
                 proxy.__dict__["_selfrelease"] = True
                 self._release_if_idle(server)
@@ -181,6 +190,7 @@ class AbstractGrid(threading.Thread):
     # ---- all servers at once
 
     def _servers_of(self, service_id: str) -> list[Server]:
+        self._check_own_process()
         with self._lock:
             if service_id not in self.queues:
                 raise UnknownService(f'Service type "{service_id}" not known.')
@@ -325,7 +335,15 @@ class AbstractGrid(threading.Thread):
             self.queues[name].close(GridClosed(f"the servers of {name} were terminated"))
             for server in servers:
                 server.terminate()
+        for name in ending:  # who waits for a server or a result has been told; this may take a while
             self._service_has_ended(name)
+
+    def _check_own_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise InputError(
+                f"this grid was made in another process ({self._pid}), from which this one ({os.getpid()}) was forked: "
+                "make a new one after the fork"
+            )
 
     def _service_has_ended(self, service_id: str) -> None:
         """All its servers were told to end."""

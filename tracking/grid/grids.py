@@ -137,6 +137,7 @@ class Grid(AbstractGrid):
             publication.add_servers(self.hosts)
 
     def _check_open(self) -> None:
+        self._check_own_process()
         if self.ishalted():
             raise GridClosed("nothing can be published: the grid was terminated")
 
@@ -156,6 +157,7 @@ class Grid(AbstractGrid):
         return super()._servers_of(service_id)
 
     def _see_losses(self, service_id: str) -> None:
+        self._check_own_process()
         for publication in list(self._published.get(service_id, ())):
             publication.see_losses()
 

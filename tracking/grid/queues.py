@@ -6,6 +6,7 @@ Source: ``Pipe`` and ``SortedQueue`` of IMP.isd's grids.
 from __future__ import annotations
 
 import bisect
+import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ class FreeServers(Generic[T]):
     def __init__(self, what: str = "server") -> None:
         self._what = what
         self._there: deque[T] = deque()
+        self._waiting: deque[object] = deque()  # a mark of each who waits, in their order
         self._changed = threading.Condition()
         self._why_closed: Exception | None = None
 
@@ -34,24 +36,31 @@ class FreeServers(Generic[T]):
         with self._changed:
             if one not in self._there:
                 self._there.append(one)
-                self._changed.notify()
+                self._changed.notify_all()
 
     def get(self, block: bool = True, timeout: float | None = None) -> T:
-        """The one that is free for longest; waits for it.
+        """The one that is free for longest; waits for it, behind those who wait already.
 
         Raises:
             TimeoutError: none was free in time.
-            Exception: what ``close`` was given.
+            Exception: a copy of what ``close`` was given.
         """
+        mark = object()
         with self._changed:
-            is_there = self._changed.wait_for(
-                lambda: self._there or self._why_closed is not None, timeout if block else 0
-            )
-            if self._why_closed is not None:
-                raise self._why_closed
-            if not is_there:
-                raise TimeoutError(f"no {self._what} was free within {timeout or 0:g} s")
-            return self._there.popleft()
+            self._waiting.append(mark)
+            try:
+                self._changed.wait_for(lambda: self._has_turn(mark) or self._why_closed, timeout if block else 0)
+                if self._why_closed is not None:
+                    raise copy.copy(self._why_closed)  # each raising of one error would add to its traceback
+                if not self._has_turn(mark):
+                    raise TimeoutError(f"no {self._what} was free within {timeout or 0:g} s")
+                return self._there.popleft()
+            finally:
+                self._waiting.remove(mark)
+                self._changed.notify_all()  # others have come nearer
+
+    def _has_turn(self, mark: object) -> bool:
+        return self._waiting.index(mark) < len(self._there)
 
     def remove(self, one: T) -> None:
         """It is not free any more, or was not."""

@@ -18,7 +18,7 @@ class Result:
 
     Args:
         proxy: on which it was called.
-        future: of (value, seconds that it took there).
+        future: of (value, seconds that it took there); None: who makes the call sets ``value``.
         what: the call in words, for the message of a timeout.
 
     Attributes:
@@ -27,7 +27,8 @@ class Result:
         error: what the call has raised, or why it has no value; None: nothing, or not yet.
     """
 
-    def __init__(self, proxy: Any, future: Future[Any], what: str = "the call") -> None:
+    def __init__(self, proxy: Any, future: Future[Any] | None = None, what: str = "the call") -> None:
+        future = Future() if future is None else future
         self.proxy = proxy
         self.event = threading.Event()
         self.error: BaseException | None = None
@@ -49,6 +50,10 @@ class Result:
         if not self._future.done() or self._future.exception() is not None:
             raise AttributeError(f"{self._what} has no value{' yet' if not self._future.done() else ''}: see get()")
         return self._future.result()[0]
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._future.set_result((value, 0.0))
 
     def get(self, timeout: float | None = None) -> Any:
         """The value; waits for it. May be called again.

@@ -19,6 +19,7 @@ from tracking.errors import SlaveLost
 from tracking.grid.hosts import Host
 from tracking.grid.queues import Pipe
 from tracking.grid.result import Result
+from tracking.pool.open_calls import own_error
 
 if TYPE_CHECKING:
     from tracking.grid.abstract import AbstractGrid
@@ -126,7 +127,7 @@ class SlaveServer(Server):
     def ask(self, function: Callable[..., Any], what: str, /, *args: Any) -> Result:
         if self.error is not None:
             failed: Future[Any] = Future()
-            failed.set_exception(self.error)
+            failed.set_exception(own_error(self.error))
             return Result(self.proxy, failed, f"{what} on {self.host.name}")
         call = self._actors.prepare(function, *args)
         with self._lock:

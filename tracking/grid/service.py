@@ -99,6 +99,16 @@ class ServiceResult:
         self._fetched = fetched
         self._with_attributes = with_attributes
 
+    @property
+    def value(self) -> Any:
+        """The value alone, once it is there; as of a ``Result``."""
+        return self._result.value
+
+    @property
+    def error(self) -> BaseException | None:
+        """What has failed, of what was pushed or of the call; None: nothing, or not yet."""
+        return next((one.error for one in (*self._pushed, self._result) if one.error is not None), None)
+
     def attributes(self, timeout: float | None = None) -> dict[str, Any]:
         """{attribute: value} after the call; waits for them."""
         return {name: result.get(timeout) for name, result in self._fetched.items()}

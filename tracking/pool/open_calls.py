@@ -88,7 +88,7 @@ class OpenCalls:
                 if len(self._calls) == 1:
                     self._when_busy()
         if problem is not None:
-            call.future.set_exception(_own(problem))
+            call.future.set_exception(own_error(problem))
         return call
 
     # ---- outcomes
@@ -114,7 +114,7 @@ class OpenCalls:
         if future.cancelled():
             future.begins()  # those who wait for it are told
         else:
-            self._crew.driving.later(partial(set_exception, future, _own(error)))
+            self._crew.driving.later(partial(set_exception, future, own_error(error)))
 
     def fail_there(self, number: int, report: m.Report, slave: SlaveInfo) -> None:
         """It raised on its slave, or its result could not be sent."""
@@ -132,6 +132,6 @@ def error_of(report: m.Report, slave: SlaveInfo, what: Hashable) -> ItemRaised |
     return make(text, id=what, host=slave.host, nickname=slave.nickname, remote_traceback=traceback)
 
 
-def _own(error: BaseException) -> BaseException:
+def own_error(error: BaseException) -> BaseException:
     """Who waits gets an error of his own, since each raising of it adds to its traceback; foreign ones are shared."""
     return copy.copy(error) if isinstance(error, TrackingError) else error
