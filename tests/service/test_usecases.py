@@ -44,10 +44,10 @@ def dear(folder: Path, n: int, value: int) -> int:
     return value
 
 
-def test_points_behind_a_dear_one_go_to_others(pool: SlavePool, tmp_path: Path) -> None:
+def test_points_behind_a_dear_one_go_to_others(own_pool: SlavePool, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "gate")
     os.mkdir(tmp_path / "done")
-    found = Maps(Workers(pool)).map(lambda value: dear(tmp_path, 12, value), range(12), chunk_size=6)
+    found = Maps(Workers(own_pool)).map(lambda value: dear(tmp_path, 12, value), range(12), chunk_size=6)
     assert found == [*range(12)]
 
 
@@ -104,8 +104,8 @@ def with_workers_of_its_own(n: int) -> int:
     return sum(master.calculateResult().values())
 
 
-def test_a_worker_may_have_workers_of_its_own(pool: SlavePool) -> None:
-    assert Maps(Workers(pool)).map(with_workers_of_its_own, [3, 4]) == [6, 12]
+def test_a_worker_may_have_workers_of_its_own(own_pool: SlavePool) -> None:
+    assert Maps(Workers(own_pool)).map(with_workers_of_its_own, [3, 4]) == [6, 12]
 
 
 def test_several_jobs_work_on_the_same_slaves_at_once(pool: SlavePool) -> None:
