@@ -16,7 +16,15 @@ import pytest
 import tracking.multi as multi
 from tests.multi.commands import Call, Keep, Kept, Many, Say, Square, Trouble, fail, meet, who
 from tracking import EncodeError
-from tracking.multi import Capturing_exception, Memo, Result_command, Result_string, Slave_command
+from tracking.multi import (
+    Capturing_exception,
+    Memo,
+    Result_command,
+    Result_string,
+    Slave_command,
+    fabric_processor,
+    queue_master,
+)
 
 
 def test_results_of_a_queue_reach_their_memos(either: Any) -> None:
@@ -196,6 +204,25 @@ def test_long_commands_behind_quick_ones_are_shared_among_all_slaves(
 def open_end(processor: Any, pipe: str, mode: str) -> str:
     with open(pipe, mode):
         return mode
+
+
+def test_neither_commands_nor_results_are_kept_when_they_are_processed(
+    processor: Any, memo: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masters = []
+
+    class Noted(queue_master.QueueMaster):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            masters.append(self)
+
+    monkeypatch.setattr(fabric_processor, "QueueMaster", Noted)
+    for number in range(5):
+        processor.add_to_queue(Square(number), memo)
+    processor.run_queue()
+    assert sorted(memo.values) == [0, 1, 4, 9, 16]
+    (master,) = masters
+    assert set(master.data.values()) == set(master.result.values()) == {None}
 
 
 def test_every_slave_has_a_rank_from_1_to_n_and_keeps_it(load: Callable[..., Any], memo: Kept) -> None:

@@ -224,6 +224,7 @@ class Fabric_processor(Multi_processor):  # noqa: N801  (as the others)
         for n_done, (number, outcome) in enumerate(master, 1):
             was_shown = outcome.was_shown and number in master.computed
             self._take(results, outcome, queue[number].memo_id, was_shown=was_shown)
+            master.forget(number)
             self._say(progress.line(n_done, time.monotonic()))
 
     def _take(self, results: Any, outcome: Outcome, memo_id: Any, *, was_shown: bool) -> None:

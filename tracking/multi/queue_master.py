@@ -77,13 +77,18 @@ class QueueMaster(TrackingJobMaster):
         verbose: int = 0,
         **options: Any,
     ) -> None:
-        data = {number: command._replace(memo_id=None) for number, command in enumerate(commands)}
+        data: dict[int, Snapshot | None] = {n: command._replace(memo_id=None) for n, command in enumerate(commands)}
+        self._commands = data  # what is done is forgotten
         super().__init__(data, slave_script=QueueSlave, pool=pool, run_file=run_file, verbose=verbose, **options)
         self._memo_ids = [command.memo_id for command in commands]
         self._welcome = welcome
         self._is_told = is_told
         self._show = show
         self.computed: set[int] = set()  # numbers of those that were not found in the run file; by this thread only
+
+    def forget(self, number: int) -> None:
+        """Its outcome was taken: neither that nor the command is kept until the end of the queue; both may be large."""
+        self.result[number] = self._commands[number] = None
 
     def getInitParameters(self, slave_tid: int) -> Welcome:
         return self._welcome(slave_tid, self.slaves[slave_tid]["nickname"])
