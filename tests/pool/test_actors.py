@@ -460,6 +460,16 @@ def test_callbacks_may_ask_again(pool_of_one: SlavePool, held: Held) -> None:
     assert answers.get(timeout=WAIT_S) == 2
 
 
+def test_callbacks_may_wait_for_the_object_that_takes_the_place_of_a_lost_one() -> None:
+    with SlavePool(1) as pool, pool.actors(Sum) as actors:
+        (actor,) = actors.up()
+        new: SimpleQueue[list[Actor]] = SimpleQueue()
+        actor.call(lambda _: die_at_once()).add_done_callback(lambda _: new.put(actors.up(WAIT_S)))
+        (other,) = new.get(timeout=WAIT_S)
+        assert other is not actor
+        assert other.call(Sum.add, 1).result(WAIT_S) == 1
+
+
 def test_a_forked_child_is_refused() -> None:
     with SlavePool(1) as pool, pool.actors(Sum) as actors:
         (actor,) = actors.up()

@@ -146,7 +146,7 @@ class Actors:
             timeout: wait no longer than so many seconds for slaves that are just being started; None: as long as that
                 takes. One that could not be started, and is tried again in a while, is not waited for.
         """
-        self._crew.check_own_process()
+        timeout = self._crew.driving.help_until(self._is_settled, timeout)  # this may be who turns the loop
         with self._settling:
             self._settling.wait_for(self._is_settled, timeout)
             return [self._actors[tid] for tid in sorted(self._actors) if self._is_there(self._actors[tid])]
@@ -218,16 +218,18 @@ class Actors:
 
     def _awaits_slaves(self) -> bool:
         if self._is_incomplete:
-            slaves = {slave.tid for slave in self._crew.slaves()}
-            made = {tid for tid, one in self._actors.items() if one._state.phase is not a.ActorPhase.COMING}
-            self._is_incomplete = bool(slaves - made - self._failed) or self._crew.is_replacing
+            self._is_incomplete = bool(self._coming()) or self._crew.is_replacing
         return self._is_incomplete and self._error is None and not self._crew.is_lost
 
     def _is_settled(self) -> bool:
         """Whether each slave that was started has its object, or none."""
-        slaves = {slave.tid for slave in self._crew.slaves()} - self._failed
-        coming = {tid for tid, one in self._actors.items() if one._state.phase is a.ActorPhase.COMING}
-        return self._error is not None or not (slaves - self._actors.keys() or coming)
+        with self._crew.lock:
+            return self._error is not None or not self._coming()
+
+    def _coming(self) -> set[int]:
+        """Slaves that were started, and on which there is neither an object nor an error."""
+        made = {tid for tid, one in self._actors.items() if one._state.phase is not a.ActorPhase.COMING}
+        return {slave.tid for slave in self._crew.slaves()} - made - self._failed
 
     def deliver(self, tid: int, message: Message) -> None:
         kind, actor = message[0], self._actors.get(tid)
@@ -266,10 +268,8 @@ class Actors:
         """It takes nothing more, as is seen when it is asked; what it has will be done."""
 
     def hosts_were_added(self) -> None:
-        if self._is_given_up:
-            return
-        self._error = None
-        self._is_incomplete = True
+        if not self._is_given_up:
+            self._error, self._is_incomplete = None, True
 
     def host_is_given_up(self, host: str, why: str) -> None:
         self._tell(lambda watcher: watcher.host_is_given_up(host, why))
