@@ -41,6 +41,14 @@ def test_a_state_kept_in_job_done_belongs_to_exactly_the_recorded_results(tmp_pa
     assert second.restored("sum") == (10, sum(n * n for n in range(10)))
 
 
+def test_what_is_computed_anew_is_not_summed_up_twice(tmp_path: Path) -> None:
+    path, data = tmp_path / "x.run", {n: n for n in range(5)}
+    for function in (lambda n: n, lambda n: 2 * n):
+        master = Summing(data, function=function, run_file=path, on_change="recompute", **OPTIONS)
+        master.calculateResult()
+    assert master.restored("sum") == (5, sum(2 * n for n in data))
+
+
 def test_a_state_may_be_kept_from_any_thread_while_it_works(tmp_path: Path) -> None:
     path, gate = tmp_path / "x.run", tmp_path / "gate"
     master = TrackingJobMaster({1: str(gate)}, function=wait_for_file, run_file=path, **OPTIONS)
@@ -60,6 +68,8 @@ def test_without_a_run_file_or_out_of_time_a_state_is_refused_in_words(tmp_path:
         master.checkpoint("a", 1)
     assert master.restored("a", "nothing") == "nothing"
     master = TrackingJobMaster({1: 1}, function=square, run_file=tmp_path / "x.run", **OPTIONS)
+    with pytest.raises(InputError, match="must be a str, not 3"):
+        master.checkpoint(3, 1)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="not at work"):
         master.checkpoint("a", 1)
     assert master.restored("a") is None

@@ -70,6 +70,31 @@ def test_a_state_and_the_results_of_the_same_moment_are_written_together(path: P
     run.close("interrupted")
 
 
+def test_a_name_that_cannot_be_stored_as_text_is_written_so_that_it_can(path: Path) -> None:
+    run = RunFile.open(path, [1])
+    run.record(job({1: "one"}))
+    assert [run.checkpoint("\udc80", b"1"), run.checkpoint("\udc80", b"2")] == [1, 2]
+    assert run.kept("\udc80") == b"2"
+    assert run.commit()
+    assert run.close("finished")
+    reader = RunFileReader(path)
+    assert (dict(reader.results()), reader.checkpoint("\udc80")) == ({1: "one"}, b"2")
+
+
+@pytest.mark.parametrize(("on_change", "kept"), [("keep", b"sum of one"), ("recompute", None)])
+def test_states_are_forgotten_where_results_are_computed_anew(path: Path, on_change: str, kept: bytes | None) -> None:
+    run = RunFile.open(path, [1], code="old")
+    run.record(job({1: "one"}))
+    run.checkpoint("a", b"sum of one")
+    run.close("finished")
+    run = RunFile.open(path, [1], code="old", on_change=on_change)
+    assert run.kept("a") == b"sum of one"  # nothing has changed
+    run.close("finished")
+    run = RunFile.open(path, [1], code="new", on_change=on_change)
+    assert run.kept("a") == kept
+    run.close("finished")
+
+
 def test_a_state_that_is_too_large_is_refused_in_words(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_file, "MAX_PAYLOAD", 10)
     run = RunFile.open(path, [1])

@@ -218,19 +218,22 @@ class TrackingJobMaster(JobMaster):
         """Keep a state of the user's in the run file, under this name: the newest one of each name is kept.
 
         It is pickled at once, from any thread. In ``job_done`` it is written together with the results of that job: a
-        state that sums up results can never be ahead of those that are recorded, nor behind them.
+        state that sums up results can never be ahead of those that are recorded, nor behind them. Where
+        ``on_change='recompute'`` has results of an earlier run computed anew, its states are forgotten.
 
         Returns:
             Its number: the first of this name is 1, in whichever run that was.
 
         Raises:
-            InputError: there is no run file, or the calculation is not at work.
+            InputError: there is no run file, or the calculation is not at work; or the name is no text.
             EncodeError: the state cannot be pickled; says why.
             StoreError: it is too large.
         """
         from tracking.store.pickling import to_bytes
 
         file = self._tr_open_file
+        if not isinstance(name, str):
+            raise InputError(f"the name of a state must be a str, not {name!r}")
         if file is None or not file.is_open:
             why = "the calculation is not at work" if self._tr_options.run_file else "there is none: give run_file="
             raise InputError(f"the state {name!r} cannot be kept in the run file: {why}")

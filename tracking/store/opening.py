@@ -185,6 +185,8 @@ def _compare(connection: sqlite3.Connection, path: Path, start: Start, run: int)
     if start.on_change == RECOMPUTE:
         rows = ((item, run, why) for item, why in changes.items.items())
         connection.executemany("INSERT INTO outdated VALUES (?, ?, ?)", rows)
+        if changes.items:
+            connection.execute("DELETE FROM checkpoints")  # they may sum up what does not count any more
         finished.difference_update(changes.ids)
     return finished, changes
 

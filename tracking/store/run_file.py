@@ -44,6 +44,7 @@ HEARTBEAT_S = 10.0
 LONGEST_RETRY_S = 30.0
 MAX_PAYLOAD = 1_000_000_000 - 1000  # SQLite's limit for one row
 
+
 class RunFile:
     """The writer of a run file, made by ``RunFile.open``; there is one at a time. Used by one thread.
 
@@ -262,6 +263,8 @@ class RunFile:
     def checkpoint(self, name: str, state: bytes) -> int:
         """Keep a state under this name; it takes the place of an older one, and is safe after the next ``commit``.
 
+        All states are forgotten when the file is opened again and results of it are to be recomputed.
+
         What was recorded since the last commit is written in the same transaction: after a crash the file holds
         both, or neither.
 
@@ -274,6 +277,7 @@ class RunFile:
         self._check_open()
         if len(state) > MAX_PAYLOAD:
             raise _too_large_state(name, state)
+        name = printable(name)
         number = self._checkpoint_numbers[name] = self._checkpoint_numbers.get(name, 0) + 1
         self._pending.checkpoints[name] = name, number, self._clock(), self._run, state
         return number
@@ -281,6 +285,7 @@ class RunFile:
     def kept(self, name: str) -> bytes | None:
         """Give the newest state of this name, committed or not; None if there is none."""
         self._check_open()
+        name = printable(name)
         if name in self._pending.checkpoints:
             return self._pending.checkpoints[name][-1]
         return self._contents.checkpoint(name)

@@ -17,7 +17,7 @@ from tracking.store.lock import host_name, is_locked
 from tracking.store.opening import SILENT_S
 from tracking.store.records import ErrorRecord, ResultRecord, RunSummary
 from tracking.store.refusals import refusal
-from tracking.store.schema import KIND, check_files, check_kind, connect, number
+from tracking.store.schema import KIND, check_files, check_kind, connect, number, printable
 
 
 class RunFileReader:
@@ -89,7 +89,7 @@ class RunFileReader:
     def checkpoint(self, name: str) -> bytes | None:
         """Give the newest state that is kept under this name, as it was given; None if there is none."""
         with self._look() as connection:
-            return Contents(connection, self.path).checkpoint(name)
+            return Contents(connection, self.path).checkpoint(printable(name))
 
     def history(self) -> History:
         """Read what happened, beside the results."""
