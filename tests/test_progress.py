@@ -8,7 +8,9 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -252,6 +254,45 @@ def test_prints_of_the_user_stand_above_the_display_also_without_an_end_of_line(
         assert seen[:3] == ["from stdout [bold]as it is[/bold]", "from stderr", "begun"]
         assert seen[3].startswith("200 of 200")
         assert seen[-1] == "after the end"
+
+
+class Turn:
+    """A turn of a console that tells when it is asked for."""
+
+    def __init__(self, turn: Any) -> None:
+        self._turn = turn
+        self.was_asked_for = threading.Event()
+
+    def acquire(self) -> None:
+        self.was_asked_for.set()
+        self._turn.acquire()
+
+    def release(self) -> None:
+        self._turn.release()
+
+
+def test_a_print_of_another_thread_that_meets_the_end_stands_above_it(terminal: Terminal, clock: Clock) -> None:
+    has_begun = threading.Event()
+    with started(terminal, clock) as display:
+        display.update(snapshot(50))
+        assert isinstance(display, OnTerminal)
+        console: Any = display._live.console if display._live else None
+
+        def print_slowly() -> None:
+            with console:
+                print("from a thread")
+                turn = console._turn = Turn(console._turn)
+                has_begun.set()
+                assert turn.was_asked_for.wait(20)
+
+        thread = threading.Thread(target=print_slowly)
+        thread.start()
+        assert has_begun.wait(20)
+        display.close(snapshot(200, elapsed_s=42.0))
+        thread.join()
+        print("after the end")
+        seen = [row for row in terminal.screen() if row]
+        assert seen == ["from a thread", "200 of 200 items done in 42.0 s", "after the end"]
 
 
 def test_what_the_user_writes_to_a_file_still_goes_there(

@@ -28,11 +28,12 @@ class OnTerminal(Drawn):
             self._live = self._start_live()
 
     def _start_live(self) -> Live:
-        from rich.console import Console
         from rich.live import Live
 
+        from tracking.progress.turns import ConsoleInTurns
+
         live = Live(
-            console=Console(file=cast(TextIO, self._stream), force_jupyter=False),
+            console=ConsoleInTurns(file=cast(TextIO, self._stream), force_jupyter=False),
             auto_refresh=False,
             vertical_overflow="crop",
             # Only prints to a terminal are moved above the display; what goes to a file must still go there.
@@ -40,7 +41,8 @@ class OnTerminal(Drawn):
             redirect_stderr=is_terminal(sys.stderr),
         )
         self._std_streams = sys.stdout, sys.stderr
-        live.start()
+        with live.console:
+            live.start()
         live.console.show_cursor(True)  # or a killed master would leave the terminal without one
         return live
 
@@ -50,7 +52,8 @@ class OnTerminal(Drawn):
 
     def _show(self, picture: RenderableType) -> None:
         if self._live is not None:
-            self._live.update(picture, refresh=True)
+            with self._live.console:
+                self._live.update(picture, refresh=True)
 
     def _draw_end(self, snapshot: Snapshot) -> None:
         super()._draw_end(snapshot)
@@ -67,8 +70,9 @@ class OnTerminal(Drawn):
             return
         found = sys.stdout, sys.stderr  # the user may have put others there meanwhile
         try:
-            _flush_begun_lines()
-            live.stop()
+            with live.console:
+                _flush_begun_lines()
+                live.stop()
         except Exception:  # noqa: BLE001, S110  the streams are given back in any case
             pass
         finally:
