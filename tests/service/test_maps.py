@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tests.service.services import (
 )  # fmt: skip
 from tracking import InputError, Interrupted, ItemError, ItemRaised, ItemTimeout, SlavePool
 from tracking.service import Abort, Client, MapCancelled, Service, ServiceHandler, Status
-from tracking.service.maps import Maps, chunk_size
+from tracking.service.maps import Maps, chunk_size, done_of
 from tracking.service.workers import Workers
 
 
@@ -155,6 +156,13 @@ def test_a_map_may_be_cancelled_and_the_job_goes_on(own_pool: SlavePool, tmp_pat
     assert then == [8]
     for end in ends:
         os.close(end)
+
+
+def test_what_was_done_of_a_cancelled_mapper_is_told_also_behind_what_was_not() -> None:
+    done, failed, waiting = Future[Any](), Future[Any](), Future[Any]()
+    done.set_result((0.1, ["c", "d"]))
+    failed.set_exception(Interrupted("ended"))
+    assert done_of([waiting, done, failed], [[1, 2], [3, 4], [5], [6]]) == {2: "c", 3: "d"}
 
 
 def wait_or_double(value: Any) -> Any:

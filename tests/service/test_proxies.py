@@ -260,3 +260,21 @@ def test_improvements_are_told_before_the_end(gate: Gate) -> None:
 
 def test_exporting_twice_changes_nothing() -> None:
     assert export(Sum) is Sum
+
+
+def test_a_client_forgets_a_job_that_has_ended_and_its_proxy_lives_on() -> None:
+    with Client() as client:
+        gate = Gate()
+        job = client.submit(Scripted.request(), Scripted(lambda service, handler: gate.wait() or 5))
+        with pytest.raises(InputError, match=f"{job.job} is ACTIVE: it can be forgotten when it has ended"):
+            client.forget(job.job)
+        gate.open()
+        assert job.wait(WAIT_S) == 5
+        job.join(WAIT_S)
+        client.forget(job.job)
+        assert (client.jobs, job.result) == ([], 5)
+        late = Heard()
+        client.listen(job.job, late)
+        assert late.messages == []
+        with pytest.raises(InputError, match="there is no job"):
+            client.forget(job.job)

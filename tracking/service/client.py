@@ -107,6 +107,19 @@ class Client(StaysHere):
         """Hear it no more; None: none of them."""
         self.stream.hangup(job, listener)
 
+    def forget(self, job: str) -> None:
+        """Keep nothing of a job that has ended: neither its result nor what it said. Its proxy still works.
+
+        Raises:
+            InputError: there is no such job, or it has not ended.
+        """
+        proxy = self.attach(job)
+        if not proxy.status.is_over:
+            raise InputError(f"{job} is {proxy.status}: it can be forgotten when it has ended")
+        with self._lock:
+            self._jobs.pop(job, None)
+        self.stream.forget(job)
+
     def add_hosts(self, hosts: Any) -> dict[str, str]:
         """More slaves, for all jobs; {host: why} of those that cannot be had."""
         return self.workers.add_hosts(hosts)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -178,7 +179,7 @@ class Mapper(StaysHere):
     def _collect(self, chunks: list[list[Any]], is_cancelled: Callable[[], bool]) -> list[Any]:
         session = self._session
         assert session is not None
-        futures: list[Any] = []
+        futures: list[Future[Any]] = []
         results: list[Any] = []
         seconds = 0.0
         try:
@@ -192,7 +193,7 @@ class Mapper(StaysHere):
                 self._session = None  # another one next time
             self._maps.check()
             if is_cancelled():
-                self._maps._left(True, dict(enumerate(results)))
+                self._maps._left(True, done_of(futures, chunks))
             raise
         finally:
             for future in futures:
@@ -211,6 +212,17 @@ class Mapper(StaysHere):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def done_of(futures: list[Future[Any]], chunks: list[list[Any]]) -> dict[int, Any]:
+    """{place: result} of the chunks that are done, also of those behind one that is not."""
+    found: dict[int, Any] = {}
+    place = 0
+    for future, chunk in zip(futures, chunks, strict=False):  # some may not have been submitted
+        if future.done() and not future.cancelled() and future.exception() is None:
+            found.update(enumerate(future.result()[1], place))
+        place += len(chunk)
+    return found
 
 
 def chunk_size(n_values: int, poolsize: int, seconds_each: float | None) -> int:
