@@ -16,7 +16,7 @@ import pytest
 
 from tests.grid.things import Replica, Unmakeable
 from tests.pool.helpers import WAIT_S, Gates
-from tracking import InputError, NoSlavesError, SlaveLost
+from tracking import InputError, ItemRaised, NoSlavesError, SlaveLost
 from tracking.grid import Grid, GridClosed, NoServers, create_host_list
 from tracking.testing import ScriptedFabric, ScriptedSlave
 
@@ -136,6 +136,18 @@ def test_one_service_can_be_terminated_alone(one: Grid) -> None:
     assert one.acquire_service(other).energy == 2.0
 
 
+def test_who_calls_all_servers_of_an_ended_service_is_told_that_there_are_none(one: Grid) -> None:
+    service_id = one.publish(Replica())
+    one.terminate(service_id)
+    with pytest.raises(GridClosed):
+        one.broadcast(service_id, "pid")
+    with pytest.raises(GridClosed):
+        one.scatter(service_id, "set_state", [{}])
+    unmakeable = one.publish(Unmakeable())
+    with pytest.raises(NoServers):
+        one.broadcast(unmakeable, "pid")
+
+
 def test_a_server_can_be_terminated_alone_and_no_other_comes(grid: Grid, service_id: str) -> None:
     first, second = grid.servers[service_id]
     first.terminate()
@@ -150,9 +162,10 @@ def test_a_server_can_be_terminated_alone_and_no_other_comes(grid: Grid, service
 
 def test_an_object_that_cannot_be_made_there_leaves_no_server_and_says_why(grid: Grid) -> None:
     service_id = grid.publish(Unmakeable())
-    with pytest.raises(NoServers, match="it is not made here"):
+    with pytest.raises(NoServers, match="it is not made here") as caught:
         grid.acquire_service(service_id)
-    assert grid.broadcast(service_id, "anything") == []
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    assert isinstance(caught.value.__cause__.__cause__, ItemRaised), "with the traceback there"
 
 
 class DiesOfSetup(ScriptedSlave):

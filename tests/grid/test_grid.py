@@ -154,9 +154,9 @@ def test_a_proxy_is_free_when_the_last_call_is_done_not_the_first(one: Grid, gat
     assert not proxy.__dict__["_selfrelease"], "it was reset"
 
 
-def test_what_is_no_proxy_cannot_be_released(one: Grid) -> None:
-    for thing in (3, Replica()):
-        with pytest.raises(InputError, match="no proxy of a server"):
+def test_what_is_no_proxy_of_this_grid_cannot_be_released(one: Grid, grid: Grid, service_id: str) -> None:
+    for thing in (3, Replica(), grid.acquire_service(service_id)):
+        with pytest.raises(InputError, match="no proxy of a server here"):
             one.release_service(thing)
 
 

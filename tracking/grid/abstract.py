@@ -158,12 +158,12 @@ class AbstractGrid(threading.Thread):
         """The proxy is not needed any more: its server is free when all that it was asked has its answer.
 
         Raises:
-            InputError: this is no proxy of a server.
+            InputError: this is no proxy of a server of this grid.
         """
         self._check_own_process()
         server = getattr(proxy, "__dict__", {}).get("_server")
-        if not isinstance(server, Server):
-            raise InputError(f"{proxy!r} is no proxy of a server: release what acquire_service() has returned")
+        if not isinstance(server, Server) or server.grid is not self:
+            raise InputError(f"{proxy!r} is no proxy of a server here: release what acquire_service() has returned")
         with self._lock:
             if server.acquired:
                 proxy.__dict__["_selfrelease"] = True
@@ -194,10 +194,16 @@ class AbstractGrid(threading.Thread):
         with self._lock:
             if service_id not in self.queues:
                 raise UnknownService(f'Service type "{service_id}" not known.')
+            self.queues[service_id].check_open()  # else nobody would be asked, and all seem well
             return list(self.servers.get(service_id, ()))
 
     def broadcast(self, service_id: str, name: str, *args: Any, **kwargs: Any) -> list[Result]:
-        """Call a method on every server, acquired or not; the results in the order of the servers."""
+        """Call a method on every server, acquired or not; the results in the order of the servers.
+
+        Raises:
+            UnknownService: nothing was published under this id.
+            NoServers, GridClosed: none is left, and none will come.
+        """
         return [getattr(server.proxy, name)(*args, **kwargs) for server in self._servers_of(service_id)]
 
     def scatter(
@@ -213,6 +219,7 @@ class AbstractGrid(threading.Thread):
 
         Raises:
             InputError: there are more of them than servers.
+            UnknownService, NoServers, GridClosed: as of ``broadcast``.
         """
         arguments = [tuple(item) if isinstance(item, tuple | list) else (item,) for item in arglist]
         keywords = [{} for _ in arguments] if kwlist is None else [dict(item) for item in kwlist]

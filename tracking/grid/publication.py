@@ -172,5 +172,7 @@ class Publication:
         queue.remove(server)
         server.is_gone(error)
         if not listed and not self._is_closed:
-            queue.close(NoServers(f"no server of {self.service_id} is left, and none will come: {error}"))
+            none_left = NoServers(f"no server of {self.service_id} is left, and none will come: {error}")
+            none_left.__cause__ = error
+            queue.close(none_left)
         self._changed.notify_all()

@@ -50,8 +50,7 @@ class FreeServers(Generic[T]):
             self._waiting.append(mark)
             try:
                 self._changed.wait_for(lambda: self._has_turn(mark) or self._why_closed, timeout if block else 0)
-                if self._why_closed is not None:
-                    raise copy.copy(self._why_closed)  # each raising of one error would add to its traceback
+                self.check_open()
                 if not self._has_turn(mark):
                     raise TimeoutError(f"no {self._what} was free within {timeout or 0:g} s")
                 return self._there.popleft()
@@ -73,6 +72,11 @@ class FreeServers(Generic[T]):
         with self._changed:
             self._why_closed = self._why_closed or why
             self._changed.notify_all()
+
+    def check_open(self) -> None:
+        """Raise a copy of what ``close`` was given, if it was: each raising of one error adds to its traceback."""
+        if self._why_closed is not None:
+            raise copy.copy(self._why_closed) from self._why_closed.__cause__
 
     def reopen(self) -> None:
         """There is hope again."""
