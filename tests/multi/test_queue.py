@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -332,6 +334,33 @@ def test_small_queues_can_be_left_to_the_master(
 
 def where(processor: Any, shared: list[int]) -> tuple[int, int, int, list[int]]:
     return os.getpid(), processor.rank(), multi.fetch_data("value"), shared
+
+
+FORKING = """
+import os
+from tests.multi.commands import Call, Kept
+from tracking.multi import load_multiprocessor
+
+def fork(processor):
+    copy = os.fork()
+    return os.waitpid(copy, 0)[1] if copy else "copy"
+
+processor, memo = load_multiprocessor("local", None, 1, 0), Kept()
+processor.small_queue = SMALL
+processor.add_to_queue(Call(fork), memo)
+processor.run_queue()
+os.write(1, f"{memo.values} ".encode())
+processor._end_slaves()
+"""
+
+
+@pytest.mark.parametrize("small", [0, 1])
+def test_a_copy_that_a_command_forks_ends_with_the_command(small: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING.replace("SMALL", str(small))],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}, capture_output=True, text=True, timeout=50,
+    )  # fmt: skip
+    assert done.stdout == "[0] ", done.stderr
 
 
 def test_callbacks_come_before_and_after_a_queue_that_is_not_empty(either: Any) -> None:

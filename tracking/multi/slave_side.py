@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
@@ -176,9 +177,11 @@ class Here:
     def run(self, command: Snapshot, stored: dict[str, Stored]) -> Outcome:
         """Run a command; ``stored`` is all that slaves have."""
         self._processor.store(stored)
-        box = Processor_box()
+        own, box = os.getpid(), Processor_box()
         before, box.processor = box.processor, self._processor
         try:
             return self._processor.outcome(command)
         finally:
+            if os.getpid() != own:  # a copy that the command has forked: it ends here, as it would on a slave
+                os._exit(0)
             box.processor = before
