@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,25 @@ def test_threads_that_have_clients_of_their_own_each_use_their_own() -> None:
 def test_threads_without_a_client_use_the_one_that_is_open() -> None:
     with Client() as client:
         assert in_threads(3, current_client) == [client] * 3
+
+
+def test_a_thread_that_had_no_client_uses_the_one_that_is_opened_later() -> None:
+    before, is_open = threading.Event(), threading.Event()
+
+    def look() -> tuple[Client, Client]:
+        first = current_client()
+        before.set()
+        assert is_open.wait(WAIT_S)
+        return first, current_client()
+
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(look)
+        assert before.wait(WAIT_S)
+        with Client() as client:
+            is_open.set()
+            first, second = future.result(WAIT_S)
+    assert second is client
+    assert first is current_client()
 
 
 def in_forked_child(function: Callable[[], object]) -> int:

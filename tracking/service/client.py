@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from types import TracebackType
@@ -158,7 +159,11 @@ class Client(StaysHere):
 def current_client() -> Client:
     """The client of this thread's innermost ``with Client(...)``, else of any thread's; else one without slaves."""
     with _lock:
-        if not _current:
-            _current.append((threading.get_ident(), Client()))
+        of_any = [client for _, client in _current]
         mine = [client for thread, client in _current if thread == threading.get_ident()]
-        return mine[-1] if mine else _current[-1][1]
+        return (mine or of_any or [_without_slaves()])[-1]
+
+
+@functools.cache
+def _without_slaves() -> Client:
+    return Client()

@@ -11,7 +11,8 @@
 Stop order: the computation ends, its slaves and its run file are let go, the final message is sent, those who wait are
 told, the service thread ends. Shared attributes, under ``_changed``: ``_is_paused``, ``_is_aborted``, ``_backlog``,
 ``best``, ``_has_improvement``, ``status``, ``_callbacks``; ``_last_progress`` and ``_last_checkpoint`` are written by
-the computation thread. What decides is pure: ``lookup``, ``readiness``, ``lifecycle``.
+the thread that is in the ready state, one at a time (``_one_turn``). What decides is pure: ``lookup``, ``readiness``,
+``lifecycle``.
 """
 
 from __future__ import annotations
