@@ -234,6 +234,7 @@ processor._end_slaves()
 """
 
 
+@pytest.mark.usefixtures("counted")
 def test_two_programs_do_not_record_in_one_folder_also_between_queues(load: Callable[..., Any], tmp_path: Path) -> None:
     processor = load(run_file=tmp_path / "record")
     squares(processor, [1, 2])
