@@ -17,6 +17,7 @@ import pytest
 from tests.grid.things import Replica, Unmakeable
 from tests.pool.helpers import WAIT_S, Gates
 from tracking import InputError, ItemRaised, NoSlavesError, SlaveLost
+from tracking.fabrics.base import SlaveSpec
 from tracking.grid import Grid, GridClosed, NoServers, create_host_list
 from tracking.testing import ScriptedFabric, ScriptedSlave
 
@@ -229,6 +230,34 @@ def test_terminate_in_the_middle_of_publishing_ends_it() -> None:
     assert begun.wait(WAIT_S)
     grid.terminate()
     assert isinstance(waiting.outcome, GridClosed)
+
+
+class NeverReady(ScriptedSlave):
+    def __init__(self, is_asked: threading.Event, spec: SlaveSpec, fabric: ScriptedFabric) -> None:
+        self._is_asked = is_asked
+        super().__init__(spec, fabric)
+
+    def on_setup(self, calculation: int) -> None:
+        self._is_asked.set()
+
+
+def test_ctrl_c_while_publishing_leaves_no_server_that_nobody_could_use() -> None:
+    is_asked = threading.Event()
+    main = threading.main_thread().ident
+    interrupt = threading.Thread(target=lambda: is_asked.wait(WAIT_S) and signal.pthread_kill(main, signal.SIGINT))
+
+    def fabric() -> ScriptedFabric:
+        return ScriptedFabric(slave=lambda spec, made: NeverReady(is_asked, spec, made))
+
+    with Grid(["a"], fabric=fabric) as grid:
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt):
+            grid.publish(Replica())
+        interrupt.join(WAIT_S)
+        (service_id,) = grid.queues
+        assert grid.servers[service_id] == []
+        with pytest.raises(NoServers, match="interrupted"):
+            grid.acquire_service(service_id)
 
 
 def test_a_forked_child_ends_nothing_and_is_told_that_it_cannot_call(one: Grid) -> None:

@@ -123,7 +123,11 @@ class Grid(AbstractGrid):
         except BaseException:
             pool.shutdown()
             raise
-        publication.begin(self._publish_wait)
+        try:
+            publication.begin(self._publish_wait)
+        except BaseException:  # Ctrl-C: nobody gets the id, so nobody could ever use or end these
+            self._withdraw(publication)
+            raise
         self._check_open()
         self.dp(f"published {service_id}")
         return service_id
@@ -135,6 +139,14 @@ class Grid(AbstractGrid):
             if publication.service_id in self.queues:
                 self.queues[publication.service_id].reopen()
             publication.add_servers(self.hosts)
+
+    def _withdraw(self, publication: Publication) -> None:
+        with self._lock:
+            published = self._published.get(publication.service_id, [])
+            if publication in published:
+                published.remove(publication)
+        publication.all_are_lost(GridClosed(f"the publishing of {publication.service_id} was interrupted"))
+        publication.close()
 
     def _check_open(self) -> None:
         self._check_own_process()
