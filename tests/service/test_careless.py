@@ -16,7 +16,7 @@ import pytest
 
 from tests.service.helpers import Gate, Heard, Mark, started, wait_until_signalled
 from tests.service.services import WAIT_S, Scripted, Steer, SteerMore
-from tracking.errors import Interrupted
+from tracking.errors import InputError, Interrupted
 from tracking.service import (
     Abort,
     Aborted,
@@ -277,6 +277,35 @@ def test_a_job_whose_request_was_filled_in_is_gone_on_with_from_nothing_but_its_
         again = client.submit(Filled(names={"b", "a"}), Once, run_file=path)
         again.join(WAIT_S)
         assert vars(again.request)["queued"] == 1
+
+
+# ---- what is given
+
+
+def test_a_service_object_does_one_job_at_a_time_and_each_has_a_name_of_its_own() -> None:
+    gate = Gate()
+    service = Scripted(lambda service, handler: gate.wait() or str(service))
+    with Client() as client:
+        first = client.submit(Scripted.request(), service)
+        with pytest.raises(InputError, match=f"this service object does {first.job} already: give its class"):
+            client.submit(Scripted.request(), service)
+        gate.open()
+        assert first.wait(WAIT_S) == first.job
+        second = client.submit(Scripted.request(), service)
+        assert second.wait(WAIT_S) == second.job
+        assert client.jobs == [first.job, second.job]
+        assert first.job != second.job
+
+
+def test_what_cannot_be_started_is_refused_in_words() -> None:
+    with pytest.raises(InputError, match="needs a service, or a request that names one"):
+        ServiceHandler().start()
+    with pytest.raises(InputError, match=r"started with a Request, as its request\(...\) makes one; not with {'a': 1}"):
+        ServiceHandler().start(Scripted, {"a": 1})
+    with pytest.raises(InputError, match="there is no state to go on from"):
+        ServiceHandler().start(Scripted, None, resume=True)
+    with pytest.raises(TimeoutError, match="the job is not finished after 0 s: it is PENDING"):
+        ServiceHandler().wait(0)
 
 
 # ---- clients

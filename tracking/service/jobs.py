@@ -121,7 +121,8 @@ class Job(StaysHere):
             )
         if self.service is not None:
             raise RuntimeError("a handler runs one job; make another handler for another one")
-        self.service = _made(service, request, resume=resume)
+        _check_given(service, request, resume=resume)
+        self.service = _made(service, request)
         self.job = str(self.service)
         self.service.queue, self.service.handler = self.queue, self
         try:
@@ -197,7 +198,7 @@ class Job(StaysHere):
                 self.put(Abort())
                 raise
             if not is_over:
-                raise TimeoutError(f"{self.job} is not finished after {timeout} s: it is {self.status}")
+                raise TimeoutError(f"{self.job or 'the job'} is not finished after {timeout} s: it is {self.status}")
         return self.outcome()
 
     def wait_for_end(self) -> None:
@@ -366,12 +367,30 @@ def _copied(request: Any) -> Any:
         return copy.copy(request)
 
 
-def _made(service: Any, request: Any, *, resume: bool) -> Any:
-    """The service itself."""
+def _check_given(service: Any, request: Any, *, resume: bool) -> None:
+    """
+    Raises:
+        InputError: there is nothing to go on from, or to be done, or nobody who does it.
+    """
+    if service is None and (resume or not isinstance(request, Request)):
+        raise InputError("start() needs a service, or a request that names one")
+    if resume and request is None:
+        raise InputError("there is no state to go on from: give what checkpoint() gave, or a Checkpoint message")
+    if not resume and not isinstance(request, Request):
+        raise InputError(f"a service is started with a Request, as its request(...) makes one; not with {request!r}")
+    other = getattr(service, "handler", None)
+    if isinstance(other, Job) and other.service is service and not other.status.is_over:
+        raise InputError(f"this service object does {other.job} already: give its class, or another object")
+
+
+def _made(service: Any, request: Any) -> Any:
+    """The service itself; one that has done a job before gets another name for this one."""
     if service is None:
-        if resume or not isinstance(request, Request):
-            raise InputError("start() needs a service, or a request that names one")
         service = request.__getstate__()["service"]
     if isinstance(service, str):
         service = find_service(service)
-    return service() if isinstance(service, type) else service
+    if isinstance(service, type):
+        return service()
+    if "handler" in vars(service):
+        vars(service).pop("_tr_number", None)
+    return service
