@@ -115,7 +115,7 @@ def weather(seed: int, rounds: int) -> None:
             assert job._handler.service.cleaned == 1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))  # one with an abort; the slow ones have more
 def test_in_any_weather_jobs_end_once_and_right(seed: int) -> None:
     weather(seed, rounds=10)
 
