@@ -375,6 +375,15 @@ def test_objects_that_are_closed_are_forgotten_by_their_slaves() -> None:
         assert (m.FORGET, actors.calculation) in fabric.slaves[0].heard
 
 
+def test_a_slave_that_is_still_making_an_object_when_that_is_closed_is_there_for_others(tmp_path: Path) -> None:
+    gate = Gates(tmp_path).new()
+    with SlavePool(1) as pool:
+        actors = pool.actors(lambda: Path(gate).read_bytes())
+        call = pool.submit(jobs.add, 1, 2)
+        actors.close()
+        assert call.result(WAIT_S) == 3
+
+
 def test_one_object_can_be_closed_alone(held: Held) -> None:
     with SlavePool(2, fabric=ScriptedFabric()) as pool, pool.actors(Sum) as actors:
         one, other = actors.up()

@@ -23,7 +23,7 @@ from typing import Any
 
 from tracking.core import actor as a
 from tracking.errors import NoSlavesError, SlaveLost, TrackingError
-from tracking.pool.client import JobKey, SlaveInfo
+from tracking.pool.client import SETUP, JobKey, SlaveInfo
 from tracking.pool.crew import Crew
 from tracking.pool.filling import LEFT_OUT
 from tracking.pool.futures import Call, set_remote_exception
@@ -35,10 +35,7 @@ from tracking.wire import codec
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
-_ON_PURPOSE = (
-    "on purpose: its max_jobs jobs were done, it held too much memory, its host was removed, "
-    "or other work that it did was called off"
-)
+_ON_PURPOSE = "on purpose: its max_jobs jobs were done, it held too much, was removed, or other work was called off"
 
 
 class Actor:
@@ -178,12 +175,14 @@ class Actors:
         self._crew.driving.hurry_later()
 
     def close(self, why: str = "they were closed") -> None:
-        """Have all objects forgotten; what has no answer yet fails. The pool lives on."""
+        """Have all objects forgotten; what has no answer yet fails. Slaves that are at it are replaced."""
         if not self._crew.is_own:
             return
         with self._crew.lock:
             if not self._is_closed:
                 self._is_closed = True
+                for tid in self._coming():
+                    self._crew.cancel(tid, (self.calculation, SETUP))
                 self._all_are_lost(NoSlavesError(f"the objects on the slaves are gone: {why}"))
                 self._crew.detach(self)
         self._crew.driving.hurry_later()
@@ -238,8 +237,7 @@ class Actors:
         if kind == m.DONE:
             self._take_result(actor, message)
         elif kind == m.FAILED:
-            _, _, number, _, report = message
-            self._take_failure(actor, number, report)
+            self._take_failure(actor, message[2], message[4])
         elif kind == m.READY:
             self._is_made(actor)
         elif kind == m.SETUP_FAILED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tracking.pool.client import JobKey
+from tracking.pool.client import SETUP, JobKey
 from tracking.pool.endings import Endings
 from tracking.pool.loop import Loop
 from tracking.pool.post import Post
@@ -27,7 +27,12 @@ class Recalls:
         self._endings = endings
 
     def cancel(self, slave: Slave, job: JobKey) -> None:
-        """The answer of this job is not wanted any more: take it back, or end the slave if it works on it."""
+        """The answer of this job is not wanted any more: take it back, or end the slave if it works on it.
+
+        A slave that is being made ready for what is not wanted any more has a moment to end that.
+        """
+        if job[1] == SETUP:
+            self._loop.after(_RECALL_TIMEOUT_S, lambda: self._end_if_running(slave, job))
         if job not in slave.jobs:
             return  # it has just been answered
         if slave.running == job:
@@ -53,5 +58,5 @@ class Recalls:
             self._loop.after(_RECALL_TIMEOUT_S, lambda: self._end_if_running(slave, running))
 
     def _end_if_running(self, slave: Slave, job: JobKey | None) -> None:
-        if slave.running == job:
+        if slave.undone[:1] == (job,):
             self._endings.kill(slave)
