@@ -74,11 +74,12 @@ def begun(run_file: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("kills", [(60,), pytest.param((40, 80), marks=pytest.mark.slow)])
 def test_the_program_killed_half_way_goes_on_from_its_last_state_with_the_same_result(
-    uninterrupted: Any, tmp_path: Path
+    uninterrupted: Any, tmp_path: Path, kills: tuple[int, ...]
 ) -> None:
     run_file, told = tmp_path / "fit.run", 0
-    for kill_at in (40, 80):
+    for kill_at in kills:
         with begun(run_file) as program:
             assert program.stdout is not None
             first = n_done(program.stdout.readline())

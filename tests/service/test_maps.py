@@ -292,6 +292,7 @@ def test_slaves_may_be_added_while_it_runs(tmp_path: Path) -> None:
         ServiceHandler().add_hosts(["localhost"])
 
 
+@pytest.mark.slow  # options of the pool are held by test_usecases, the fabric by its own tests
 @pytest.mark.timeout(60)
 def test_slaves_may_be_of_any_fabric() -> None:
     with Client(workers=2, fabric="dialled") as client:
