@@ -18,7 +18,7 @@ import pytest
 from tests.fabrics.test_dialled import command_line_of, environment_of, ports_open_here
 from tests.parallel import work
 from tests.parallel.conftest import Gates, ManagerOf
-from tracking.parallel import LocalSlave, Manager, Slave, SlaveArray, WorkerArray, slavestate, subproc
+from tracking.parallel import LocalSlave, Manager, NetworkError, Slave, SlaveArray, WorkerArray, slavestate, subproc
 
 
 class OwnSlave(Slave):
@@ -375,3 +375,36 @@ def test_output_may_be_no_ordinary_file(manager_of: ManagerOf) -> None:
     context = manager_of(2, output="/dev/null").get_context()
     context.add_task(work.Add(1))
     assert list(context.get_results_unordered()) == [1]
+
+
+class Sleeps(Slave):
+    """Its process never comes."""
+
+    def _start(self, command: str, unique_id: str, output: str) -> Any:
+        super()._start(command, unique_id, output)
+        return subprocess.Popen(["sleep", "1000"])
+
+
+class Nobody(Slave):
+    """There is no process at all."""
+
+
+@pytest.mark.parametrize("kind", [Sleeps, Nobody])
+def test_a_slave_that_does_not_come_within_connect_timeout_is_given_up(
+    manager_of: ManagerOf, kind: type[Slave]
+) -> None:
+    manager = manager_of(host="localhost")
+    manager.connect_timeout = 0.2
+    manager.add_slave(kind())
+    context = manager.get_context()
+    context.add_task(work.Add(1))
+    with pytest.raises(NetworkError, match=r"did not come up within 0\.2 s"):
+        next(context.get_results_unordered())
+    manager.add_slave(LocalSlave())
+    assert list(context.get_results_unordered()) == [1]
+
+
+def test_what_is_no_slave_is_refused_where_it_is_added(manager_of: ManagerOf) -> None:
+    manager = manager_of()
+    with pytest.raises(TypeError, match="7 is no slave and no array of slaves: it has no method _start"):
+        manager.add_slave(7)

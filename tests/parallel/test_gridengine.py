@@ -14,7 +14,7 @@ import pytest
 from tests.engines import engine
 from tests.parallel import work
 from tests.parallel.conftest import ManagerOf
-from tracking.parallel import LocalSlave, SGEPESlaveArray, SGEQsubSlaveArray
+from tracking.parallel import LocalSlave, Manager, SGEPESlaveArray, SGEQsubSlaveArray
 from tracking.parallel.gridengine import array_script, qrsh_line, qsub_line
 
 QSUB = """#!/bin/sh
@@ -91,6 +91,17 @@ def test_an_array_is_submitted_once_and_deleted_when_the_manager_ends(
     assert (own_folder / "slave1.output").exists()
     manager.close()
     assert (paper_engine / "qdel.args").read_text() == "4242\n"
+
+
+def test_the_command_that_submits_an_array_and_its_reply_are_printed_if_so_wanted(
+    paper_engine: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Manager(host="localhost", verbose=True) as manager:
+        manager.add_slave(SGEQsubSlaveArray(1, "-q long"))
+        assert list(manager.get_context(None).map(len, ["ab"])) == [2]
+    said = capsys.readouterr().out
+    assert "qsub -S /bin/sh -q long -j y -cwd -r n -o sge-errors -t 1-1\n" in said
+    assert "4242" in said
 
 
 def test_a_slave_that_was_not_submitted_is_not_known() -> None:

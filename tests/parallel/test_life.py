@@ -208,6 +208,23 @@ def test_a_forked_child_ends_without_touching_the_slaves_of_its_parent(manager_o
     assert list(context.get_results_unordered()) == [pid]
 
 
+def test_a_forked_child_that_asks_for_results_is_told_that_it_cannot_have_them(manager_of: ManagerOf) -> None:
+    context = manager_of(1).get_context()
+    context.add_task(work.pid)
+    assert len(list(context.get_results_unordered())) == 1
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            context.add_task(work.pid)
+            list(context.get_results_unordered())
+        except Error as error:
+            status = 0 if "made in another process" in str(error) else 2
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
 def test_what_happens_is_logged_and_printed_only_if_so_wanted(
     capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

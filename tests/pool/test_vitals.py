@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.pool import jobs
 from tests.pool.helpers import WAIT_S, Gates, Noting, Stage, stage, wait_for_slaves
 from tests.pool.test_crew import VALUES, finish_all, send_job
 from tracking import SlavePool, TrackingJobMaster
-from tracking.fabrics.base import Condition
+from tracking.fabrics.base import Condition, News, SlaveEnded
 from tracking.testing import ScriptedFabric, ScriptedSlave, silent
 from tracking.wire import codec
 from tracking.wire import messages as m
@@ -316,6 +317,38 @@ def test_a_slave_that_does_not_come_up_in_time_is_a_failed_start() -> None:
             it.pass_time(1.0)
         assert len(it.fabric.slaves) == 3
         assert "3 slaves in a row ended before they were up; the last did not come up within 60 s" in client.end
+
+
+def test_a_slave_that_does_not_come_up_in_time_is_a_failed_start_though_nobody_waits_for_anything() -> None:
+    with stage(ScriptedFabric(slave=Unborn)) as it:
+        client = it.client()
+        client.is_busy = False
+        it.crew.look_who_is_busy()
+        for _ in range(3 * 65):
+            it.pass_time(1.0)
+        assert "3 slaves in a row ended before they were up; the last did not come up within 60 s" in client.end
+
+
+def test_what_a_fabric_says_at_once_of_a_slave_that_it_stops_is_heard_at_once() -> None:
+    class Pending(ScriptedFabric):
+        shares_memory = False
+        stopped: ClassVar[list[SlaveEnded]] = []
+
+        def stop(self, tid: int) -> None:
+            self.stopped.append(SlaveEnded(tid, "ended before it was started"))
+
+        def poll_within_s(self) -> float | None:
+            return 0.0 if self.stopped else None
+
+        def poll(self) -> list[News]:
+            news, self.stopped[:] = [*self.stopped], []
+            return [*news]
+
+    with stage(Pending(slave=Unborn)) as it:
+        client = it.client()
+        for _ in range(62):
+            it.pass_time(1.0)
+        assert len(client.lost) == 1, "not only when it might have ended without a word"
 
 
 def test_a_fabric_says_how_long_its_slaves_may_take_to_come_up() -> None:

@@ -29,13 +29,13 @@ from tracking.fabrics.invited import Invitation, InvitedFabric
 from tracking.fabrics.machine import is_local
 from tracking.fabrics.shared_folder import SharedFolder
 from tracking.parallel.errors import Error
-from tracking.parallel.slaves import LocalSlave
+from tracking.parallel.slaves import LocalSlave, SlaveArray
 from tracking.parallel.util import slave_command
 from tracking.pool import SlavePool
 
 logger = logging.getLogger("tracking")
 
-_INVITED_WITHIN_S = 60.0  # far longer than a pool's thread takes to look at its places
+_INVITED_WITHIN_S = 60.0  # at least: far longer than a pool's thread takes to look at its places
 
 
 @dataclass(slots=True)
@@ -109,8 +109,9 @@ class Commands:
             names = [entry.nickname for entry in its]
             self._entries.update({entry.nickname: (entry, fabric) for entry in its})
             pool.add_hosts(names, cast(Fabric, fabric), output=[entry.output for entry in its], nicknames=names)
-        if not batch.is_over.wait(_INVITED_WITHIN_S):
-            raise Error(f"these slaves were not started within {_INVITED_WITHIN_S:g} s: {sorted(batch.awaited)}")
+        within_s = max(_INVITED_WITHIN_S, connect_timeout)
+        if not batch.is_over.wait(min(within_s, threading.TIMEOUT_MAX)):
+            raise Error(f"the commands that start slaves did not return within {within_s:g} s")
         if batch.errors:
             raise batch.errors[0]
 
@@ -204,6 +205,8 @@ class Commands:
             if key in waited_for:
                 continue
             del self._to_call[key]
+            if isinstance(array, SlaveArray):
+                array._says = self._says
             try:
                 array._start(self._command(invitations[0].host, invitations[0]))
                 for invitation in invitations:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import re
 import shlex
@@ -16,8 +15,6 @@ from typing import Any
 
 from tracking.parallel import subproc
 from tracking.parallel.slaves import LocalSlave, Slave, SlaveArray
-
-logger = logging.getLogger("tracking")
 
 _JOB = re.compile(r"\d+")
 _QDEL_TIMEOUT_S = 20.0
@@ -62,10 +59,10 @@ class SGEQsubSlaveArray(SlaveArray):
     def _start(self, command: str) -> Any:
         starting, self._to_start = self._to_start, []
         line = qsub_line(self._options, self.standard_options, len(starting))
-        logger.info("%s", line)
+        self._says(line)
         script = array_script(command, [unique_id for _, unique_id, _ in starting], [out for *_, out in starting])
         reply = subproc.run_with_input(line, script)
-        logger.info("%s", reply.strip())
+        self._says(reply.strip())
         found = _JOB.search(reply.partition("\n")[0])
         if found is None:
             return

@@ -118,8 +118,13 @@ class Hub:
         """Whether this process has made it, and not one that it was forked from."""
         return os.getpid() == self._pid
 
+    def _check_is_own(self) -> None:
+        if not self.is_own:
+            raise Error("the manager was made in another process, and this one was forked from it: make one here")
+
     def begin(self, heartbeat_timeout: float) -> SlavePool:
         """Have the pool and the thread."""
+        self._check_is_own()
         if self.is_closed:
             raise Error("the manager was closed")
         if self.pool is None:
@@ -168,7 +173,12 @@ class Hub:
             self.inbox.put(Nudge())
 
     def enter(self, work: Work) -> None:
-        """A context is iterated: its tasks are sent."""
+        """A context is iterated: its tasks are sent.
+
+        Raises:
+            Error: in a child that was forked.
+        """
+        self._check_is_own()
         with self.changed:
             work.n_iterating += 1
             if work.n_iterating == 1:

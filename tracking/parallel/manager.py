@@ -91,7 +91,11 @@ class Manager:
     # ---- slaves
 
     def add_slave(self, slave: Any) -> None:
-        """Have one more slave, or an array of slaves; it is started when results are asked for."""
+        """Have one more slave, or an array of slaves; it is started when results are asked for.
+
+        Raises:
+            TypeError: it is neither.
+        """
         self._add(slave, self._output)
 
     def add_worker(self, worker: Any) -> None:
@@ -99,6 +103,8 @@ class Manager:
         self._add(worker, _WORKER_OUTPUT if self._output is _SLAVE_OUTPUT else self._output)
 
     def _add(self, slave: Any, output: str) -> None:
+        if not hasattr(slave, "_start"):
+            raise TypeError(f"{slave!r} is no slave and no array of slaves: it has no method _start")
         with self._hub.changed:
             self._added.append((slave, output))
             self._hub.changed.notify_all()

@@ -6,12 +6,16 @@ comes back to the manager, if it can read the file that the command names.
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from tracking.fabrics.base import Fabric
 from tracking.parallel import slavestate, subproc
+
+logger = logging.getLogger("tracking")
 
 
 class Slave:
@@ -56,6 +60,8 @@ class Slave:
 
 class SlaveArray:
     """Several slaves that are started together, abstract."""
+
+    _says: Callable[[str], object] = logger.info  # told what happens, in words; its manager may print that
 
     def _get_slaves(self) -> list[Any]:
         """Its slaves; called once."""

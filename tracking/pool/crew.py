@@ -79,8 +79,9 @@ class Crew:
         self._vacancies = Vacancies(
             self._loop, self.start_slave, lambda: self._endings.tell_all_if_lost(), host_failures
         )
+        self._fabrics = Watched(self._loop, self._poll)
         self._endings = Endings(
-            self._loop, self._post, self._vacancies, self._slaves, self._clients,
+            self._loop, self._post, self._vacancies, self._fabrics, self._slaves, self._clients,
             receive=lambda slave: self._hearing.receive(slave),
         )
         self._vacancies.when_given_up = self._endings.host_is_given_up
@@ -94,7 +95,6 @@ class Crew:
             Nicknames() if nicknames is None else nicknames,
         )  # fmt: skip
         self._hearing = Hearing(self._clients, self._vacancies, self._endings, self._recalls, self._vitals, max_jobs)
-        self._fabrics = Watched(self._loop, self._poll)
         self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
         self._console = ConsoleWriter()
         self._starting = Starting(

@@ -24,6 +24,7 @@ from tracking.pool.filling import Vacancies, Verdicts
 from tracking.pool.loop import Loop
 from tracking.pool.post import Post
 from tracking.pool.slaves import Slave
+from tracking.pool.watching import Watched
 from tracking.wire import messages as m
 
 logger = logging.getLogger("tracking")
@@ -42,6 +43,7 @@ class Endings:
         loop: has the timers.
         post: lines of slaves.
         vacancies: places to be filled again.
+        fabrics: are watched for news of ends.
         slaves: those that live or are being started, by number; who is lost is taken out.
         clients: who is to be told, by calculation.
         receive: takes in what a slave has sent; False at the end of its line.
@@ -52,6 +54,7 @@ class Endings:
         loop: Loop,
         post: Post,
         vacancies: Vacancies,
+        fabrics: Watched,
         slaves: dict[int, Slave],
         clients: dict[int, Client],
         receive: Callable[[Slave], bool],
@@ -59,6 +62,7 @@ class Endings:
         self._loop = loop
         self._post = post
         self._vacancies = vacancies
+        self._fabrics = fabrics
         self._slaves = slaves
         self._clients = clients
         self._receive = receive
@@ -74,9 +78,14 @@ class Endings:
 
     def _kill(self, slave: Slave) -> None:
         fabric = slave.place.fabric
-        fabric.stop(slave.info.tid)
+        self._stop(slave)
         timeout_s = _KILL_TIMEOUT_S if fabric.shares_memory else _FAR_S
         self._loop.after(timeout_s, lambda: self.lose(slave.info.tid, "killed", {}))
+
+    def _stop(self, slave: Slave) -> None:
+        """Have its fabric end it; of one that was not begun yet it may say at once that it is gone."""
+        slave.place.fabric.stop(slave.info.tid)
+        self._fabrics.follow(slave.place.fabric)
 
     def leave(self, slave: Slave) -> None:
         """Give it no more jobs, and let it end when it has done those that it has."""
@@ -122,7 +131,7 @@ class Endings:
             slave.fault = slave.fault or fault
             self._hear_no_more(slave)
             tid, fabric = slave.info.tid, slave.place.fabric
-            fabric.stop(tid)
+            self._stop(slave)
             timeout_s = _REASON_TIMEOUT_S if fabric.shares_memory else _FAR_S
             self._loop.after(timeout_s, lambda: self.lose(tid, "gone: its line was cut", {}))
 

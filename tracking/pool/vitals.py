@@ -64,7 +64,8 @@ class Vitals:
         self._is_ticking = False
 
     def begin(self, fabric: Fabric) -> Pulse:
-        """A slave of this fabric is being started."""
+        """A slave of this fabric is being started; that it comes up in time is seen to whoever waits, or nobody."""
+        self.tick()
         return Pulse(self._loop.clock(), self._heartbeat_s, self._silence_timeout_s, fabric.start_timeout_s)
 
     def heard(self, slave: Slave) -> None:
@@ -81,17 +82,20 @@ class Vitals:
                 client.slave_is_heard(slave.info)
 
     def tick(self) -> None:
-        """Somebody waits for something: look at the slaves from now on."""
+        """Somebody waits for something, or a slave is being started: look at the slaves from now on."""
         if not self._is_ticking:
             self._is_ticking = True
             self._loop.after(self._heartbeat_s, self._look)
 
     def _look(self) -> None:
         self._is_ticking = False
+        slaves = list(self._slaves.values())
         if not any(client.is_busy for client in self._clients.values()):
+            slaves = [slave for slave in slaves if not slave.pulse.is_up]
+        if not slaves:
             return
         self.tick()
-        for slave in list(self._slaves.values()):
+        for slave in slaves:
             if not slave.is_ending and not slave.line_is_cut:
                 self._look_at(slave)
 
