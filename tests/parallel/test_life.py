@@ -194,15 +194,18 @@ def test_an_iteration_keeps_its_manager() -> None:
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_ends_without_touching_the_slaves_of_its_parent(manager_of: ManagerOf) -> None:
     manager = manager_of(1)
-    context = manager.get_context()
+    context = manager.get_context(run_file="x.run")
     context.add_task(work.pid)
     (pid,) = context.get_results_unordered()
     child = os.fork()
     if not child:
+        status = 1
         try:
+            context.close()
             manager.close()
+            status = 0
         finally:
-            os._exit(0)
+            os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
     context.add_task(work.pid)
     assert list(context.get_results_unordered()) == [pid]

@@ -177,8 +177,10 @@ class Context:
     def close(self) -> None:
         """Cancel what has not ended, and have the slaves forget what the setup gave. Other contexts go on.
 
-        The run file is let go of; what was being worked on is not recorded.
+        The run file is let go of; what was being worked on is not recorded. In a child that was forked: nothing.
         """
+        if not self._hub.is_own:
+            return
         self._hub.forget(self._work)
         self._hub.keeping.wait_until_forgotten(self._work)
         self.cancel()

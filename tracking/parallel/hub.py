@@ -15,66 +15,32 @@ Stop order: END in the inbox -> the pool is shut down -> what was started beside
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import threading
 import time
-import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from tracking.errors import EncodeError, ItemError, ItemKilledSlave, ItemRaised, NoSlavesError
-from tracking.parallel import slavestate
+from tracking.parallel import at_exit, slavestate
 from tracking.parallel.errors import Error, NetworkError, NoMoreSlavesError, RemoteError
+from tracking.parallel.events import End, Event, Forget, Nudge, Outcome, SlavesAreStarted
 from tracking.parallel.far_side import run
 from tracking.parallel.keeping import Keeping
 from tracking.parallel.tasks import Task, Work
 from tracking.pool import SlavePool
 from tracking.pool.client import SlaveInfo
-from tracking.pool.news import NoneIsLeft, SlaveCame, SlaveFellSilent, SlaveIsHeard, SlaveLeft, SlaveNews
+from tracking.pool.news import NoneIsLeft, SlaveCame, SlaveFellSilent, SlaveIsHeard, SlaveLeft
 
 logger = logging.getLogger("tracking")
 
-_END_TIMEOUT_S = 10.0  # at the end of the program
 _LONGEST_HEARTBEAT_S = 1.0
 _LONGEST_SILENCE_S = 30.0
 _SHORTEST_SILENCE_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A call has one."""
-
-    work: Work
-    task: Task
-    future: Future[Any]
-
-
-class Nudge:
-    """Something was changed: look."""
-
-
-class SlavesAreStarted:
-    """What was said of slaves before, that none is left above all, is of old."""
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """Nobody wants the results of this any more."""
-
-    work: Work
-
-
-class End:
-    """Of all."""
-
-
-Event = SlaveNews | Outcome | Nudge | SlavesAreStarted | Forget | End
 
 
 class Hub:
@@ -137,7 +103,7 @@ class Hub:
             )
             self.pool.watch(self.inbox.put)
             self._thread = threading.Thread(target=self._run, name="tracking-parallel", daemon=True)
-            _running.add(self)
+            at_exit.end(self)
             self._thread.start()
         return self.pool
 
@@ -431,18 +397,3 @@ class Hub:
                 self.inbox.get_nowait()
         except Empty:
             return
-
-
-_running: weakref.WeakSet[Hub] = weakref.WeakSet()
-
-
-def _end_all() -> None:
-    """At the end of the program."""
-    hubs = [hub for hub in _running if hub.is_own and not hub.is_closed]
-    for hub in hubs:
-        hub.end(wait=False)
-    for hub in hubs:
-        hub.join(_END_TIMEOUT_S)
-
-
-atexit.register(_end_all)
