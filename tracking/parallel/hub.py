@@ -6,15 +6,17 @@
       start slaves, see ``starting``    inbox.get() <--- news of slaves, outcomes ---+
       take what has ended  <--------    note it in Work, wake who waits              |
       wait, but not for ever            hand_out: a task for each free slave --> Session.submit
+                                        what is recorded is told after that: see ``keeping``
 
 A task is made bytes when a slave is free for it, in the hub's thread. So whatever the user's thread does between two
 results, slaves are not idle. The hub knows neither managers nor contexts: they may be forgotten.
 Everything is read and written under ``changed``; the user's code (pickling) runs without it.
-Stop order: END in the inbox -> the pool is shut down -> what was started beside it -> who waits is told.
+Stop order: END in the inbox -> run files -> the pool is shut down -> what was started beside it -> who waits is told.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
@@ -374,9 +376,8 @@ class Hub:
 
     def _close(self) -> None:
         assert self.pool is not None
-        self.keeping.close()
-        self.pool.shutdown(now=True)
-        for action in self.at_end:
+        ends: list[Callable[[], object]] = [self.keeping.close, functools.partial(self.pool.shutdown, now=True)]
+        for action in [*ends, *self.at_end]:
             try:
                 action()
             except Exception:
