@@ -76,6 +76,7 @@ class RunFile:
         self._next_event = opened.last_event + 1
         self._checkpoint_numbers = opened.checkpoint_numbers
         self._by_item: ByItem | None = None
+        self._n_items: int | None = None  # as this run has said
         self._pending = Pending()
         self._beats = start.on_network
         self._beat_at = start.now + HEARTBEAT_S
@@ -238,7 +239,8 @@ class RunFile:
     def grow(self, n_items: int) -> None:
         """Take down that an open-ended calculation has so many items by now."""
         self._check_open()
-        self._pending.n_items = n_items
+        if n_items != self._n_items:
+            self._pending.n_items = self._n_items = n_items
 
     def note(
         self, kind: str, words: str, *, host: str = "", nickname: str = "", ids: Sequence[Hashable] = ()
