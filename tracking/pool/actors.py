@@ -85,7 +85,7 @@ class Actor:
         Raises:
             InputError: this is a forked child of the process whose slaves these are.
         """
-        prepared = self._actors.prepare(fn, *args, **kwargs)
+        prepared = self._actors._prepare(fn, args, kwargs, lambda: self.error or self._actors._error)
         self.take(prepared)
         return prepared.future
 
@@ -165,8 +165,13 @@ class Actors:
 
     def prepare(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> PreparedCall:
         """A call for one of these actors: encoded now, made when one ``take``s it."""
+        return self._prepare(fn, args, kwargs, lambda: self._error)
+
+    def _prepare(
+        self, fn: Callable[..., Any], args: Any, kwargs: Any, why_not: Callable[[], BaseException | None]
+    ) -> PreparedCall:
         self._crew.check_own_process()
-        return self._calls.prepare(fn, args, kwargs, lambda: self._error)
+        return self._calls.prepare(fn, args, kwargs, why_not)
 
     def give_up(self, prepared: PreparedCall, error: BaseException) -> None:
         """Nobody will take this call: it fails with this error."""

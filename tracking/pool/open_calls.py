@@ -64,7 +64,7 @@ class OpenCalls:
         fn: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        why_not: Callable[[], Exception | None],
+        why_not: Callable[[], BaseException | None],
     ) -> PreparedCall:
         """A call, encoded; not under the lock.
 
