@@ -269,3 +269,28 @@ def test_iteration_over_what_was_interrupted_gives_what_there_is(tmp_path: Any) 
     assert next(results) == (0, __file__)
     with pytest.raises(Interrupted):
         next(results)
+
+
+@pytest.mark.parametrize("wait", ["lockMsg", "wait"])
+def test_who_waits_for_a_master_that_was_never_started_is_told_so(wait: str, caplog: pytest.LogCaptureFixture) -> None:
+    master = TrackingJobMaster({1: 1}, function=abs, hosts=1, verbose=0)
+    told = threading.Event()
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.set()
+
+    handler = Told()
+    logging.getLogger("tracking").addHandler(handler)
+    try:
+        begin = threading.Thread(target=lambda: (told.wait(30), master.start()))  # as forgetful people do: late
+        begin.start()
+        if wait == "lockMsg":
+            with master.lock:
+                master.lockMsg.wait()
+        assert master.wait()
+        begin.join()
+    finally:
+        logging.getLogger("tracking").removeHandler(handler)
+    assert "has not begun: start() begins it" in caplog.text
+    assert master.result == {1: 1}

@@ -13,6 +13,8 @@ import weakref
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+logger = logging.getLogger("tracking")
+
 T = TypeVar("T")
 
 
@@ -25,19 +27,27 @@ class EndCondition(threading.Condition):
         lock: on which it is.
         is_over: whether it has happened; asked with the lock held.
         give_up: called, with the lock held, when Ctrl-C ends a wait for it.
+        has_begun: whether what is to end has begun.
     """
 
     def __init__(
-        self, lock: threading.RLock, is_over: Callable[[], bool], give_up: Callable[[], object] = lambda: None
+        self,
+        lock: threading.RLock,
+        is_over: Callable[[], bool],
+        give_up: Callable[[], object] = lambda: None,
+        has_begun: Callable[[], bool] = lambda: True,
     ) -> None:
         super().__init__(lock)
         self._is_over = is_over
         self._give_up = give_up
+        self._has_begun = has_begun
 
     def wait(self, timeout: float | None = None) -> bool:
         """As ``Condition.wait``; True at once when it is over. The lock must be held."""
         if self._is_over():
             return True
+        if timeout is None and not self._has_begun():  # another thread may begin it, but most have forgotten to
+            logger.warning("waiting for the end of a calculation that has not begun: start() begins it")
         try:
             return super().wait(timeout)
         except KeyboardInterrupt:

@@ -80,9 +80,14 @@ class WaitableThread(MessageThread):
             self.daemon = False  # the program waits for a master, whichever thread has made it
         self.lock = self._tr_lock = threading.RLock()
         self.lockMsg = self._tr_end = EndCondition(
-            self._tr_lock, lambda: self._tr_is_over, give_up=lambda: self._tr_give_up()
+            self._tr_lock,
+            lambda: self._tr_is_over,
+            give_up=lambda: self._tr_give_up(),
+            has_begun=lambda: self._tr_was_started,
         )
-        self._tr_all_over = EndCondition(self._tr_lock, lambda: self._tr_is_all_over)
+        self._tr_all_over = EndCondition(
+            self._tr_lock, lambda: self._tr_is_all_over, has_begun=lambda: self._tr_was_started
+        )
         self._tr_errors: dict[Any, ItemError] = {}
         self.errors = self._tr_errors  # the same under a name that a subclass may take
         self._tr_subscribers: list[SimpleQueue[Batch | None]] = []
