@@ -285,3 +285,52 @@ def test_a_state_given_by_hand_beside_a_run_file_that_has_its_own_is_refused(pat
     with pytest.raises(InputError, match="holds the state itself: start with the request"):
         ServiceHandler(run_file=path).start(Count, {"n": 3}, resume=True)
     assert not path.exists()
+
+
+def test_a_refused_program_leaves_a_finished_file_as_it_was_and_says_what_differs(path: Path) -> None:
+    counted(path, end=200)[0].wait(WAIT_S)
+    before = RunFileReader(path).summary()
+    with pytest.raises(StoreError, match="here end is 100, and 200 there; more is 1, and not given there; give"):
+        counted(path, end=100, more=1)
+    assert RunFileReader(path).summary() == before
+    assert before.state == "finished"
+
+
+def test_a_program_whose_version_is_refused_leaves_a_failed_file_failed(path: Path) -> None:
+    class Ending(CountOn):
+        service = "tests.Count"
+        fails_at = 3
+
+    with pytest.raises(ServiceError):
+        counted(path, service=Ending)[0].wait(WAIT_S)
+
+    class Newer(CountOn):
+        service = "tests.Count"
+        version = "2"
+
+    with pytest.raises(ValueError, match=r"has no upgrade\(\)"):
+        counted(path, service=Newer)
+    assert RunFileReader(path).summary().state == "failed"
+
+
+def test_a_state_that_cannot_be_copied_names_checkpoint(path: Path) -> None:
+    class Open(Count):
+        def checkpoint(self) -> Any:
+            return {"lock": threading.Lock()}
+
+    for options in ({}, {"run_file": path}):
+        handler = ServiceHandler(**options)  # type: ignore[arg-type]
+        handler.start(Open, Open.request(end=2))
+        with pytest.raises(ServiceError, match=r"what checkpoint\(\) of .*Open gave cannot be copied: .*lock"):
+            handler.wait(WAIT_S)
+
+
+def test_to_go_on_with_a_service_of_another_program_needs_its_class(path: Path) -> None:
+    class OfProgram(CountToThree):
+        service = "__main__.OfProgram"
+        stops_at = 3
+
+    counted(path, service=OfProgram)[0].wait_for_end()
+    words = r"defined in the program itself, .*: pass the class, as in client.resume\(run_file, OfProgram\)"
+    with Client() as client, pytest.raises(InputError, match=words):
+        client.resume(path)

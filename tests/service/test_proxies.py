@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from tracking.service import (
     request,
     service_wrapper,
 )  # fmt: skip
+from tracking.store.run_file import RunFileReader
 
 
 class Waiting(Scripted):
@@ -278,3 +280,67 @@ def test_a_client_forgets_a_job_that_has_ended_and_its_proxy_lives_on() -> None:
         assert late.messages == []
         with pytest.raises(InputError, match="there is no job"):
             client.forget(job.job)
+
+
+def test_a_proxy_keeps_its_job_where_it_is_told_to(tmp_path: Path) -> None:
+    with Client():
+        for options in ({"run_file": tmp_path / "sum.run"}, {"folder": tmp_path / "sum", "trust": True}):
+            job = proxy(Sum, values=[1, 2], **options)
+            assert job.wait(WAIT_S) == 3
+            assert set(vars(job.request)) == {"values", "service", "version"}
+    for path in (tmp_path / "sum.run", tmp_path / "sum" / "job.run"):
+        assert RunFileReader(path).summary().state == "finished"
+
+
+def test_a_proxy_is_of_a_class_of_service() -> None:
+    with pytest.raises(TypeError, match=r"takes a service's class, such as Sum"):
+        proxy(Sum(), values=[1])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"dict is no service: derive the class from tracking.service.Service"):
+        proxy(dict)
+    with Client() as client, pytest.raises(InputError, match="dict is no service: derive the class"):
+        client.submit(Sum.request(values=[1]), dict)
+
+
+def test_an_option_that_no_client_has_is_refused_at_once() -> None:
+    with pytest.raises(InputError, match=r"no option 'worker'; is 'workers' meant\?"):
+        Client(worker=2)
+    with pytest.raises(InputError, match=r"no option 'max_job'; is 'max_jobs' meant\?"):
+        Client(2, max_job=3)
+
+
+def test_a_failure_that_nobody_asked_for_is_said_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    with Client() as client:
+        name = proxy(NoGate).job
+    assert f"job {name} failed and nobody asked for it: ZeroDivisionError" in caplog.text
+    client.close()
+    assert caplog.text.count("nobody asked") == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda job: job.join(),
+        lambda job: job._handler.wait_for_end() or job.error,
+        lambda job: job._handler.wait_for_end() or job.status,
+        lambda job: job._handler.wait_for_end() or job.record,
+        lambda job: job.after(lambda job: None),
+        lambda job: current_client().listen(job.job, Heard()),
+    ],
+)
+def test_a_failure_that_somebody_knows_of_is_not_said(ask: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with Client():
+        ask(proxy(NoGate))
+    assert "nobody asked" not in caplog.text
+
+
+def test_who_asked_before_it_failed_does_not_know(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
+    with Client() as client:
+        job, heard = proxy(Waiting), Heard()
+        client.listen(job.job, heard)
+        gate.wait_until_come()
+        assert job.status is Status.ACTIVE
+        client.hangup(job.job, heard)
+        job.invoke("fail")
+        wait_until_signalled(job._handler)
+        gate.open()
+    assert f"job {job.job} failed and nobody asked for it: ValueError: as it was told" in caplog.text

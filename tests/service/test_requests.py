@@ -73,3 +73,17 @@ def test_what_a_service_must_define_is_said() -> None:
     with pytest.raises(NotImplementedError, match=r"does not define restore\(state\)"):
         Service().restore(1)
     assert (Service().progress(), Service().checkpoint()) == (None, None)
+
+
+def test_a_service_without_version_is_told_to_have_one() -> None:
+    class Bad(Service):
+        pass
+
+    with pytest.raises(AttributeError, match=r"^Request does not define the version: class .*Bad has no version") as e:
+        Bad.request(n=1)
+    assert str(e.value).endswith("add version = '1.0'")
+
+
+def test_a_request_is_made_for_a_class_not_for_an_object() -> None:
+    with pytest.raises(TypeError, match="made for a service's class, such as Sum"):
+        request(Sum(), values=[1])  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import threading
 from types import TracebackType
@@ -16,6 +17,8 @@ from tracking.service.workers import Workers
 if TYPE_CHECKING:
     from tracking.service.proxies import Proxy
     from tracking.service.requests import Request
+
+logger = logging.getLogger("tracking")
 
 _lock = threading.Lock()
 _current: list[tuple[int, Client]] = []  # thread -> a client that is open there, the innermost last
@@ -126,13 +129,18 @@ class Client(StaysHere):
         return self.workers.add_hosts(hosts)
 
     def close(self) -> None:
-        """Wait for all jobs, and end the slaves that it has started. In a forked child there is nothing to do."""
+        """Wait for all jobs, and end the slaves that it has started. In a forked child there is nothing to do.
+
+        A job that has failed, and nobody asked for it or heard of it: that is said as a warning.
+        """
         if os.getpid() != self._pid:
             return
         with self._lock:
-            jobs = list(self._jobs.values())
+            jobs = list(dict.fromkeys(self._jobs.values()))  # one that was restarted has several names
         for job in jobs:
-            job.join()
+            job._wait_unasked()
+            if (failure := job._unasked_failure()) is not None:
+                logger.warning("job %s failed and nobody asked for it: %s", job.job, failure)
         self.workers.close()
 
     def _add(self, name: str, proxy: Proxy) -> None:

@@ -26,10 +26,11 @@ from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from tracking.errors import EncodeError
 from tracking.service import keeping, lookup
 from tracking.service.joblog import JobLog
 from tracking.service.maps import Mapper, Maps
-from tracking.service.messages import Abort, Checkpoint, Improved, Message, Progress, is_final
+from tracking.service.messages import Abort, Checkpoint, Improved, Message, Progress, is_final, words_of
 from tracking.service.readiness import Backlog, Clocks, ReadyTurn, Seen, Step
 from tracking.service.steering import ReadyQueue, Steered
 from tracking.service.streams import MessageStream
@@ -308,12 +309,21 @@ class ServiceHandler(Steered):
         if state is None:
             return  # asked again in the next ready state
         number = 1 + (self._last_checkpoint.number if self._last_checkpoint is not None else 0)
-        kept = Checkpoint(copy.deepcopy(state), type(self.service).version, self.best, number)
+        kept = Checkpoint(self._copied_state(state), type(self.service).version, self.best, number)
         if self._file is not None:
             self._file.keep(kept)
         self._last_checkpoint = kept
         self._clocks.restart(Step.CHECKPOINT, self._clock())
         self.send(kept)
+
+    def _copied_state(self, state: Any) -> Any:
+        try:
+            return copy.deepcopy(state)
+        except Exception as error:
+            raise EncodeError(
+                f"what checkpoint() of {type(self.service).__qualname__} gave cannot be copied: {words_of(error)}; "
+                f"give only what restore() needs, without open files, generators or locks"
+            ) from error
 
 
 class _Begin(Message):

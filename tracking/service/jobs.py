@@ -19,7 +19,7 @@ from typing import Any
 from tracking.errors import InputError, Interrupted
 from tracking.service import lifecycle as life
 from tracking.service.aborting import AbortService, ServiceError
-from tracking.service.keeping import JobFile, Kept, digest_of
+from tracking.service.keeping import JobFile, Kept, digest_of, refuse_other
 from tracking.service.lifecycle import STATUS, Do, Life, Outcome, Status
 from tracking.service.maps import Maps
 from tracking.service.messages import Abort, Aborted, Checkpoint, Completed, Error, Message, Started, trace_of, words_of
@@ -27,7 +27,7 @@ from tracking.service.names import find_service, name_of
 from tracking.service.packages import check_requires
 from tracking.service.printed import kept_in
 from tracking.service.requests import Request
-from tracking.service.services import PUT_BY_HANDLER
+from tracking.service.services import PUT_BY_HANDLER, Service
 from tracking.service.staying import StaysHere
 from tracking.service.versions import check_request, upgraded
 
@@ -135,7 +135,7 @@ class Job(StaysHere):
         except BaseException:
             self.service, self._life = None, Life()
             if self._file is not None:
-                self._file.close("interrupted")
+                self._file.leave()
                 self._file = None
             if self._service_thread is not None:
                 self._end_service_thread()
@@ -147,6 +147,7 @@ class Job(StaysHere):
         request.__getstate__()  # says what it lacks
         if self._folder is not None:
             os.makedirs(self._folder, exist_ok=True)
+        refuse_other(self._run_file, request, trust=self._trust)
         self._file = JobFile(self._run_file, name_of(type(self.service)), trust=self._trust)
         return self._file.look(request)
 
@@ -374,6 +375,8 @@ def _check_given(service: Any, request: Any, *, resume: bool) -> None:
     """
     if service is None and (resume or not isinstance(request, Request)):
         raise InputError("start() needs a service, or a request that names one")
+    if isinstance(service, type) and not issubclass(service, Service):
+        raise InputError(f"{service.__qualname__} is no service: derive the class from tracking.service.Service")
     if resume and request is None:
         raise InputError("there is no state to go on from: give what checkpoint() gave, or a Checkpoint message")
     if not resume and not isinstance(request, Request):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import reprlib
 import threading
 import time
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class JobFile:
         self._told: str | None = ""  # the problem that was logged last
         self.has_request = False
         self._lock = threading.Lock()
+        self._state_before = _state_of(path, trust=trust)
         self._file = RunFile.open(path, [service], trust=trust)
 
     def look(self, request: Request) -> Kept:
@@ -80,11 +82,7 @@ class JobFile:
             return Kept()
         self.has_request = True
         kept = from_bytes(packed, f"the request in {self._path}")
-        if digest_of(request) not in (kept["digest"], digest_of(kept["request"])):  # as given, or as filled in
-            raise StoreError(
-                f"run file {self._path} belongs to another request for {self._service}: {kept['request']!r}; give "
-                f"that one, or another file"
-            )
+        _check_same(self._path, self._service, kept, request)
         results = self._file.results()
         return Kept(kept["request"], self._checkpoint(), self._service in results, results.get(self._service))
 
@@ -147,12 +145,73 @@ class JobFile:
             self._file.record_error(self._service, words_of(error), host_name(), job, 1, trace)
         self.close("failed")
 
+    def leave(self) -> None:
+        """Close the file as it was found: nothing was begun."""
+        self.close(self._state_before)
+
     def close(self, state: str) -> None:
         """Close the file: 'finished', 'interrupted' or 'failed'."""
         with self._lock:
             is_safe = self._file.close(state)
         if not is_safe:
             logger.error("the run file lacks what came last: %s", self._file.problem)
+
+
+def refuse_other(path: str | os.PathLike[str], request: Request, *, trust: bool = False) -> None:
+    """Refuse a file that holds another request, before it is opened for writing: nothing in it changes.
+
+    A file of another service is refused by who opens it, before anything is written, too.
+
+    Raises:
+        StoreError: it holds one; names what differs.
+    """
+    if not os.path.exists(path):
+        return
+    try:
+        packed = RunFileReader(path, trust=trust).checkpoint(REQUEST)
+    except StoreError:
+        return  # who opens it says why it cannot be used
+    kept = None if packed is None else from_bytes(packed, f"the request in {os.fspath(path)}")
+    if kept is not None and kept["request"].service == request.service:
+        _check_same(os.fspath(path), str(request.service), kept, request)
+
+
+def _check_same(path: str, service: str, kept: dict[str, Any], request: Request) -> None:
+    known: Request = kept["request"]
+    if digest_of(request) in (kept["digest"], digest_of(known)):  # as given, or as filled in
+        return
+    differing = "; ".join(_differences(known.__getstate__(), request.__getstate__()))
+    raise StoreError(
+        f"run file {path} belongs to another request for {service}: {known!r}"
+        + (f"; here {differing}" if differing else "")
+        + "; give that one, or another file"
+    )
+
+
+def _differences(there: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """'n is 100, and 200 there' of each attribute that is not the same; versions may differ."""
+    none = object()
+    told = []
+    for name in [*here, *(name for name in there if name not in here)]:
+        one, other = here.get(name, none), there.get(name, none)
+        if name == "version" or (none not in (one, other) and item_digests([one]) == item_digests([other])):
+            continue
+        ours, theirs = ("not given" if value is none else _short.repr(value) for value in (one, other))
+        told.append(f"{name} is {ours}, and {theirs} there")
+    return told[:_MOST_TOLD]
+
+
+_MOST_TOLD = 5
+_short = reprlib.Repr()
+
+
+def _state_of(path: str | os.PathLike[str], *, trust: bool) -> str:
+    """How the last one who used the file has left it; 'interrupted' where nobody has, or was killed."""
+    try:
+        state = RunFileReader(path, trust=trust).summary().state if os.path.exists(path) else ""
+    except StoreError:
+        state = ""
+    return state if state in ("finished", "failed") else "interrupted"
 
 
 def kept_request(path: str | os.PathLike[str], *, trust: bool = False) -> Request:

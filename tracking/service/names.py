@@ -57,6 +57,11 @@ def find_service(name: str) -> type:
     """
     if name not in _exported:
         _import_home(name)
+    if name not in _exported and name.startswith("__main__."):
+        raise UnknownService(
+            f"there is no service {name!r} here: it was defined in the program itself, not in a module: pass the "
+            f"class, as in client.resume(run_file, {name.rpartition('.')[2]})"
+        )
     if name not in _exported:
         raise UnknownService(
             f"there is no service {name!r}: its module cannot be imported here, or the class is not marked with "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from tracking.service.aborting import ServiceError
 from tracking.service.client import Client, current_client
 from tracking.service.handler import ServiceHandler
 from tracking.service.lifecycle import Status
-from tracking.service.messages import Abort, Checkpoint, Invoke, Message, Pause, Progress, Resume, Set
+from tracking.service.messages import Abort, Checkpoint, Invoke, Message, Pause, Progress, Resume, Set, words_of
 from tracking.service.requests import Request, request
+from tracking.service.services import Service
 from tracking.service.staying import StaysHere
 
 P = ParamSpec("P")
@@ -53,6 +55,7 @@ class Proxy(StaysHere):
         handler = ServiceHandler(self._client, self._client.workers, **self._keeping)
         handler.start(service, what, resume=resume)
         self._handler = handler
+        self._is_failure_known = False  # to whoever has submitted it
         self._client._add(handler.job, self)
         if handler.request is not None:
             self.request = handler.request
@@ -70,7 +73,9 @@ class Proxy(StaysHere):
     @property
     def status(self) -> Status:
         """PENDING, ACTIVE, COMPLETE, ERROR or CANCEL."""
-        return self._handler.status
+        status = self._handler.status
+        self._is_failure_known |= status is Status.ERROR
+        return status
 
     @property
     def progress(self) -> Progress | None:
@@ -99,7 +104,9 @@ class Proxy(StaysHere):
     @property
     def error(self) -> BaseException | None:
         """With which it has failed."""
-        return self._handler.error
+        error = self._handler.error
+        self._is_failure_known |= error is not None
+        return error
 
     @property
     def record(self) -> dict[str, Any]:
@@ -119,20 +126,38 @@ class Proxy(StaysHere):
 
         Ctrl-C meanwhile tells the job to end.
         """
-        return self._handler.wait(timeout)
+        try:
+            return self._handler.wait(timeout)
+        except ServiceError:
+            self._is_failure_known = True
+            raise
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end, however it ends; whether it has come."""
         try:
-            self._handler.wait(timeout)
+            self.wait(timeout)
         except TimeoutError:
             return self.status.is_over
         except (ServiceError, Interrupted):
             return True
         return True
 
+    def _wait_unasked(self) -> None:
+        """Wait for the end as the client does: nobody has asked how it ended."""
+        with contextlib.suppress(TimeoutError, ServiceError, Interrupted):
+            self._handler.wait()
+
+    def _unasked_failure(self) -> str | None:
+        """The error that nobody has asked for or heard of; told once."""
+        is_told = self._is_failure_known or self._client.stream.is_error_told(self.job)
+        if is_told or self._handler.status is not Status.ERROR:
+            return None
+        self._is_failure_known = True
+        return words_of(self._handler.error)
+
     def after(self, function: Callable[[Proxy], object]) -> None:
         """Have ``function(proxy)`` called when it has ended, in whatever way; at once, if it has."""
+        self._is_failure_known = True  # it will be
         self._handler.after(lambda handler: function(self))
 
     # ---- steering
@@ -143,7 +168,7 @@ class Proxy(StaysHere):
 
     def abort(self) -> None:
         """Tell it to end."""
-        if not self.status.is_over:
+        if not self._handler.status.is_over:
             self.send(Abort())
 
     def pause(self) -> None:
@@ -187,14 +212,32 @@ class Proxy(StaysHere):
             self._begin(service, self._handler.given or self.request)
 
 
-def proxy(cls: type, **kw: Any) -> Proxy:
+def proxy(
+    cls: type,
+    *,
+    run_file: str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    trust: bool = False,
+    **kw: Any,
+) -> Proxy:
     """Have a service do something: ``Proxy`` of ``request(cls, **kw)``, at the current client.
 
     Args:
         cls: the service.
+        run_file, folder, trust: as for ``Client.submit``: where the job is kept. A request with attributes of these
+            names is submitted with ``client.submit(request(cls, ...), cls)``.
         kw: attributes of the request.
+
+    Raises:
+        TypeError: ``cls`` is no service's class.
+
+    And what ``Proxy`` and ``request`` raise.
     """
-    return Proxy(request(cls, **kw), service=cls)
+    if not isinstance(cls, type):
+        raise TypeError(f"proxy() takes a service's class, such as {type(cls).__qualname__}; not {cls!r}")
+    if not issubclass(cls, Service):
+        raise TypeError(f"{cls.__qualname__} is no service: derive the class from tracking.service.Service")
+    return Proxy(request(cls, **kw), service=cls, run_file=run_file, folder=folder, trust=trust)
 
 
 def service_wrapper(function: Callable[P, Request]) -> Callable[P, Any]:

@@ -68,12 +68,20 @@ def request(cls: type, **kw: Any) -> Request:
         kw: attributes of the request.
 
     Raises:
-        TypeError: ``service`` and ``version`` come from the class.
+        TypeError: ``service`` and ``version`` come from the class; or it is no class.
+        AttributeError: the class has no version.
     """
+    if not isinstance(cls, type):
+        raise TypeError(f"a request is made for a service's class, such as {type(cls).__qualname__}; not for {cls!r}")
     for name in ("service", "version"):
         if name in kw:
             raise TypeError(f"request() takes {name!r} from {cls.__qualname__}; it cannot be given")
-    return Request(**kw, service=name_of(cls), version=getattr(cls, "version", None))
+    version = getattr(cls, "version", None)
+    if version is None:
+        raise AttributeError(
+            f"Request does not define the version: class {cls.__qualname__} has no version: add version = '1.0'"
+        )
+    return Request(**kw, service=name_of(cls), version=version)
 
 
 def _public(fields: dict[str, Any]) -> dict[str, Any]:

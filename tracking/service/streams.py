@@ -17,7 +17,7 @@ import threading
 from collections import deque
 from typing import Protocol
 
-from tracking.service.messages import Aborted, Checkpoint, Completed, Improved, Joined, Message, Progress
+from tracking.service.messages import Aborted, Checkpoint, Completed, Error, Improved, Joined, Message, Progress
 from tracking.service.staying import StaysHere
 
 logger = logging.getLogger("tracking")
@@ -49,6 +49,7 @@ class _Stream:
         self.header = Joined()
         self.kept: list[Message] = []
         self.lines: list[_Line] = []
+        self.is_error_told = False
 
     def keep(self, message: Message) -> None:
         if isinstance(message, _ONLY_NEWEST):
@@ -62,6 +63,11 @@ class _Stream:
             self.header.units = message.units
         elif isinstance(message, Improved | Completed | Aborted):
             self.header.result = message.result
+
+    def note_told(self) -> None:
+        """Somebody listens: to the error with which the job has ended, too, if it has come."""
+        if self.lines and any(isinstance(message, Error) and message.is_final for message in self.kept[-1:]):
+            self.is_error_told = True
 
     def beginning(self) -> list[Message]:
         """What a listener gets first."""
@@ -95,6 +101,7 @@ class MessageStream(StaysHere):
         with self._lock:
             stream = self._streams.setdefault(job, _Stream())
             stream.keep(message)
+            stream.note_told()
             lines = list(stream.lines)
             for line in lines:
                 line.untold.append(message)
@@ -111,6 +118,7 @@ class MessageStream(StaysHere):
             stream = self._streams.setdefault(job, _Stream())
             line.untold.extend(stream.beginning())
             stream.lines.append(line)
+            stream.note_told()
         self._tell(line)
 
     def hangup(self, job: str | None, listener: Listener) -> None:
@@ -121,6 +129,11 @@ class MessageStream(StaysHere):
                     for line in [line for line in stream.lines if line.listener is listener]:
                         stream.lines.remove(line)
                         line.untold.clear()
+
+    def is_error_told(self, job: str) -> bool:
+        """Whether anybody has heard with which error this job has ended."""
+        with self._lock:
+            return job in self._streams and self._streams[job].is_error_told
 
     def forget(self, job: str) -> None:
         """Keep nothing of this job any more; who listens hears no more of it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import threading
 from typing import Any
 
@@ -20,6 +22,7 @@ class Workers(StaysHere):
     """
 
     def __init__(self, workers: Any = None, **options: Any) -> None:
+        _check_known(options)
         if options and (workers is None or isinstance(workers, SlavePool)):
             raise InputError(f"{next(iter(options))} is an option of slaves to be started: give hosts, or their number")
         self._lock = threading.Lock()
@@ -62,3 +65,19 @@ class Workers(StaysHere):
             pool, self._pool = self._pool, (None if self._is_own else self._pool)
         if pool is not None and self._is_own:
             pool.shutdown()
+
+
+def _check_known(options: dict[str, Any]) -> None:
+    """Refuse at once what no pool takes: it would be started much later.
+
+    Raises:
+        InputError: there is no such option; says which one may be meant.
+    """
+    known = ["workers", *(name for name in inspect.signature(SlavePool).parameters if name != "hosts")]
+    for name in options:
+        if name not in known:
+            meant = difflib.get_close_matches(name, known, 1)
+            raise InputError(
+                f"a client has no option {name!r}; "
+                + (f"is {meant[0]!r} meant?" if meant else f"there are: {', '.join(known)}")
+            )
