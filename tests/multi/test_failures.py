@@ -145,6 +145,24 @@ def test_an_exception_that_is_returned_is_raised(either: Any) -> None:
     assert not either.is_queued()
 
 
+class Duck:
+    """A command that is no Slave_command."""
+
+    def run(self, processor: Any, completed: bool = True) -> None:
+        processor.return_object(Keep(processor, "quack", completed, getattr(self, "memo_id", None)))
+
+
+def test_what_is_no_command_is_refused_when_it_is_queued_and_what_works_as_one_is_not(either: Any, memo: Kept) -> None:
+    for add in (either.add_to_queue, either.run_command_globally):
+        with pytest.raises(TypeError, match=r"a Slave_command is needed, an object with run\(.*\), not 'x'"):
+            add("x", memo)
+    assert not either.is_queued()
+    assert not either.memo_map
+    either.add_to_queue(Duck(), memo)
+    either.run_queue()
+    assert memo.values == ["quack"]
+
+
 class ReturnsException(Slave_command):
     def run(self, processor: Any, completed: bool = True) -> None:
         processor.return_object(Result_exception(processor, ZeroDivisionError("as a result"), completed))
@@ -152,7 +170,7 @@ class ReturnsException(Slave_command):
 
 def test_what_is_no_result_is_named(either: Any) -> None:
     either.add_to_queue(ReturnsNumber())
-    with pytest.raises(TypeError, match="Unexpected result type \n<class 'int'> \nvalue17"):
+    with pytest.raises(TypeError, match=r"Unexpected result type \n<class 'int'> \nvalue17\n.*return a Result_command"):
         either.run_queue()
 
 

@@ -133,7 +133,32 @@ def test_a_program_can_be_profiled_as_of_old(run: Run) -> None:
 @pytest.mark.parametrize("name", ["local", "uni"])
 def test_commands_that_were_queued_and_forgotten_are_told(run: Run, name: str) -> None:
     done = run(name, 1, "processor.add_to_queue(ReturnBroken())")
-    assert "1 queued commands were never run: run_queue() is missing" in done.stderr
+    assert done.stderr.count("1 queued commands were never run: run_queue() is missing") == 1
+
+
+@pytest.mark.parametrize("name", ["local", "uni"])
+@pytest.mark.parametrize(
+    ("script", "times"),
+    [
+        ("[processor.add_to_queue(ReturnBroken()) for _ in range(8)]", 1),
+        ("processor.add_to_queue(Square(3), Kept()); processor.run_queue()", 0),
+        ("processor.add_to_queue(ReturnBroken()); raise ValueError('crash')", 0),  # it would have run it later
+        ("processor.add_to_queue(ReturnBroken()); Master.run = lambda self: sys.exit(5); processor.run()", 0),
+        ("processor.add_to_queue(ReturnBroken()); os.fork() or sys.exit(); os.wait()", 1),
+    ],
+)
+def test_a_script_without_run_that_forgets_run_queue_is_told_when_it_ends(
+    run: Run, name: str, script: str, times: int
+) -> None:
+    done = run(name, 1, "pass", run=script)
+    assert done.stderr.count("queued commands were never run: run_queue() is missing") == times, done.stderr
+    assert ("8 queued commands were never run" in done.stderr) is ("range(8)" in script)
+
+
+def test_what_is_queued_behind_run_and_forgotten_is_told_too(run: Run) -> None:
+    done = run("uni", 1, "pass", run="processor.run(); processor.add_to_queue(ReturnBroken())")
+    assert "behind run" in done.stdout
+    assert done.stderr.count("1 queued commands were never run") == 1
 
 
 def test_where_mpi_does_not_work_it_is_said_how_to_get_it(run: Run) -> None:

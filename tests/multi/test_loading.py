@@ -40,6 +40,37 @@ def test_a_name_that_nobody_has_is_refused_with_those_that_there_are_and_the_box
     assert Processor_box().processor is uni
 
 
+def test_a_name_that_is_nearly_right_is_told_what_is_meant() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"'multi.Local_processor': is 'local' meant\? the processors are "):
+        load_multiprocessor("Local", None, 1)
+
+
+@pytest.mark.parametrize("name", ["local", "mpi4py", "slurm", LocalFabric()])
+@pytest.mark.parametrize(
+    ("option", "meant"), [("processors", "processor_size"), ("runfile", "run_file"), ("Hosts", "hosts")]
+)
+def test_an_option_that_there_is_not_is_told_with_those_that_there_are(name: Any, option: str, meant: str) -> None:
+    with pytest.raises(
+        TypeError,
+        match=rf"load_multiprocessor\('\w+'\) has no option '{option}': is '{meant}' meant\? "
+        "there are callback, processor_size, verbosity, fabric, hosts, run_file, live, on_change, max_deaths, pool$",
+    ):
+        load_multiprocessor(name, **{option: 2})
+    assert Processor_box().processor is None
+
+
+def test_a_processor_without_options_says_so() -> None:
+    with pytest.raises(TypeError, match=r"\('uni'\) has no option 'run_file': there are callback, proc\w+, verbosity$"):
+        load_multiprocessor("uni", run_file="folder")
+
+
+@pytest.mark.parametrize("name", ["uni", "local", "mpi4py", "slurm"])
+@pytest.mark.parametrize("size", ["2", 2.5, None])
+def test_a_size_that_is_no_whole_number_is_named(name: str, size: Any) -> None:
+    with pytest.raises(TypeError, match=rf"processor_size is a number of slaves, a whole one, not {size!r}"):
+        load_multiprocessor(name, None, size)
+
+
 @pytest.mark.parametrize("size", [0, -2])
 def test_no_slaves_are_too_few(size: int) -> None:
     with pytest.raises(Too_few_slaves_exception, match=f"at least one slave, not {size}"):

@@ -15,13 +15,14 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from tracking.multi import forgotten
 from tracking.multi.memo import number_of
 from tracking.multi.misc import Capturing_exception, raise_unimplemented
 from tracking.multi.processor import Processor
 from tracking.multi.processor_io import ended_lines
 from tracking.multi.result_commands import Batched_result_command, Null_result_command, Result_command, Result_exception
 from tracking.multi.result_queue import Immediate_result_queue, Threaded_result_queue
-from tracking.multi.slave_commands import Exit_command, Slave_removal_command, storing
+from tracking.multi.slave_commands import Exit_command, Slave_removal_command, checked_command, storing
 
 
 class Too_few_slaves_exception(Exception):  # noqa: N801  (a name of old)
@@ -52,7 +53,8 @@ class Multi_processor(Processor):  # noqa: N801
 
     def add_to_queue(self, command: Any, memo: Any = None) -> None:
         self.assert_on_master()
-        self.command_queue.append(self._with_memo(command, memo))
+        self.command_queue.append(self._with_memo(checked_command(command), memo))
+        forgotten.remember(self)
 
     def _with_memo(self, command: Any, memo: Any) -> Any:
         """What is kept of a command, whose results will find the memo."""
@@ -99,7 +101,7 @@ class Multi_processor(Processor):  # noqa: N801
     def run_command_globally(self, command: Any, memo: Any = None) -> None:
         """Run a command once on every slave; returns when its results are done. The queue waits on."""
         self.assert_on_master()
-        queue = [self._with_memo(command, memo)] * self.processor_size()
+        queue = [self._with_memo(checked_command(command), memo)] * self.processor_size()
         try:
             self._run_everywhere(queue)
         finally:

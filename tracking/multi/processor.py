@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import logging
 import math
 import os
 import socket
@@ -16,6 +15,7 @@ import time
 from typing import Any
 
 from tracking.errors import InputError
+from tracking.multi import forgotten
 from tracking.multi.box import own_processor
 from tracking.multi.misc import Capturing_exception, Verbosity, raise_unimplemented
 from tracking.multi.processor_io import STDERR, STDOUT, Redirect_text
@@ -43,8 +43,6 @@ __all__ = [
     "time",
     "verbosity",
 ]
-
-logger = logging.getLogger("tracking")
 
 verbosity = Verbosity()
 
@@ -192,6 +190,9 @@ class Processor:
         Args:
             command: a ``Slave_command``.
             memo: to which its result commands come; None: they need none.
+
+        Raises:
+            TypeError: it is no command.
         """
         raise_unimplemented(self.add_to_queue)
 
@@ -246,7 +247,10 @@ class Processor:
         """
         run = getattr(result, "run", None)
         if not callable(run) or not hasattr(result, "memo_id"):
-            raise TypeError(f"Unexpected result type \n{type(result)} \nvalue{result!r}")
+            raise TypeError(
+                f"Unexpected result type \n{type(result)} \nvalue{result!r}\n"
+                "A command's return_object needs a Result_command, which holds the value: return a Result_command."
+            )
         run(self, self._memo_of(result))
 
     def _memo_of(self, result: Any) -> Any:
@@ -322,8 +326,7 @@ class Processor:
 
     def post_run(self) -> None:
         """Called after the program: on the master, its time is told, and what it has forgotten."""
-        if self.command_queue:
-            logger.warning("%d queued commands were never run: run_queue() is missing", len(self.command_queue))
+        forgotten.tell(self)
         self._tell_time()
 
     def _tell_time(self) -> None:

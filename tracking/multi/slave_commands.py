@@ -36,6 +36,17 @@ class Slave_command:  # noqa: N801  (a name of old)
         self.memo_id = None if memo is None else memo.memo_id()
 
 
+def checked_command(command: Any) -> Any:
+    """The command, which may be of any class that works as one.
+
+    Raises:
+        TypeError: it is nothing of the kind.
+    """
+    if not callable(getattr(command, "run", None)) and not hasattr(command, "memo_id"):
+        raise TypeError(f"a Slave_command is needed, an object with run(processor, completed), not {command!r}")
+    return command
+
+
 class Exit_command(Slave_command):  # noqa: N801
     """Has a slave leave its loop."""
 

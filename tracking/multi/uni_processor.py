@@ -7,9 +7,10 @@ import socket
 import sys
 from typing import Any
 
+from tracking.multi import forgotten
 from tracking.multi.memo import number_of
 from tracking.multi.processor import Processor
-from tracking.multi.slave_commands import data_name
+from tracking.multi.slave_commands import checked_command, data_name
 
 
 class Uni_processor(Processor):  # noqa: N801  (a name of old)
@@ -35,7 +36,8 @@ class Uni_processor(Processor):  # noqa: N801  (a name of old)
         return "Uni-processor."
 
     def add_to_queue(self, command: Any, memo: Any = None) -> None:
-        self.command_queue.append(command)
+        self.command_queue.append(checked_command(command))
+        forgotten.remember(self)
         if memo is not None:
             command.memo_id = number_of(memo)
             self.memo_map[command.memo_id] = memo
