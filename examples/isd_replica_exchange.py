@@ -10,6 +10,7 @@ from the last states that it knows, and finds the very same averages.
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
 import random
@@ -158,6 +159,7 @@ def check(means: list[list[float]]) -> None:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         hosts = create_host_list(["localhost"] * len(BETAS), folder)
         grid = FileBasedGrid(hosts, "", False, 1.0, False, False)

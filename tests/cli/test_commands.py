@@ -281,6 +281,17 @@ def test_a_program_s_run_file_is_resumed_only_with_a_place_for_the_results(
     assert "say with -o where its results shall go" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", [[], ["-o", "out.json"]])
+def test_a_run_file_without_the_calculation_is_refused_at_once_and_not_for_want_of_a_place(
+    here: Path, capsys: pytest.CaptureFixture[str], place: list[str]
+) -> None:
+    RunFile.open("context.run", None).close("interrupted")
+    assert main(["resume", "context.run", *place]) == COULD_NOT_RUN
+    told = capsys.readouterr().err
+    assert "does not hold the calculation itself, only its results: start the program that wrote it again" in told
+    assert "-o" not in told
+
+
 def test_an_order_is_resumed_in_the_directory_where_it_was_given(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -128,6 +128,23 @@ def test_terminate_wakes_every_get_and_every_acquire(one: Grid, gates: Gates) ->
         one.publish(Replica())
 
 
+def test_a_call_that_the_end_of_the_grid_leaves_unanswered_says_so_and_speaks_of_no_lost_slave(gates: Gates) -> None:
+    with Grid(["localhost"]) as grid:
+        proxy = grid.acquire_service(grid.publish(Replica()))
+        running, queued = proxy.wait_at(gates.new()), proxy.add(1)
+    for result in (running, queued, proxy.add(2)):
+        with pytest.raises(SlaveLost, match=r"^the grid was terminated before .* the server on localhost") as caught:
+            result.get(WAIT_S)
+        assert isinstance(caught.value, GridClosed)
+        assert "is lost" not in str(caught.value)
+    with Grid(["localhost"]) as grid:
+        service_id = grid.publish(Replica())
+        running = grid.acquire_service(service_id).wait_at(gates.new())
+        grid.terminate(service_id)
+        with pytest.raises(GridClosed, match=rf"^server of {service_id} was terminated before"):
+            running.get(WAIT_S)
+
+
 def test_one_service_can_be_terminated_alone(one: Grid) -> None:
     some, other = one.publish(Replica()), one.publish(Replica(2.0))
     one.terminate(some)

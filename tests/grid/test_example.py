@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -40,6 +41,14 @@ def test_replicas_whose_servers_are_killed_again_and_again_find_the_same(example
                 os.kill(victim.proxy.pid().get(WAIT_S), signal.SIGKILL)
 
         assert example.simulate(grid, kill) == example.simulate(grid)
+
+
+def test_help_is_shown_and_nothing_is_run() -> None:
+    command = [sys.executable, str(EXAMPLE), "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parents[1])}
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=WAIT_S, env=environment)
+    assert shown.stdout.startswith("usage: isd_replica_exchange.py")
+    assert "accepted" not in shown.stdout
 
 
 def test_integrals_and_averages_are_what_they_should_be(example: ModuleType) -> None:

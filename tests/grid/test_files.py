@@ -191,3 +191,12 @@ def test_the_hosts_of_a_parallel_job_are_read(tmp_path: Path, monkeypatch: pytes
     monkeypatch.delenv("PE_HOSTFILE")
     with pytest.raises(InputError, match="PE_HOSTFILE is not set"):
         get_sge_host_list()
+
+
+def test_a_temporary_folder_is_made_as_it_is_written_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Grid(create_host_list(["localhost"], "some/temp")) as grid:
+        assert grid.temp_paths == {"localhost": str(tmp_path / "some" / "temp")}
+        assert Path("some/temp").is_dir()
+        Path("some/temp/left").touch()
+    assert Path("some/temp/left").exists()

@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tracking.grid
+from tracking.grid import Grid, PyroGrid
 
 ROOT = Path(__file__).resolve().parents[2]
 OF_OLD = {
@@ -43,3 +45,19 @@ def test_slaves_load_little_of_it() -> None:
     loaded = set(json.loads(answer.stdout))
     assert {name for name in loaded if name.startswith("tracking.grid")} == {"tracking.grid", "tracking.grid.far"}
     assert not {name for name in loaded if name.startswith(("tracking.pool", "tracking.fabrics", "tracking.core"))}
+
+
+@pytest.mark.parametrize(
+    ("grid", "unknown", "words"),
+    [
+        (Grid, "n_hosts", r"Grid\(\) has no argument 'n_hosts'; is 'hosts' meant\?"),
+        (Grid, "silence_timout", r"'silence_timout'; is 'silence_timeout' meant\?"),
+        (Grid, "publish_wit", "'publish_wit'; is 'publish_wait' meant"),
+        (Grid, "niceness", "Grid.. has no argument 'niceness'"),  # of a host
+        (Grid, "quux", "has no argument 'quux'$"),
+        (PyroGrid, "metod", r"PyroGrid\(\) has no argument 'metod'; is 'method' meant\?"),
+    ],
+)
+def test_an_unknown_argument_is_refused_when_a_grid_is_made(grid: Any, unknown: str, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        grid(["localhost"], **{unknown: 3})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import copy
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -94,6 +95,16 @@ def test_a_remote_exception_comes_with_its_traceback_and_harms_nothing(grid: Gri
 def test_a_result_that_cannot_be_sent_is_an_error(proxy: Any) -> None:
     with pytest.raises(EncodeError):
         proxy.add((n for n in range(3)), 1).get(WAIT_S)
+    assert proxy.add(1).get(WAIT_S) == 1
+
+
+@pytest.mark.parametrize("wrap", [lambda it: it, lambda it: {"some": [it]}, lambda it: lambda: it])
+def test_a_proxy_that_is_to_be_sent_is_refused_at_once_in_plain_words(proxy: Any, wrap: Callable[[Any], Any]) -> None:
+    with pytest.raises(EncodeError, match=r"^same\(\) on localhost is not possible: .* proxy cannot travel") as caught:
+        proxy.same(wrap(proxy)).get(WAIT_S)
+    assert "_actors" not in str(caught.value)
+    with pytest.raises(EncodeError, match=r"^setting 'energy' .* a proxy cannot travel"):
+        proxy.energy = wrap(proxy)
     assert proxy.add(1).get(WAIT_S) == 1
 
 

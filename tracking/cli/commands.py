@@ -230,7 +230,8 @@ def resume(
 
     path = str(_existing(run_file))
     with RunFileReader(path, trust=trust) as reader:
-        order = Order.from_bytes(reader.recipe())
+        recipe = reader.recipe()
+    order = Order.from_bytes(recipe)
     if order is not None:
         target = absolute(output) if output else order.output
         is_own = has_written(path, target, trust=trust)
@@ -241,6 +242,11 @@ def resume(
         order = replace(order, output=target, is_own_output=is_own)
         with results_to(target, force=force or is_own) as place:
             return run_order(order, place, path, trust=trust)
+    if recipe is None:  # -o would not help
+        raise InputError(
+            f"{run_file} does not hold the calculation itself, only its results: "
+            "start the program that wrote it again, with the same run_file"
+        )
     if output is None:
         raise InputError(f"{run_file} was begun by a program, not here: say with -o where its results shall go")
     options = {} if on_change is None else {"on_change": on_change}

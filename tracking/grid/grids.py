@@ -9,6 +9,8 @@ Source: ``FileBasedGrid``, ``FIFOBasedGrid``, ``PyroGrid`` of IMP.isd.
 from __future__ import annotations
 
 import contextlib
+import difflib
+import inspect
 import logging
 import tempfile
 import time
@@ -60,6 +62,7 @@ class Grid(AbstractGrid):
 
     Raises:
         InputError: wrong use; nothing was started.
+        TypeError: there is no such argument; nothing was started.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Grid(AbstractGrid):
         publish_wait: float = 30.0,
         **options: Any,
     ) -> None:
+        _check_names(type(self), options)
         self.nfs_care = nfs_care
         self._fabric = fabric
         self._ssh_config = ssh_config
@@ -288,6 +292,21 @@ class PyroGrid(Grid):
         for servers in list(self.servers.values()):
             for server in servers:
                 self.release_service(server.proxy)
+
+
+def _check_names(grid: type[Grid], options: Mapping[str, Any]) -> None:
+    """Whether a ``SlavePool`` has these options: it would only say so when something is published.
+
+    Raises:
+        TypeError: names one that it has not.
+    """
+    of_pools = inspect.signature(SlavePool).parameters.values()
+    known = {one.name for one in of_pools if one.kind is one.KEYWORD_ONLY} - {"show_output", "fabric"}  # the grid's
+    for unknown in options.keys() - known:
+        own = inspect.signature(grid).parameters.keys() | inspect.signature(Grid).parameters.keys()
+        meant = difflib.get_close_matches(unknown, sorted((known | own) - {"options"}), 1)
+        suggestion = f"; is {meant[0]!r} meant?" if meant else ""
+        raise TypeError(f"{grid.__name__}() has no argument {unknown!r}{suggestion}")
 
 
 def _checked(hosts: object) -> list[Host]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tracking.grid.server import Server
 
 
+class ProxyCannotTravel(TypeError):
+    """A proxy was to be pickled."""
+
+
 class Proxy:
     """Stands for the object of a server. ``_server`` and ``_selfrelease`` are the grid's, as is ``_published``."""
 
@@ -61,7 +65,7 @@ class Proxy:
         return self
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError(f"{self!r} cannot be sent or saved: it belongs to this process")
+        raise ProxyCannotTravel(f"{self!r} cannot be sent or saved: it belongs to this process")
 
 
 def _is_method(published: Any, name: str) -> bool:

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from tracking.errors import SlaveLost
+from tracking.errors import EncodeError
+from tracking.grid.errors import CallEnded
 from tracking.grid.hosts import Host
+from tracking.grid.proxy import ProxyCannotTravel
 from tracking.grid.queues import Pipe
 from tracking.grid.result import Result
 from tracking.pool.open_calls import own_error
@@ -114,11 +117,11 @@ class SlaveServer(Server):
         self._lock = lock
         self._actors = actors
         self._waiting: list[PreparedCall] = []  # until its actor is up
-        self._n_open = 0
+        self._open: dict[int, PreparedCall] = {}  # that have no answer
 
     @property
     def is_idle(self) -> bool:
-        return not self._n_open
+        return not self._open
 
     @property
     def is_lost(self) -> bool:
@@ -126,24 +129,35 @@ class SlaveServer(Server):
 
     def ask(self, function: Callable[..., Any], what: str, /, *args: Any) -> Result:
         if self.error is not None:
-            failed: Future[Any] = Future()
-            failed.set_exception(own_error(self.error))
-            return Result(self.proxy, failed, f"{what} on {self.host.name}")
+            return self._failed(own_error(self.error), what)
         call = self._actors.prepare(function, *args)
+        if _holds_proxy(call.future):
+            return self._failed(
+                EncodeError(
+                    f"{what} on {self.host.name} is not possible: a proxy is among what would be sent, and a proxy "
+                    "cannot travel: it belongs to this process; send what its methods or attributes give instead"
+                ),
+                what,
+            )
         with self._lock:
-            self._n_open += 1
+            self._open[call.number] = call
             if self.error is not None:
                 self._actors.give_up(call, self.error)
             elif self.actor is None:
                 self._waiting.append(call)
             else:
                 self.actor.take(call)
-        call.future.add_done_callback(self._is_answered)
+        call.future.add_done_callback(partial(self._is_answered, call.number))
         return Result(self.proxy, call.future, f"{what} on {self.host.name}")
 
-    def _is_answered(self, future: Future[Any]) -> None:
+    def _failed(self, error: BaseException, what: str) -> Result:
+        future: Future[Any] = Future()
+        future.set_exception(error)
+        return Result(self.proxy, future, f"{what} on {self.host.name}")
+
+    def _is_answered(self, number: int, future: Future[Any]) -> None:
         with self._lock:
-            self._n_open -= 1
+            del self._open[number]
             if not future.cancelled() and future.exception() is None:
                 self.grid.add_time(self.proxy, future.result()[1])
             self.grid._release_if_idle(self)
@@ -166,9 +180,18 @@ class SlaveServer(Server):
 
     def terminate(self) -> None:
         """End it: what it was asked, and has no answer, fails with an error that says so; no other takes its place."""
-        why = f"server of {self.service_id} was terminated"
+        why = "the grid was terminated" if self.grid.ishalted() else f"server of {self.service_id} was terminated"
+        ended = CallEnded(why, host=self.host.name, nickname=self.nickname)
         with self._lock:
             actor = self.actor
-            self.is_gone(SlaveLost(why, host=self.host.name, nickname=self.nickname))
+            self.is_gone(ended)
+            for call in list(self._open.values()):  # else they would hear of a lost slave
+                self._actors.give_up(call, self.error or ended)
         if actor is not None:
             actor.close(why)
+
+
+def _holds_proxy(future: Future[Any]) -> bool:
+    """Whether a call could not be encoded because there is a proxy in it."""
+    error = future.exception() if future.done() and not future.cancelled() else None
+    return isinstance(error, EncodeError) and isinstance(error.__cause__, ProxyCannotTravel)
