@@ -3,16 +3,16 @@
 The setup reads the restraints once on each slave; a task makes one model (a random arrangement of the subunits) and
 scores it. Some models are the known arrangement, disturbed a little: they must come out best.
 
-    python imp_parallel_scoring.py [NUMBER OF MODELS]
+    python imp_parallel_scoring.py [NUMBER]   (of models)
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
 import random
-import sys
 import tempfile
 from collections.abc import Iterator
 from itertools import combinations
@@ -131,4 +131,6 @@ def check(scores: dict[int, float], n_models: int, restraints: Restraints) -> No
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    parser = argparse.ArgumentParser(description="Score models of a protein assembly on two slaves of this machine.")
+    parser.add_argument("n_models", nargs="?", type=int, default=500, metavar="NUMBER", help="of models (default: 500)")
+    main(parser.parse_args().n_models)

@@ -78,6 +78,18 @@ def test_the_example_for_other_machines_takes_any_fabric() -> None:
     assert run.stdout.endswith("has done 400\n"), said(run)
 
 
+def test_the_example_for_imp_parallel_tells_its_options_and_takes_a_number() -> None:
+    path = EXAMPLES / "imp_parallel_scoring.py"
+    told, run = run_example(path, "--help"), run_example(path, 50)
+    assert told.returncode == run.returncode == 0, said(told) + said(run)
+    assert "default: 500" in told.stdout
+    assert "50 of 50 scored" in run.stdout
+    refused = run_example(path, "many")
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+    assert "many" in refused.stderr
+
+
 # ---- the flagship as a program
 
 

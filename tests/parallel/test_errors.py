@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import threading
 from pathlib import Path
@@ -277,8 +278,9 @@ def test_without_any_slave_tasks_are_an_error_at_once(manager_of: ManagerOf) -> 
     context = manager.get_context()
     assert list(context.get_results_unordered()) == []
     context.add_task(work.Add(1))
-    with pytest.raises(NoMoreSlavesError, match=r"^Ran out of slaves to run tasks$"):
+    with pytest.raises(NoMoreSlavesError, match=r"^Ran out of slaves to run tasks: none was added") as caught:
         list(context.get_results_unordered())
+    assert str(caught.value).endswith(": add_slave(...) or add_local()")
     manager.add_slave(LocalSlave())
     assert list(context.get_results_unordered()) == [1]
 
@@ -303,8 +305,11 @@ def test_a_python_that_is_missing_is_named_soon_though_the_limit_is_long(
     manager = manager_of(2, python="/no/such/python")
     context = manager.get_context()
     context.add_task(work.Add(1))
-    with pytest.raises(NetworkError, match=r"No slave could be started.*exit status 127"):
+    with pytest.raises(NetworkError, match=r"No slave could be started.*exit status 127") as caught:
         list(context.get_results_unordered())
+    command, output = str(caught.value).splitlines()[-2:]
+    assert re.match(r"The command of slave[01]: /no/such/python -P \S+slave_handler\.py \S+ [01]:\d+$", command)
+    assert output in [f"Its output: {own_folder / name}" for name in ("slave0.output", "slave1.output")]
     assert "/no/such/python" in (own_folder / "slave0.output").read_text()
 
 

@@ -87,6 +87,7 @@ class Commands:
         self._folder: SharedFolder | None = None
         self._pool: SlavePool | None = None
         self._thread: threading.Thread | None = None
+        self._last_command = ""  # and where its output is, in words
 
     # ---- user's thread
 
@@ -114,6 +115,10 @@ class Commands:
             raise Error(f"the commands that start slaves did not return within {within_s:g} s")
         if batch.errors:
             raise batch.errors[0]
+
+    def hint(self) -> str:
+        """The command that was run last, and the file of its output, as lines behind an error; none: nothing."""
+        return self._last_command
 
     def _begin(self, pool: SlavePool) -> None:
         if self._thread is None:
@@ -162,6 +167,8 @@ class Commands:
         slave, command = entry.slave, self._command(entry.nickname, invitation)
         unique_id = f"{entry.number}:{invitation.number}"
         self._says(f"{command} {unique_id}")
+        output = os.path.abspath(entry.output)
+        self._last_command = f"\nThe command of {entry.nickname}: {command} {unique_id}\nIts output: {output}"
         slave._process = None
         returned = slave._start(command, unique_id, entry.output)
         if isinstance(returned, subprocess.Popen):

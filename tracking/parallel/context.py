@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from tracking.parallel.checks import check_arguments_have_a_setup, check_callable
 from tracking.parallel.far_side import Chunk, SetUp
+from tracking.parallel.never_run import NeverRun
 from tracking.parallel.tasks import Progress, Task, Work
 from tracking.pool import arguments
 from tracking.pool.chunks import chunked
@@ -41,14 +43,21 @@ class Context:
         run_file: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        if startup is not None and (args or kwargs):
-            startup = functools.partial(startup, *args, **kwargs)
+        if startup is None:
+            check_arguments_have_a_setup(args, kwargs)
+        else:
+            check_callable("the setup", startup)
+            startup = functools.partial(startup, *args, **kwargs) if args or kwargs else startup
         self._manager = manager
         self._hub = manager._hub
         self._work = Work(SetUp(startup), None if run_file is None else _record(run_file, startup))
         if run_file is not None:
             self._hub.keeping.add(self._work)
             weakref.finalize(self, self._hub.forget, self._work).atexit = False
+        self._never_run = NeverRun()
+        with self._hub.changed:
+            manager._never_run.add(self._never_run)
+        weakref.finalize(self, self._never_run.tell_forgotten)
 
     def add_task(
         self, task: Callable[..., Any], name: str | None = None, callback: Callable[[Task], object] | None = None
@@ -62,9 +71,14 @@ class Context:
 
         Returns:
             What is known of it.
+
+        Raises:
+            TypeError: it cannot be called.
         """
+        check_callable("a task", task)
         with self._hub.changed:
             added = self._work.add(task, name, callback)
+            self._never_run.count += 1
             self._hub.changed.notify_all()
         self._hub.nudge()
         return added
@@ -104,6 +118,7 @@ class Context:
         Args:
             chunksize: so many values travel together, and fail together.
         """
+        check_callable("what is mapped", function)
         arguments.checked_number("chunksize", chunksize, 1, is_whole=True)
         rows = chunked(((value,) for value in values), chunksize)
         tasks = [self.add_task(Chunk(function, [value for (value,) in row])) for row in rows]
@@ -130,6 +145,7 @@ class Context:
 
     @contextmanager
     def _iterating(self) -> Iterator[None]:
+        self._never_run.is_over = True
         self._manager._start_slaves(must_begin=self._work.record is not None)
         self._hub.enter(self._work)
         try:
@@ -170,8 +186,9 @@ class Context:
         with self._hub.changed:
             if task is None:
                 self._work.cancel_all()
-            else:
-                self._work.cancel(task)
+                self._never_run.count = 0
+            elif self._work.cancel(task):
+                self._never_run.count -= 1
             self._hub.changed.notify_all()
 
     def close(self) -> None:
@@ -181,6 +198,7 @@ class Context:
         """
         if not self._hub.is_own:
             return
+        self._never_run.tell()
         self._hub.forget(self._work)
         self._hub.keeping.wait_until_forgotten(self._work)
         self.cancel()
@@ -198,6 +216,7 @@ class Context:
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
+        self._never_run.is_over |= exc_type is not None
         self.close()
 
 

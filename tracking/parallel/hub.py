@@ -66,14 +66,14 @@ class Hub:
         self.keeping = Keeping(self.changed)
         self.pool: SlavePool | None = None
         self.at_end: list[Callable[[], object]] = []  # after the pool's, in this order
+        self.hint: Callable[[], str] = str  # where to look if no slave could be started
         self._pid = os.getpid()
         self._thread: threading.Thread | None = None
         self._works: deque[Work] = deque()  # of contexts that are iterated
         self._up: dict[int, str] = {}  # tid -> nickname
         self._silent: set[int] = set()
-        self._n_running = 0
         self._why_none = ""  # no slave is left, and none will come
-        self._n_starts = self._n_starts_seen = 0  # so often slaves were started, and the thread has heard of it
+        self._n_running = self._n_starts = self._n_starts_seen = 0  # so often slaves were started, and that was heard
         self._why_not: Counter[str] = Counter()  # why slaves have not come up
         self._was_ever_up = False
         self._fault: Exception | None = None  # of ours: why the thread has ended by itself
@@ -179,11 +179,11 @@ class Hub:
         if self.is_closed:
             raise Error(f"the manager was closed{'' if self._fault is None else f': {self._fault!r}'}") from self._fault
         if not self.slaves:
-            raise NoMoreSlavesError
+            raise NoMoreSlavesError("Ran out of slaves to run tasks: none was added: add_slave(...) or add_local()")
         if self._why_none and self._n_starts == self._n_starts_seen:
             if self._was_ever_up:
                 raise NoMoreSlavesError(f"Ran out of slaves to run tasks: {self._why_none}")
-            raise NetworkError(f"No slave could be started: {self._why_none}")
+            raise NetworkError(f"No slave could be started: {self._why_none}{self.hint()}")
         if self._n_healthy:
             return None
         now = time.monotonic()

@@ -12,8 +12,10 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 from tracking.fabrics.machine import usable_cores
+from tracking.parallel.checks import check_slave
 from tracking.parallel.context import Context
 from tracking.parallel.hub import Hub
+from tracking.parallel.never_run import NeverRun
 from tracking.parallel.slaves import LocalSlave
 from tracking.parallel.starting import Added, Starting
 
@@ -79,13 +81,14 @@ class Manager:
         verbose: bool = False,
     ) -> None:
         if host is not None and host not in _EVERYWHERE:
-            socket.getaddrinfo(host, None)
+            _check_host(host)
         self._output = output
         says = _print if verbose else logger.info
         self._hub = Hub(says)
         self._starting = Starting(self._hub, python, host, says)
         self._added: list[Added] = []
         self._start_lock = threading.Lock()
+        self._never_run: weakref.WeakSet[NeverRun] = weakref.WeakSet()  # of its contexts
         weakref.finalize(self, _forget, self._hub).atexit = False
 
     # ---- slaves
@@ -103,8 +106,7 @@ class Manager:
         self._add(worker, _WORKER_OUTPUT if self._output is _SLAVE_OUTPUT else self._output)
 
     def _add(self, slave: Any, output: str) -> None:
-        if not hasattr(slave, "_start"):
-            raise TypeError(f"{slave!r} is no slave and no array of slaves: it has no method _start")
+        check_slave(slave)
         with self._hub.changed:
             self._added.append((slave, output))
             self._hub.changed.notify_all()
@@ -144,6 +146,7 @@ class Manager:
                 or by its place among those without one; it is run again if its code or values have changed since.
 
         Raises:
+            TypeError: the setup cannot be called, or there is none, and arguments for it.
             StoreError: the run file cannot be used, as when another program has it; says why.
         """
         return Context(self, startup, *args, run_file=run_file, **kwargs)
@@ -158,7 +161,15 @@ class Manager:
 
     def close(self) -> None:
         """End all slaves, also those that work, and wait for that. May be called twice."""
+        for never_run in self._all_never_run():
+            never_run.tell()
         self._hub.end(wait=True)
+
+    def _all_never_run(self) -> list[NeverRun]:
+        if not self._hub.is_own:  # its lock may be held for ever
+            return []
+        with self._hub.changed:
+            return list(self._never_run)
 
     def __enter__(self) -> Manager:
         return self
@@ -169,7 +180,19 @@ class Manager:
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
+        for never_run in self._all_never_run():
+            never_run.is_over |= exc_type is not None
         self.close()
+
+
+def _check_host(host: str) -> None:
+    try:
+        socket.getaddrinfo(host, None)
+    except socket.gaierror as error:
+        what_to_give = "give a name or address of this machine that slaves can reach, 'localhost' if all are on it"
+        raise socket.gaierror(
+            error.errno, f"host={host!r}: {error.strerror}; {what_to_give}, or leave host out"
+        ) from error
 
 
 def _print(text: str) -> None:

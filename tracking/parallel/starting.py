@@ -64,6 +64,7 @@ class Starting:
         self._commands = Commands(python, host, says)
         self._count = 0
         hub.at_end.append(self._commands.close)
+        hub.hint = self._commands.hint
 
     def start(self, pool: SlavePool, added: Sequence[Added], connect_timeout: float) -> None:
         """Start these slaves. Those that cannot be are named; that is no error as long as others can.
