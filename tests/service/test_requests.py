@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from tests.service.services import Sum
-from tracking.service import Request, Service, request
+from tracking.service import Client, Request, Service, request
 
 
 class Fit(Request):
@@ -80,8 +80,25 @@ def test_a_service_without_version_is_told_to_have_one() -> None:
         pass
 
     with pytest.raises(AttributeError, match=r"^Request does not define the version: class .*Bad has no version") as e:
-        Bad.request(n=1)
+        Bad.request(n=1).__getstate__()
     assert str(e.value).endswith("add version = '1.0'")
+
+
+def test_a_version_may_be_given_to_the_request_itself() -> None:
+    class Bad(Service):
+        pass
+
+    late = Bad.request(n=1)
+    late.version = "1.0"
+    assert late.__getstate__()["version"] == "1.0"
+
+
+def test_who_submits_a_request_without_version_is_told_what_to_add() -> None:
+    class Bad(Service):
+        pass
+
+    with Client() as client, pytest.raises(AttributeError, match=r"has no version: add version = '1\.0'"):
+        client.submit(Bad.request(n=1), Bad)
 
 
 def test_a_request_is_made_for_a_class_not_for_an_object() -> None:

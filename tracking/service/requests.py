@@ -28,6 +28,7 @@ class Request:
 
     service: str | None = None
     version: Any = None
+    _what_to_add = ""  # said where there is no version
 
     def __init__(self, **kw: Any) -> None:
         self.__dict__.update(kw)
@@ -48,7 +49,7 @@ class Request:
         if self.service is None:
             raise AttributeError("Request does not define the service")
         if self.version is None:
-            raise AttributeError("Request does not define the version")
+            raise AttributeError(f"Request does not define the version{self._what_to_add}")
         return _public(self.__dict__) | {"service": self.service, "version": self.version}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -69,19 +70,16 @@ def request(cls: type, **kw: Any) -> Request:
 
     Raises:
         TypeError: ``service`` and ``version`` come from the class; or it is no class.
-        AttributeError: the class has no version.
     """
     if not isinstance(cls, type):
         raise TypeError(f"a request is made for a service's class, such as {type(cls).__qualname__}; not for {cls!r}")
     for name in ("service", "version"):
         if name in kw:
             raise TypeError(f"request() takes {name!r} from {cls.__qualname__}; it cannot be given")
-    version = getattr(cls, "version", None)
-    if version is None:
-        raise AttributeError(
-            f"Request does not define the version: class {cls.__qualname__} has no version: add version = '1.0'"
-        )
-    return Request(**kw, service=name_of(cls), version=version)
+    made = Request(**kw, service=name_of(cls), version=getattr(cls, "version", None))
+    if made.version is None:
+        made._what_to_add = f": class {cls.__qualname__} has no version: add version = '1.0'"
+    return made
 
 
 def _public(fields: dict[str, Any]) -> dict[str, Any]:
