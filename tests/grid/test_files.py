@@ -82,7 +82,7 @@ def test_a_relative_root_works_and_the_working_directory_stays(
 ) -> None:
     monkeypatch.chdir(tree.parent)
     assert grid.copy_files("root", ["top.txt"]) == {".": ["top.txt"]}
-    assert grid.copy_files("./root/", ["top.txt"], hosts=grid.hosts[0]) == {".": ["top.txt"]}
+    assert grid.copy_files(f".{os.sep}{tree.name}{os.sep}", ["top.txt"], hosts=grid.hosts[0]) == {".": ["top.txt"]}
     assert grid.copy_files("root", ["none"], hosts=[]) == {} == grid.copied_files
     assert Path.cwd() == tree.parent
 

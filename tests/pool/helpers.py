@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from tracking import SlavePool
-from tracking.pool.client import JobKey, SlaveInfo
+from tracking.pool.client import JobKey, SlaveGone, SlaveInfo
 from tracking.pool.crew import Crew, Place
 from tracking.testing import Clock, Job, ScriptedFabric, ScriptedSlave
 from tracking.wire.channel import Message
@@ -60,18 +60,10 @@ class Noting:
     def host_is_given_up(self, host: str, why: str) -> None:
         self.given_up[host] = why
 
-    def slave_is_lost(
-        self,
-        slave: SlaveInfo,
-        how: str,
-        jobs: tuple[JobKey, ...],
-        on_purpose: bool,
-        last_lines: str,
-        is_innocent: bool = False,
-    ) -> None:
-        self.innocent.append(is_innocent)
-        self.lost.append((slave.nickname, how, jobs, on_purpose))
-        self.last_lines.append(last_lines)
+    def slave_is_lost(self, gone: SlaveGone) -> None:
+        self.innocent.append(gone.is_innocent)
+        self.lost.append((gone.slave.nickname, gone.how, gone.jobs, gone.on_purpose))
+        self.last_lines.append(gone.last_lines)
 
     def crew_is_lost(self, why: str) -> None:
         self.end = why

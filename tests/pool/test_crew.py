@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import selectors
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import pytest
 
 from tests.pool.helpers import Noting, Stage, stage
 from tracking.fabrics.base import SlaveEnded, SlaveLines, SlaveSpec
-from tracking.pool.client import SETUP, SlaveInfo
+from tracking.pool.client import SETUP, SlaveGone
 from tracking.testing import Job, ScriptedFabric, ScriptedSlave, dies, silent
 from tracking.wire import codec
 from tracking.wire import messages as m
@@ -242,9 +241,9 @@ def test_of_slaves_that_end_together_none_is_given_the_jobs_of_another() -> None
     class Passing(Noting):
         sent: list[bool] = []  # noqa: RUF012  (one client)
 
-        def slave_is_lost(self, slave: SlaveInfo, *rest: Any) -> None:
-            super().slave_is_lost(slave, *rest)
-            others = [other for other in self.up if other != slave]
+        def slave_is_lost(self, gone: SlaveGone) -> None:
+            super().slave_is_lost(gone)
+            others = [other for other in self.up if other != gone.slave]
             self.sent += [it.crew.send(other.tid, (m.JOB, 7, 5, VALUES)) for other in others]
 
     with stage(ScriptedFabric(), ("here", "here")) as it:

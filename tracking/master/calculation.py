@@ -29,13 +29,14 @@ from tracking.core.scheduler import Scheduler
 from tracking.errors import Interrupted, NoSlavesError
 from tracking.master.answers import Answers, SentJob
 from tracking.master.chronicle import Chronicle
-from tracking.master.desk import Asked, Came, CrewGone, Desk, Note, SlaveGone, SlaveLeaving, SlaveQuiet, SlaveUp
+from tracking.master.desk import Asked, Came, CrewGone, Desk, Note, SlaveLeaving, SlaveQuiet, SlaveUp
 from tracking.master.display import Display
 from tracking.master.intake import Intake
 from tracking.master.leaving import MERCY_S, end_jobs
 from tracking.master.record import Record
 from tracking.master.roster import Roster
 from tracking.master.sending import Sender, Unsendable, Worker
+from tracking.pool.client import SlaveGone
 from tracking.pool.crew import Crew, SlaveInfo
 from tracking.wire import codec
 from tracking.wire import messages as m

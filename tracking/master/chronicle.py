@@ -8,8 +8,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from tracking.core.places import was
 from tracking.core.scheduler import Scheduler
 from tracking.master.answers import Answers
-from tracking.master.desk import SlaveGone
 from tracking.master.record import Record
+from tracking.pool.client import SlaveGone
 from tracking.pool.crew import Crew, SlaveInfo
 from tracking.why import facts as f
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from tracking.pool.crew import Crew, JobKey, SlaveInfo
+from tracking.pool.client import SlaveGone, SlaveInfo
+from tracking.pool.crew import Crew
 from tracking.wire.channel import Message
 
 
@@ -42,21 +43,6 @@ class SlaveLeaving:
     """A slave gets no more jobs, and ends when it has done those that it has."""
 
     slave: SlaveInfo
-
-
-@dataclass(frozen=True, slots=True)
-class SlaveGone:
-    """A slave has ended, ``how`` in words; ``jobs`` had no answer yet, it was working on the first of them.
-
-    ``is_innocent``: what ended is its host, its line or its time in a queue; none of its jobs is to blame.
-    """
-
-    slave: SlaveInfo
-    how: str
-    jobs: tuple[JobKey, ...]
-    on_purpose: bool
-    last_lines: str
-    is_innocent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +106,8 @@ class Desk:
     def host_is_given_up(self, host: str, why: str) -> None:
         """So is that there is less."""
 
-    def slave_is_lost(
-        self,
-        slave: SlaveInfo,
-        how: str,
-        jobs: tuple[JobKey, ...],
-        on_purpose: bool,
-        last_lines: str,
-        is_innocent: bool = False,
-    ) -> None:
-        self._notes.put(SlaveGone(slave, how, jobs, on_purpose, last_lines, is_innocent))
+    def slave_is_lost(self, gone: SlaveGone) -> None:
+        self._notes.put(gone)
 
     def crew_is_lost(self, why: str) -> None:
         self._notes.put(CrewGone(why))

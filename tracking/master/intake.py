@@ -10,9 +10,9 @@ from tracking.core import events as e
 from tracking.core.scheduler import Scheduler
 from tracking.master.answers import Answers, death_report, unreadable_report
 from tracking.master.chronicle import Chronicle
-from tracking.master.desk import SlaveGone
 from tracking.master.record import Record
 from tracking.master.roster import Roster
+from tracking.pool.client import SlaveGone
 from tracking.pool.crew import SlaveInfo
 from tracking.wire import codec
 from tracking.wire import messages as m

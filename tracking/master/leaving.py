@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from tracking.master.answers import Answers
-from tracking.master.desk import Came, CrewGone, Desk, Note, SlaveGone
+from tracking.master.desk import Came, CrewGone, Desk, Note
+from tracking.pool.client import SlaveGone
 from tracking.pool.crew import Crew
 from tracking.wire import messages as m
 

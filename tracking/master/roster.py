@@ -6,8 +6,7 @@ import logging
 from collections.abc import Collection
 
 from tracking.errors import NoSlavesError
-from tracking.master.desk import SlaveGone
-from tracking.pool.client import SlaveInfo, late_words
+from tracking.pool.client import SlaveGone, SlaveInfo, late_words
 from tracking.pool.crew import Crew
 from tracking.pool.setup_deaths import SetupDeaths, died_of
 from tracking.wire import messages as m

@@ -23,7 +23,7 @@ from typing import Any
 
 from tracking.core import actor as a
 from tracking.errors import NoSlavesError, SlaveLost, TrackingError
-from tracking.pool.client import SETUP, JobKey, SlaveInfo
+from tracking.pool.client import SETUP, SlaveGone, SlaveInfo
 from tracking.pool.crew import Crew
 from tracking.pool.filling import LEFT_OUT
 from tracking.pool.futures import Call, set_remote_exception
@@ -277,22 +277,15 @@ class Actors:
     def host_is_given_up(self, host: str, why: str) -> None:
         self._tell(lambda watcher: watcher.host_is_given_up(host, why))
 
-    def slave_is_lost(
-        self,
-        slave: SlaveInfo,
-        how: str,
-        jobs: tuple[JobKey, ...],
-        on_purpose: bool,
-        last_lines: str,
-        is_innocent: bool = False,
-    ) -> None:
+    def slave_is_lost(self, gone: SlaveGone) -> None:
+        slave = gone.slave
         self._is_incomplete = True
         self._failed.discard(slave.tid)
         actor = self._actors.get(slave.tid)
-        how = f"{how}, {_ON_PURPOSE}" if on_purpose else how
-        if actor is not None and not on_purpose and died_of(self.calculation, jobs):
-            self._died_of_setup(actor, how, last_lines, is_innocent=is_innocent)
-        self._slave_is_gone(slave, how, last_lines)
+        how = f"{gone.how}, {_ON_PURPOSE}" if gone.on_purpose else gone.how
+        if actor is not None and not gone.on_purpose and died_of(self.calculation, gone.jobs):
+            self._died_of_setup(actor, how, gone.last_lines, is_innocent=gone.is_innocent)
+        self._slave_is_gone(slave, how, gone.last_lines)
         self._settling.notify_all()
         self._crew.look_who_is_busy()
 

@@ -32,7 +32,7 @@ from tracking.errors import (
     ItemTimeout,
     NoSlavesError,
 )
-from tracking.pool.client import MASTER_NUMBERS, JobKey, SlaveInfo, late_words, outlasted_words
+from tracking.pool.client import MASTER_NUMBERS, SlaveGone, SlaveInfo, late_words, outlasted_words
 from tracking.pool.crew import Crew
 from tracking.pool.futures import Call, set_exception, set_remote_exception, set_result
 from tracking.pool.setup_deaths import SetupDeaths, died_of
@@ -210,30 +210,23 @@ class Calls:
     def host_is_given_up(self, host: str, why: str) -> None:
         """Calls can be made elsewhere."""
 
-    def slave_is_lost(
-        self,
-        slave: SlaveInfo,
-        how: str,
-        jobs: tuple[JobKey, ...],
-        on_purpose: bool,
-        last_lines: str,
-        is_innocent: bool = False,
-    ) -> None:
+    def slave_is_lost(self, gone: SlaveGone) -> None:
+        slave, how, jobs = gone.slave, gone.how, gone.jobs
         own = [job for calculation, job in jobs if calculation == self.calculation]
         is_ours = bool(jobs) and jobs[0][0] == self.calculation
         self._setup_failures.discard(slave.tid)
         for job in own:
             position = self._positions.pop(job, None)
             if position is not None:
-                self._trouble[position] = slave, (m.REPORT_DIED, f"its slave was {how}", "", None), last_lines
+                self._trouble[position] = slave, (m.REPORT_DIED, f"its slave was {how}", "", None), gone.last_lines
         if self._scheduler.has_slave(slave.tid):
             running = own[0] if is_ours else None
             # That it died of another calculation's job, or idle, is no fault of our calls.
-            self._decide(e.SlaveLost(slave.tid, how, running, on_purpose or not is_ours, is_innocent))
-        elif slave.tid in self._setting_up and not on_purpose and died_of(self.calculation, jobs):
+            self._decide(e.SlaveLost(slave.tid, how, running, gone.on_purpose or not is_ours, gone.is_innocent))
+        elif slave.tid in self._setting_up and not gone.on_purpose and died_of(self.calculation, jobs):
             is_late = slave.is_over(self._crew.now())
             words = late_words(slave) if is_late else how
-            self._died_of_setup(slave, words, last_lines, is_innocent=is_innocent and not is_late)
+            self._died_of_setup(slave, words, gone.last_lines, is_innocent=gone.is_innocent and not is_late)
         self._setting_up.discard(slave.tid)
 
     def crew_is_lost(self, why: str) -> None:

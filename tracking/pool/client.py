@@ -74,6 +74,28 @@ def outlasted_words(slave: SlaveInfo) -> str:
     return f"was not done in the {life_s:g} s that its slave may stay: {advice}"
 
 
+@dataclass(frozen=True, slots=True)
+class SlaveGone:
+    """A slave has ended.
+
+    Attributes:
+        slave: who.
+        how: in words ("killed by SIGKILL").
+        jobs: of all calculations, that had no answer yet, in their order: it was working on the first of them. If it
+            was just being made ready for a calculation, (that calculation, SETUP) comes before them.
+        on_purpose: it was told to end, or was ended by us.
+        last_lines: what it has printed last.
+        is_innocent: what ended is its host, its line or its time in a queue; none of its jobs is to blame.
+    """
+
+    slave: SlaveInfo
+    how: str
+    jobs: tuple[JobKey, ...]
+    on_purpose: bool
+    last_lines: str
+    is_innocent: bool = False
+
+
 class Client(Protocol):
     """A calculation that uses the crew. Its methods are called under the crew's lock: they only take note."""
 
@@ -105,20 +127,8 @@ class Client(Protocol):
     def host_is_given_up(self, host: str, why: str) -> None:
         """No slave will come on this host any more; those that live there may work on."""
 
-    def slave_is_lost(
-        self,
-        slave: SlaveInfo,
-        how: str,
-        jobs: tuple[JobKey, ...],
-        on_purpose: bool,
-        last_lines: str,
-        is_innocent: bool = False,
-    ) -> None:
-        """A slave has ended, ``how`` in words; ``jobs``, of all calculations, had no answer yet, in their order.
-
-        If it was just being made ready for a calculation, (that calculation, SETUP) comes before them.
-        ``is_innocent``: what ended is its host, its line or its time in a queue; none of its jobs is to blame.
-        """
+    def slave_is_lost(self, gone: SlaveGone) -> None:
+        """A slave has ended."""
 
     def crew_is_lost(self, why: str) -> None:
         """No slave is left, and none can be started; or the crew ends."""

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tracking.fabrics.base import Condition, SlaveEnded
-from tracking.pool.client import Client
+from tracking.pool.client import Client, SlaveGone
 from tracking.pool.filling import Vacancies, Verdicts
 from tracking.pool.loop import Loop
 from tracking.pool.post import Post
@@ -169,9 +169,9 @@ class Endings:
         self._let_go(slave)
         if self._is_closed:
             return
-        jobs = slave.undone
+        gone = SlaveGone(slave.info, how, slave.undone, slave.is_ending, last_lines, is_innocent)
         for client in list(self._clients.values()):
-            client.slave_is_lost(slave.info, how, jobs, slave.is_ending, last_lines, is_innocent)
+            client.slave_is_lost(gone)
         if slave.is_ending:
             self.replace(slave)
         elif not slave.is_replaced:

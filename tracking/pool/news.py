@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tracking.pool.client import MASTER_NUMBERS, JobKey, SlaveInfo
+from tracking.pool.client import MASTER_NUMBERS, SlaveGone, SlaveInfo
 from tracking.pool.crew import Crew
 from tracking.wire.channel import Message
 
@@ -106,16 +106,8 @@ class Watch:
     def host_is_given_up(self, host: str, why: str) -> None:
         """Its slaves have been told of."""
 
-    def slave_is_lost(
-        self,
-        slave: SlaveInfo,
-        how: str,
-        jobs: tuple[JobKey, ...],
-        on_purpose: bool,
-        last_lines: str,
-        is_innocent: bool = False,
-    ) -> None:
-        self._tell(SlaveLeft(slave, how, on_purpose, last_lines))
+    def slave_is_lost(self, gone: SlaveGone) -> None:
+        self._tell(SlaveLeft(gone.slave, gone.how, gone.on_purpose, gone.last_lines))
 
     def crew_is_lost(self, why: str) -> None:
         self._tell(NoneIsLeft(why))
