@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Hashable, Sequence, Set
+from collections.abc import Callable, Hashable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from tracking.store.records import ErrorRecord, HostSummary, JobRecord, RunSumma
 from tracking.store.refusals import refusal
 from tracking.store.run_reader import RunFileReader
 from tracking.store.schema import KIND, columns, printable
+from tracking.store.stored_results import StoredResults
 
 __all__ = ["ErrorRecord", "HostSummary", "JobRecord", "RunFile", "RunFileReader", "RunSummary"]
 
@@ -68,6 +69,8 @@ class RunFile:
         self._clock = clock
         self._is_open = True
         self._run = opened.run
+        self._ids = start.ids or ()
+        self._trust = start.trust
         self._finished = opened.finished
         self._error_numbers = opened.error_numbers
         self._next_job = opened.last_job + 1
@@ -151,6 +154,25 @@ class RunFile:
     def finished_ids(self) -> Set[Hashable]:
         """Give the ids of all recorded items, committed or not."""
         return self._finished
+
+    def finished_positions(self) -> Iterator[range]:
+        """Give the positions, in ``ids`` as they were given to ``open``, of all recorded items; ascending.
+
+        Cheap where many lie side by side; no result is read. Used by the writer's thread.
+        """
+        start = stop = 0
+        for position, id in enumerate(self._ids):
+            if id in self._finished:
+                if position != stop:
+                    yield from [range(start, stop)] if start < stop else ()
+                    start = position
+                stop = position + 1
+        if start < stop:
+            yield range(start, stop)
+
+    def stored_results(self) -> StoredResults:
+        """Give a look at the committed results by the positions of their items, for any thread; it outlives us."""
+        return StoredResults(self.path, self._ids, trust=self._trust)
 
     @property
     def is_open(self) -> bool:
