@@ -14,6 +14,8 @@ _HOME = {
     "JobMaster": "tracking.master",
     "TrackingJobMaster": "tracking.master",
     "Status": "tracking.master",
+    "LazyMapping": "tracking.master",
+    "IteratorMapping": "tracking.master",
     "restart": "tracking.master",
     "run": "tracking.master",
     "JobSlave": "tracking.slave.job_slave",
@@ -57,7 +59,9 @@ if TYPE_CHECKING:
     from tracking.errors import StoreError as StoreError
     from tracking.errors import TrackingError as TrackingError
     from tracking.errors import UnknownHost as UnknownHost
+    from tracking.master import IteratorMapping as IteratorMapping
     from tracking.master import JobMaster as JobMaster
+    from tracking.master import LazyMapping as LazyMapping
     from tracking.master import Status as Status
     from tracking.master import TrackingJobMaster as TrackingJobMaster
     from tracking.master import restart as restart

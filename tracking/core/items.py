@@ -85,6 +85,11 @@ class Items:
         state = self._states[position]
         return None if state == _FRESH else 0 if state == _FINISHED else state
 
+    def states(self) -> Iterator[int | None]:
+        """What ``count`` says of each item, by position."""
+        meaning: list[int | None] = [None, *range(1, _FINISHED), 0]
+        return map(meaning.__getitem__, bytes(self._states))
+
     @property
     def has_queued(self) -> bool:
         """False when ``take`` has certainly nothing to give."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,11 @@ def check_was_made(master: object) -> None:
 def checked_data(data: object) -> Any:
     """The data dict itself."""
     if not isinstance(data, Mapping):
-        hint = "; for a list: dict(enumerate(data))" if isinstance(data, list | tuple) else ""
+        hint = ""
+        if isinstance(data, list | tuple):
+            hint = "; for a list: dict(enumerate(data))"
+        elif isinstance(data, Iterator):
+            hint = "; for an iterator: IteratorMapping(data, length)"
         raise InputError(f"data must be a dict {{id: value}}, not of type {type(data).__name__}{hint}")
     return data
 

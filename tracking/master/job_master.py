@@ -30,6 +30,7 @@ from tracking.master.calculation import Calculation
 from tracking.master.display import Display
 from tracking.master.ending import end_with_program
 from tracking.master.hosting import HostKeeper
+from tracking.master.lazy_mappings import IteratorMapping, values_of
 from tracking.master.options import Options
 from tracking.master.record import Record
 from tracking.master.status import Status
@@ -53,7 +54,8 @@ class JobMaster(HostKeeper):
     ``is_valid_slave``, ``finish``, ``cleanup``, ``done``.
 
     Args:
-        data: {id: value}, any hashable ids, any values that can be pickled.
+        data: {id: value}, any hashable ids, any values that can be pickled; also a ``LazyMapping`` or an
+            ``IteratorMapping``, whose values are made when they are needed, or another mapping.
         chunk_size: items per job, or 'auto' (sized from measured item times).
         hosts: host names, one entry a slave, or 'name*n' for n there; '@hosts.toml': those in a hosts file; or how many
             slaves; none: one per usable core here, or as many as an engine has room for.
@@ -197,8 +199,7 @@ class JobMaster(HostKeeper):
 
     def get_slave_chunk(self, ids: Sequence[Any]) -> Mapping[Any, Any]:
         """The values of a job, {id: value}; override to make them when they are needed."""
-        data = self.data
-        return {id: data[id] for id in ids}
+        return dict(zip(ids, values_of(self.data, ids), strict=True))
 
     def job_done(self, slave_tid: int, result: dict[Any, Any]) -> None:
         """Sees the results of a job first, {id: result}, and may change them; then they are recorded."""
@@ -250,6 +251,9 @@ class JobMaster(HostKeeper):
             self.status = Status(self.data, self.redistribute)
             self.status._tr_finish_known(self.result)
         self.status._tr_reopen_active()
+        if isinstance(self.data, IteratorMapping):
+            items = self.status._tr_items
+            self.data._tr_keep_until(lambda position: items.count(position) == 0)
 
     def _tr_open_run_file(self) -> None:
         if self._tr_options.run_file is not None:
@@ -391,7 +395,7 @@ class JobMaster(HostKeeper):
     def _tr_values(self, ids: Sequence[Any], *, as_dict: bool) -> Any:
         """The values of a job: {id: value} for ``go``, a list for a function."""
         if not as_dict and getattr(self.get_slave_chunk, "__func__", None) is JobMaster.get_slave_chunk:
-            return list(map(self.data.__getitem__, ids))
+            return values_of(self.data, ids)
         chunk = sending.checked_chunk(ids, self.get_slave_chunk(ids))
         return chunk if as_dict else [chunk[id] for id in ids]
 

@@ -8,13 +8,15 @@ from typing import Any
 
 from tracking.core.items import Items
 from tracking.errors import InputError
+from tracking.master.places import Places, places_of, sequence_of
 
 
 class Status:
     """The states of all items of a calculation; what costs little at ten items costs as little at ten million.
 
     Args:
-        objects: the ids, in any iterable (a data dict will do).
+        objects: the ids, in any iterable (a data dict will do). Of a ``LazyMapping`` its sequence of ids is taken as it
+            is, so a range costs nothing.
         redistribute: when nothing is left to start, ``next_chunk`` gives out active items once more.
 
     Attributes:
@@ -38,9 +40,9 @@ class Status:
         self._tr_set_ids(objects)
 
     def _tr_set_ids(self, ids: Iterable[Hashable]) -> None:
-        self._tr_ids: list[Any] = list(ids)
+        self._tr_ids: Sequence[Any] = sequence_of(ids)
         self._tr_items = Items(len(self._tr_ids))
-        self._tr_index: dict[Hashable, int] | None = None  # made when somebody asks by id
+        self._tr_index: Places | None = None  # made when somebody asks by id
 
     @property
     def objects(self) -> MutableMapping[Any, int | None]:
@@ -50,7 +52,7 @@ class Status:
     def objects(self, states: Mapping[Any, int | None]) -> None:
         with self.lock:
             states = dict(states)
-            is_same = states.keys() == self._tr_positions().keys()
+            is_same = len(states) == len(self._tr_ids) and all(map(self._tr_positions().__contains__, states))
             self._tr_set_ids(self._tr_ids if is_same else states)
             for id, state in states.items():
                 if state is not None:
@@ -112,9 +114,9 @@ class Status:
     def _tr_named(self, positions: Iterable[int]) -> list[Any]:
         return [self._tr_ids[position] for position in positions]
 
-    def _tr_positions(self) -> dict[Hashable, int]:
+    def _tr_positions(self) -> Places:
         if self._tr_index is None:
-            self._tr_index = {id: position for position, id in enumerate(self._tr_ids)}
+            self._tr_index = places_of(self._tr_ids)
         return self._tr_index
 
     def _tr_position(self, id: Hashable) -> int:
@@ -125,7 +127,10 @@ class Status:
 
     def _tr_fits(self, data: Mapping[Any, Any]) -> bool:
         """Whether these are the items of this data dict."""
-        return list(data) == self._tr_ids or data.keys() == self._tr_positions().keys()
+        ids = sequence_of(data)
+        if ids is self._tr_ids or (type(ids) is type(self._tr_ids) and ids == self._tr_ids):
+            return True
+        return len(ids) == len(self._tr_ids) and all(map(self._tr_positions().__contains__, ids))
 
     def _tr_finish_known(self, known: Iterable[Hashable]) -> None:
         """Items that have a result already are finished; ids that are not ours do not matter."""
@@ -134,6 +139,11 @@ class Status:
             if ids:
                 positions = self._tr_positions()
                 self._tr_items.finish(sorted(positions[id] for id in ids if id in positions))
+
+    def _tr_states(self) -> dict[Any, int | None]:
+        """{id: state} of all items."""
+        with self.lock:
+            return dict(zip(self._tr_ids, self._tr_items.states(), strict=True))
 
     def _tr_reopen_active(self) -> None:
         """Items that were active when they were saved are to be computed again."""

@@ -49,7 +49,8 @@ class TrackingJobMaster(JobMaster):
         {'a': 4, 'b': 9}
 
     Args:
-        data: {id: value}, any hashable ids, any values that can be pickled.
+        data: {id: value}, any hashable ids, any values that can be pickled; also a ``LazyMapping`` or an
+            ``IteratorMapping``, whose values are made when they are needed, or another mapping.
         chunk_size: items per job, or 'auto' (sized from measured item times).
         hosts: host names, one entry a slave, or 'name*n' for n there; '@hosts.toml': those in a hosts file; or how many
             slaves; none: one per usable core here, or as many as an engine has room for.
@@ -269,7 +270,7 @@ class TrackingJobMaster(JobMaster):
 
     def _tr_rst(self) -> dict[str, Any]:
         rst: dict[str, Any] = {
-            "status_objects": dict(self.status.objects),
+            "status_objects": self.status._tr_states(),
             "master_class": type(self),
             "tracking_options": _saveable(self._tr_options.lasting()),
             "host_settings": {host: asdict(its) for host, its in self._tr_fabrics.settings.items()},
