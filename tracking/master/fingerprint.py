@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from tracking.master.canonical import ATOMS, are_atoms, digest, digest_all
 from tracking.master.code_digest import CodeDigests
 from tracking.master.item_digest import item_digests
+from tracking.master.lazy_mappings import LazyMapping
 
 if TYPE_CHECKING:  # what goes into a run file can be told without the store
     from tracking.store.run_file import RunFile
@@ -44,6 +45,13 @@ def code_fingerprint(function: object, slave_script: str | os.PathLike[str] | ty
         return digest(Path(slave_script).read_bytes()).hex()
     except OSError:
         return ""
+
+
+def fingerprint_with_values(code: str, data: Mapping[Any, Any]) -> str:
+    """The fingerprint of the code that makes results and, where code makes their values, of that, too."""
+    if not isinstance(data, LazyMapping) or not code:
+        return code
+    return digest([code, CodeDigests().digest(data.value)]).hex()
 
 
 def data_fingerprint(data: Mapping[Any, Any], ids: Sequence[Hashable]) -> str:

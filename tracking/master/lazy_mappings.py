@@ -136,6 +136,9 @@ class IteratorMapping(Mapping[int, Any]):
     def __contains__(self, id: object) -> bool:
         return id in self.ids
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("an IteratorMapping cannot be pickled: each value is taken from its iterator only once")
+
     def __iter__(self) -> Iterator[int]:
         return iter(self.ids)
 

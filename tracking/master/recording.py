@@ -20,12 +20,13 @@ def open_run_file(master: JobMaster, path: str | os.PathLike[str]) -> None:
         StoreError: it cannot be used, or what it holds is refused.
     """
     options, ids = master._tr_options, master.status._tr_ids
+    code = fingerprint.code_fingerprint(options.function, master.slave_script)
     digests = master._tr_digests = fingerprint.ItemDigests(master.data)
     master._tr_open_file = RunFile.open(
         path,
         ids,
         recipe=master._tr_make_recipe(),
-        code=fingerprint.code_fingerprint(options.function, master.slave_script),
+        code=fingerprint.fingerprint_with_values(code, master.data),
         digests=digests,
         data=lambda: fingerprint.data_fingerprint(master.data, ids),
         on_change=options.on_change,
