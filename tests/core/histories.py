@@ -42,6 +42,11 @@ def _done(world: World, whom: int, how: int) -> None:
         world.done(slave, seconds=0.0001 * (how % 7) ** 4)
 
 
+def _done_in_row(world: World, whom: int, how: int) -> None:
+    if slave := _busy(world, whom):
+        world.done_row(slave, 1 + how // 7, seconds=0.0001 * (how % 7) ** 4)
+
+
 def _done_badly(world: World, whom: int, how: int) -> None:
     if slave := _busy(world, whom):
         world.done(slave, _some(world.scheduler.wanted(slave.jobs[0]), how))
@@ -140,6 +145,7 @@ STEPS: tuple[Callable[[World, int, int], None], ...] = (
     _done,
     _done,
     _done,
+    _done_in_row,
     _done_badly,
     _failed,
     _progressed,

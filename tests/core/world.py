@@ -150,6 +150,14 @@ class World:
         failed = (*self.failed.pop(job, ()), *(p for p in failed if p not in self.positions[job][: self.through[job]]))
         self.answer(e.JobDone(job, slave.number, seconds, failed, 100))
 
+    def done_row(self, slave: FakeSlave, count: int, seconds: float = SECONDS_PER_STEP) -> tuple[c.Command, ...]:
+        """The first so many jobs that the slave holds come back together, if every item of them went well."""
+        jobs = [job for job in list(slave.jobs)[:count] if not self.failed.get(job)]
+        for job in jobs:
+            slave.jobs.remove(job)
+            self._take(self.scheduler.wanted(job))
+        return self.handle(e.JobsDone(jobs, slave.number, seconds, 100 * len(jobs))) if jobs else ()
+
     def progress(self, slave: FakeSlave, finished: Sequence[int]) -> None:
         """The old way: only what is finished is told."""
         job = slave.jobs[0]

@@ -8,12 +8,14 @@ from itertools import chain, islice
 
 from tracking.core.commands import CancelJob, Command, RecallJob, RetireSlave, SendJob, StopSlave
 from tracking.core.everywhere import Everywhere
+from tracking.core.given_back import GivenBack
 from tracking.core.items import Items
 from tracking.core.jobs import Job, JobState
 from tracking.core.ledger import Ledger
 from tracking.core.lifetimes import Lifetimes
 from tracking.core.limits import Limits
-from tracking.core.policy import Policy
+from tracking.core.policy import FEW_JOBS, Policy
+from tracking.core.rows import jobs_in_row
 from tracking.core.slaves import Slave, Slaves
 from tracking.core.spares import MOST_COPIES, Spares
 from tracking.core.waiting import Piece, Waiting
@@ -48,6 +50,7 @@ class Dealer:
         self._items = items
         self._policy = policy
         self.lifetimes = Lifetimes(self.slaves, items, self.waiting)
+        self._given_back = GivenBack(items, self.waiting, self.slaves, self.lifetimes)
         self._spares = Spares(policy, self.slaves, self.ledger.pace, self.lifetimes)
         self._everywhere = Everywhere(items, self.lifetimes) if policy.redistribute == "always" else None
         self.limits = Limits(policy, self.slaves, self._stop)
@@ -60,15 +63,29 @@ class Dealer:
         if slave.is_usable and not slave.is_closed:
             pace = slave.pace
             depth = self._policy.depth(pace.item_s, pace.job_s, pace.job_bytes)
+            has_got = depth > FEW_JOBS and self._supply_row(slave, depth, now)
             while len(slave.jobs) < depth and slave.jobs_left != 0 and (size := self._size(slave, depth, now)):
                 job = self._next_job(slave, size, now)
                 if job is None:
                     break
-                self._send(slave, job, now)
+                self._send(slave, (job,), now)
                 has_got = True
         if not slave.jobs:
             self._rest(slave, now)
         return has_got
+
+    def _supply_row(self, slave: Slave, depth: int, now: float) -> bool:
+        """Give the slave tiny jobs, as many as it is to hold; False: such that are to be looked at one by one."""
+        if self.waiting or slave.life is not None or slave.jobs_left is not None or slave.host.slowness > 1.0:
+            return False
+        size = self._policy.size(slave.pace.item_s, 0, 0, 0)
+        count = self._policy.row(size, self._items.count_not_started, self.slaves.usable, depth - len(slave.jobs))
+        if count < 2:
+            return False
+        row = jobs_in_row(slave, self._items.take(count * size), size, self.last_job + 1, now)
+        self.last_job = row[-1].number
+        self._send(slave, row, now)
+        return True
 
     def use_idle_slaves(self, now: float) -> None:
         """Give idle slaves what has become free; if that is nothing, let them help the busy ones."""
@@ -141,34 +158,11 @@ class Dealer:
         return size if slave.life is None else min(size, self.lifetimes.room(slave, now))
 
     def _next_job(self, slave: Slave, size: int, now: float) -> Job | None:
-        if self.waiting:
-            job = self._waiting_job(slave, now)
-            if job is not None:
-                return job
+        if self.waiting and (found := self._given_back.next_for(slave, now)) is not None:
+            piece, positions = found
+            return self._new_job(slave, positions, now, piece)
         positions = self._items.take(size)
         return self._new_job(slave, positions, now) if positions else None
-
-    def _waiting_job(self, slave: Slave, now: float) -> Job | None:
-        while True:
-            piece = None if slave.jobs else self._long_item(slave, now) or self.waiting.next_suspect()
-            if piece is None:
-                piece = self.waiting.next_piece(slave.number, self.slaves.usable > 1, now)
-            if piece is None:
-                return None
-            piece = self._cut(piece, self.lifetimes.room(slave, now))
-            positions = self._items.take_these(piece.positions)
-            if positions:
-                return self._new_job(slave, positions, now, piece)
-
-    def _long_item(self, slave: Slave, now: float) -> Piece | None:
-        return self.waiting.next_long(lambda needed_s: self.lifetimes.has_time(slave, needed_s, now))
-
-    def _cut(self, piece: Piece, room: int) -> Piece:
-        """So many of its items; the others stay where they were."""
-        if len(piece.positions) <= room:
-            return piece
-        self.waiting.put_first(replace(piece, positions=piece.positions[room:]))
-        return replace(piece, positions=piece.positions[:room])
 
     def _supply_idle(self, now: float) -> bool:
         """Give one idle slave something, if there is anything that it may have."""
@@ -193,7 +187,7 @@ class Dealer:
     def _send_copy(self, helper: Slave, job: Job, positions: Sequence[int], now: float) -> None:
         copy = self._new_job(helper, positions, now, Piece((), job.tries, job.is_alone))
         copy.join(job)
-        self._send(helper, copy, now)
+        self._send(helper, (copy,), now)
 
     # ---- slaves fall silent
 
@@ -260,6 +254,18 @@ class Dealer:
             return
         slave.is_closed = False
         self._forget(slave)
+
+    def remove_row(self, slave: Slave, row: Sequence[Job], now: float) -> None:
+        """The slave has done these ``plain_heads`` of what it holds."""
+        for job in row:
+            job.state = JobState.DONE
+            del self.jobs[job.number]
+            slave.load -= job.left
+            slave.jobs.popleft()
+        if slave.jobs:
+            self.begin(slave.jobs[0], now)
+        else:
+            self._forget(slave)
 
     def remove_all(self, slave: Slave, now: float) -> tuple[Job, ...]:
         """The slave is gone: returns the jobs that it held and whose answer is missing, the running one first."""
@@ -341,21 +347,24 @@ class Dealer:
         job.enter(piece.race)
         return job
 
-    def _send(self, slave: Slave, job: Job, now: float) -> None:
-        self.lifetimes.job_is_given(slave, job, now)
-        self.jobs[job.number] = job
-        slave.jobs.append(job)
-        slave.load += job.left
-        slave.is_closed = job.is_alone
+    def _send(self, slave: Slave, row: Sequence[Job], now: float) -> None:
+        was_idle, tid = not slave.jobs, slave.number
+        if slave.life is not None:
+            self.lifetimes.job_is_given(slave, row[0], now)
+        for job in row:
+            self.jobs[job.number] = job
+            self.commands.append(SendJob(tid, job.number, job.positions))
+            slave.load += job.left
+            if self._everywhere is not None:
+                self._everywhere.add(job)
+        slave.jobs.extend(row)
+        slave.is_closed = row[0].is_alone
         if slave.jobs_left is not None:
             slave.jobs_left -= 1
-        if self._everywhere is not None:
-            self._everywhere.add(job)
-        self.ledger.given(slave.account, now)
-        self.commands.append(SendJob(slave.number, job.number, job.positions))
-        if len(slave.jobs) == 1:
+        self.ledger.given(slave.account, now, len(row))
+        if was_idle:
             self.slaves.sort(slave)
-            self.begin(job, now)
+            self.begin(row[0], now)
         elif self._spares.is_following:
             self._foresee(slave, now)
 

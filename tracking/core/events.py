@@ -121,6 +121,18 @@ class JobDone(NamedTuple):
     size: int = 0
 
 
+class JobsDone(NamedTuple):
+    """Several jobs of one slave have come back whole, in this order, and every item of them is finished.
+
+    ``seconds``, ``size``: as of JobDone, for all of them together.
+    """
+
+    jobs: Sequence[int]
+    slave: int
+    seconds: float
+    size: int = 0
+
+
 class JobFailed(NamedTuple):
     """A job failed as a whole (``go`` raised, or returned nothing usable): which item is guilty is unknown.
 
@@ -151,6 +163,7 @@ class Ticked(NamedTuple):
     shared: Mapping[int, float | None] = MappingProxyType({})
 
 
+Answer = JobProgressed | JobDone | JobsDone | JobFailed | JobReturned
 Event = (
     SlaveReady
     | SlaveSilent
@@ -162,9 +175,6 @@ Event = (
     | HostSlowed
     | ItemsAdded
     | ItemsClosed
-    | JobProgressed
-    | JobDone
-    | JobFailed
-    | JobReturned
+    | Answer
     | Ticked
 )

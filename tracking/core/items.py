@@ -215,6 +215,11 @@ class Items:
             self._once_from = stop
         return newly
 
+    def finish_all(self, parts: Iterable[Sequence[int]]) -> None:
+        """Mark the items of many jobs as finished; the faster the more of them follow each other."""
+        for run in _grouped(chain.from_iterable(parts)):
+            self.finish(run)
+
     def release(self, positions: Sequence[int], *, set_aside: bool = False) -> None:
         """Make active items not started again.
 

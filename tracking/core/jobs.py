@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from tracking.core.events import Event, JobDone, JobFailed, JobProgressed, JobReturned, SlaveLost
+from tracking.core.events import Event, JobDone, JobFailed, JobProgressed, JobReturned, JobsDone, SlaveLost
 
 if TYPE_CHECKING:
     from tracking.core.slaves import Slave
@@ -29,12 +29,12 @@ class JobState(IntEnum):
 def _transitions() -> dict[tuple[JobState, type[Event]], JobState]:
     table: dict[tuple[JobState, type[Event]], JobState] = {}
     for state in (JobState.QUEUED, JobState.RUNNING, JobState.RECALLED):
-        table[state, JobDone] = JobState.DONE
+        table[state, JobDone] = table[state, JobsDone] = JobState.DONE
         table[state, JobFailed] = JobState.FAILED
         table[state, JobProgressed] = JobState.RUNNING
         table[state, SlaveLost] = JobState.LOST
     table[JobState.RECALLED, JobReturned] = JobState.RETURNED
-    for event in (JobDone, JobFailed, JobReturned, SlaveLost):
+    for event in (JobDone, JobsDone, JobFailed, JobReturned, SlaveLost):
         table[JobState.CANCELLED, event] = JobState.LOST
     table[JobState.CANCELLED, JobProgressed] = JobState.CANCELLED
     return table

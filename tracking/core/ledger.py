@@ -51,8 +51,10 @@ class Pace:
         self.job_bytes = 0.0
         self.largest_job = 0
 
-    def learn(self, items: int, seconds: float, size: float) -> None:
-        """Take in one measured job: its items, seconds, and bytes."""
+    def learn(self, items: int, seconds: float, size: float, jobs: int = 1) -> None:
+        """Take in one measured job, or several of the same length: their items, seconds, and bytes in all."""
+        if jobs > 1:
+            items, seconds, size = items // jobs, seconds / jobs, size / jobs
         if items > self.largest_job:
             self.largest_job = items
         if self.item_s is None:
@@ -116,18 +118,18 @@ class Ledger:
         """How fast this host has proved to be."""
         return self._hosts.setdefault(host, Pace())
 
-    def given(self, account: Account, now: float) -> None:
-        """A job was given to this slave."""
-        account.given += 1
+    def given(self, account: Account, now: float, jobs: int = 1) -> None:
+        """So many jobs were given to this slave."""
+        account.given += jobs
         account.started_at = now
 
     def returned(self, account: Account) -> None:
         """A job came back from this slave unbegun: it counts as never given."""
         account.given -= 1
 
-    def done(self, account: Account, items: int, seconds: float) -> None:
-        """The slave has done a job of so many items in so many seconds."""
-        account.done += 1
+    def done(self, account: Account, items: int, seconds: float, jobs: int = 1) -> None:
+        """The slave has done a job, or several, of so many items in so many seconds."""
+        account.done += jobs
         account.items += items
         account.seconds += seconds
 

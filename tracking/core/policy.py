@@ -14,6 +14,7 @@ _LONG_JOB_S = 0.25  # jobs as long as this gain nothing from a second one waitin
 _SHORT_JOB_S = 0.001
 _QUEUED_S = 0.002  # of jobs shorter than that, so much work is queued
 _MOST_JOBS = 64
+FEW_JOBS = 2  # as many as a slave holds of such jobs as are not tiny
 _LARGE_JOB_BYTES = 1_000_000
 _PIECES = 16
 _LONGEST_PART_S = 0.25
@@ -132,12 +133,20 @@ class Policy:
         if item_s is None or job_s > _LONG_JOB_S or job_bytes > _LARGE_JOB_BYTES:
             return 1
         if job_s >= _SHORT_JOB_S or self.chunk_size == "auto":
-            return 2
+            return FEW_JOBS
         return min(_MOST_JOBS, math.ceil(_QUEUED_S / max(job_s, 1e-6)))
 
     def is_scarce(self, size: int, remaining: int, slaves: int) -> bool:
         """True when there is too little left to queue jobs of this size behind others."""
         return remaining < 2 * size * slaves
+
+    def row(self, size: int, remaining: int, slaves: int, most: int) -> int:
+        """How many jobs of this size, at most so many, a slave may be given at once: until there is too little left.
+
+        >>> Policy(chunk_size=1).row(1, 1000, 2, 64), Policy(chunk_size=1).row(1, 10, 2, 64)
+        (64, 7)
+        """
+        return max(0, min(most, remaining // size - 2 * slaves + 1))
 
     def leaves_last_jobs(self, size: int, slowness: float, remaining: int, others: int) -> bool:
         """True when a slow slave had better leave what remains to the ``others``, who are faster."""

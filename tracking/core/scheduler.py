@@ -33,6 +33,7 @@ from tracking.core.items import Items
 from tracking.core.jobs import TRANSITIONS, Job, JobState, JobView
 from tracking.core.lifetimes import Life
 from tracking.core.policy import Policy
+from tracking.core.rows import plain_heads
 from tracking.core.slaves import Slave
 from tracking.core.story import Story
 from tracking.errors import InvalidTransition
@@ -85,6 +86,7 @@ class Scheduler:
             e.ItemsClosed: self._on_items_closed,
             e.JobProgressed: self._on_job_progressed,
             e.JobDone: self._on_job_done,
+            e.JobsDone: self._on_jobs_done,
             e.JobFailed: self._on_job_failed,
             e.JobReturned: self._on_job_returned,
             e.Ticked: self._on_ticked,
@@ -110,7 +112,7 @@ class Scheduler:
             dealer.commands.append(c.Finish())
         commands = tuple(dealer.commands)
         dealer.commands.clear()
-        self._story.add((now, event, commands))
+        self._story.add(now, event, commands)
         return commands
 
     # ---- what the master asks
@@ -314,6 +316,20 @@ class Scheduler:
                 self._dealer.cancel_losers(job.leave_race())
         self._dealer.supply(slave, now)
 
+    def _on_jobs_done(self, event: e.JobsDone, now: float) -> None:
+        slave, count = self._slaves.get(event.slave), len(event.jobs)
+        row = [] if slave is None else plain_heads(slave, event.jobs)
+        if slave is None or not row:
+            for number in event.jobs:
+                self._live_job(number, event)  # all of them, before anything is changed
+            for number in event.jobs:
+                self._on_job_done(e.JobDone(number, event.slave, event.seconds / count, (), event.size // count), now)
+            return
+        self._dealer.remove_row(slave, row, now)
+        self.items.finish_all(job.positions for job in row)
+        self._learn(slave, sum(len(job.positions) for job in row), event, count)
+        self._dealer.supply(slave, now)
+
     def _on_job_failed(self, event: e.JobFailed, now: float) -> None:
         job = self._live_job(event.job, event)
         if job is None:
@@ -343,7 +359,7 @@ class Scheduler:
         if slave.jobs_left is not None:
             slave.jobs_left += 1
 
-    def _live_job(self, number: int, event: e.JobProgressed | e.JobDone | e.JobFailed | e.JobReturned) -> Job | None:
+    def _live_job(self, number: int, event: e.Answer) -> Job | None:
         """The job that an answer belongs to; None if it is gone, which is normal."""
         job = self._jobs.get(number)
         if job is None:
@@ -363,12 +379,11 @@ class Scheduler:
     def _refuse(self, number: int, state: str, event: e.Event) -> NoReturn:
         raise InvalidTransition(f"job {number}", state, event, self._story.of_job(number))
 
-    def _learn(self, slave: Slave, count: int, event: e.JobDone) -> None:
+    def _learn(self, slave: Slave, count: int, event: e.JobDone | e.JobsDone, jobs: int = 1) -> None:
         seconds, size = event.seconds, event.size
-        self.ledger.done(slave.account, count, seconds)
-        slave.pace.learn(count, seconds, size)
-        slave.host.pace.learn(count, seconds, size)
-        self.ledger.pace.learn(count, seconds, size)
+        self.ledger.done(slave.account, count, seconds, jobs)
+        for pace in (slave.pace, slave.host.pace, self.ledger.pace):
+            pace.learn(count, seconds, size, jobs)
 
     def _learn_item_s(self, slave: Slave, item_s: float) -> None:
         for pace in (slave.pace, slave.host.pace, self.ledger.pace):

@@ -11,24 +11,31 @@ from tracking.core.commands import Command, SendJob
 from tracking.core.events import Event
 from tracking.core.facts import FactKind, ItemFact
 
-_LENGTH = 2000
+_LENGTH = 4000  # events and commands
 
 
 class Story:
     """A ring of recent events with their commands; its size does not depend on the calculation's."""
 
-    __slots__ = ("_entries", "add")
+    __slots__ = ("_entries", "_length")
 
     def __init__(self) -> None:
-        self._entries: deque[tuple[float, Event, tuple[Command, ...]]] = deque(maxlen=_LENGTH)
-        self.add = self._entries.append
+        self._entries: deque[tuple[float, Event, tuple[Command, ...]]] = deque()
+        self._length = 0
+
+    def add(self, now: float, event: Event, commands: tuple[Command, ...]) -> None:
+        """This happened, and that was done about it."""
+        self._entries.append((now, event, commands))
+        self._length += 1 + len(commands)
+        while self._length > _LENGTH:
+            self._length -= 1 + len(self._entries.popleft()[2])
 
     def of_job(self, job: int) -> tuple[str, ...]:
         """What happened to this job, oldest first."""
         lines: list[str] = []
         slave: int | None = None
         for now, event, commands in self._entries:
-            event_job = getattr(event, "job", None)
+            event_job = job if isinstance(event, e.JobsDone) and job in event.jobs else getattr(event, "job", None)
             if event_job == job or (event_job is None and getattr(event, "slave", slave) == slave is not None):
                 lines.append(f"{now:.6f} {event!r}")
             for command in commands:
@@ -65,10 +72,11 @@ class _ItemStory:
     def take_event(self, now: float, event: Event) -> None:
         if isinstance(event, e.JobProgressed):
             self._progressed(now, event)
-        elif isinstance(event, e.JobDone | e.JobFailed | e.JobReturned):
-            sent = self._jobs.pop(event.job, None)
-            if sent is not None:
-                self._note(now, self._end(event), sent)
+        elif isinstance(event, e.JobDone | e.JobsDone | e.JobFailed | e.JobReturned):
+            for job in event.jobs if isinstance(event, e.JobsDone) else (event.job,):
+                sent = self._jobs.pop(job, None)
+                if sent is not None:
+                    self._note(now, self._end(event), sent)
         elif isinstance(event, e.SlaveSilent | e.SlaveHeard):
             for sent in self._on(event.slave):
                 self._note(now, "silent" if isinstance(event, e.SlaveSilent) else "heard", sent)
@@ -103,14 +111,14 @@ class _ItemStory:
         elif event.running_s is not None and _is_at(sent.positions, event.reported, self._position):
             self._note(now, "running", sent)
 
-    def _end(self, event: e.JobDone | e.JobFailed | e.JobReturned) -> FactKind:
+    def _end(self, event: e.JobDone | e.JobsDone | e.JobFailed | e.JobReturned) -> FactKind:
         if isinstance(event, e.JobReturned):
             return "returned"
         if self._is_finished:
             return "late"
         if isinstance(event, e.JobFailed):
             return "failed"
-        if self._position in event.failed:
+        if isinstance(event, e.JobDone) and self._position in event.failed:
             return "raised"
         self._is_finished = True
         return "finished"
