@@ -23,9 +23,9 @@ def file(tmp_path: Path) -> RunFile:
 
 def test_results_are_recorded_with_the_digests_of_their_values(file: RunFile) -> None:
     record = Record(file, ItemDigests({"a": 1, "b": 2.0}))
-    record.add({"b": "B", "a": "A"}, SLAVE, 0.5)
-    record.add({"c": "C"}, SLAVE, 0.5)  # whose value the user has taken out
-    assert record.commit(0.0) == [{"b": "B", "a": "A"}, {"c": "C"}]
+    record.add(["b", "a"], ["B", "A"], SLAVE, 0.5)
+    record.add(["c"], ["C"], SLAVE, 0.5)  # whose value the user has taken out
+    assert record.commit(0.0) == [(["b", "a"], ["B", "A"]), (["c"], ["C"])]
     record.close("finished")
     reader = RunFileReader(file.path)
     digests = {id: reader.results_of(id)[0].digest for id in "abc"}
@@ -72,9 +72,9 @@ def test_while_the_disk_is_full_nobody_is_kept_busy_and_it_is_said_once(
     file._connection.execute(f"PRAGMA max_page_count = {pages}")
     record = Record(file)
     for id in ("a", "b"):
-        record.add({id: b"x" * 100_000}, SLAVE, 0.5)
+        record.add([id], [b"x" * 100_000], SLAVE, 0.5)
         assert record.has_untold
-        assert record.commit(0.0) == [{id: b"x" * 100_000}]  # told all the same
+        assert record.commit(0.0) == [([id], [b"x" * 100_000])]  # told all the same
         assert not record.has_untold
     assert "the disk is full" in record.problem
     (said,) = caplog.messages
@@ -85,7 +85,7 @@ def test_while_the_disk_is_full_nobody_is_kept_busy_and_it_is_said_once(
     record.commit(0.0)
     assert caplog.messages[1:] == ["recording goes on: everything that had to wait is in the run file now"]
     file._connection.execute(f"PRAGMA max_page_count = {pages}")
-    record.add({"c": b"x" * 1_000_000}, SLAVE, 0.5)
+    record.add(["c"], [b"x" * 1_000_000], SLAVE, 0.5)
     record.close("finished")
     assert caplog.messages[2].startswith("the run file lacks what came last, which is in memory only: run file ")
     assert sorted(dict(RunFileReader(file.path).results())) == ["a", "b"]

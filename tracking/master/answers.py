@@ -20,6 +20,7 @@ class SentJob:
     """A job whose answer is out: its items, those of them that have failed so far, and the time it took so far."""
 
     positions: Sequence[int]
+    ids: Sequence[Hashable]
     slave: SlaveInfo
     seconds: float = 0.0
     failed: list[int] = field(default_factory=list)
@@ -59,8 +60,8 @@ class Answers:
         first: int,
         results: list[Any],
         reports: dict[int, m.Report],
-    ) -> tuple[Sequence[int], dict[Hashable, Any]]:
-        """The positions that these results finish, and {id: result} of them.
+    ) -> tuple[Sequence[int], Sequence[Hashable], list[Any]]:
+        """The positions that these results finish, their ids, and their results.
 
         Args:
             wanted: positions of the job whose result nobody has given yet.
@@ -68,19 +69,22 @@ class Answers:
             results: in the order of the job's items; None where an item failed.
             reports: {index in the job: why it failed}.
         """
-        positions = job.positions[first : first + len(results)]
         for index, report in reports.items():
             job.failed.append(job.positions[index])
             self._trouble[job.positions[index]] = Trouble(job.slave, report)
-        if not reports and len(wanted) == len(positions) == len(job.positions):
-            return positions, dict(zip(self.ids_at(positions), results, strict=True))
+        if not reports and len(wanted) == len(results) == len(job.positions):
+            return job.positions, job.ids, results
+        positions = job.positions[first : first + len(results)]
+        if not reports and _are_in(positions, wanted):
+            return positions, job.ids[first : first + len(results)], results
         is_wanted = wanted if isinstance(wanted, range) else set(wanted)
         good = [
             (position, result)
             for index, (position, result) in enumerate(zip(positions, results, strict=True), first)
             if index not in reports and position in is_wanted
         ]
-        return [position for position, _ in good], {self._ids[position]: result for position, result in good}
+        finished = [position for position, _ in good]
+        return finished, self.ids_at(finished), [result for _, result in good]
 
     def note(self, positions: Sequence[int], slave: SlaveInfo, report: m.Report, last_lines: str = "") -> None:
         """Something happened to all of these items."""
@@ -124,6 +128,12 @@ _KINDS: dict[tuple[Cause, str], type[ItemError]] = {
     (Cause.KILLED_SLAVE, m.REPORT_DIED): ItemKilledSlave,
     (Cause.UNSENDABLE, m.REPORT_RESULT): ItemResultError,
 }
+
+
+def _are_in(positions: Sequence[int], wanted: Sequence[int]) -> bool:
+    """Whether all of them are wanted, where that is seen without looking at each."""
+    are_ranges = isinstance(positions, range) and isinstance(wanted, range)
+    return are_ranges and len(positions) > 0 and positions[0] in wanted and positions[-1] in wanted
 
 
 def death_report(how: str, reason: str) -> m.Report:

@@ -364,7 +364,7 @@ class Calculation:
         items: Any = self._master._tr_values(ids, as_dict=self._takes_dict)
         if slave is None:
             return  # it has just gone; that news is on its way
-        self._answers.jobs[command.job] = SentJob(command.positions, slave)
+        self._answers.jobs[command.job] = SentJob(command.positions, ids, slave)
         self.chronicle.job_is_given(command.positions, slave)
         try:
             self.sender.send_job(command.slave, command.job, ids, items)

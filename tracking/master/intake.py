@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracking.core import commands as c
@@ -13,13 +13,14 @@ from tracking.master.chronicle import Chronicle
 from tracking.master.record import Record
 from tracking.master.roster import Roster
 from tracking.pool.client import SlaveGone
-from tracking.pool.crew import SlaveInfo
 from tracking.wire import codec
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
 if TYPE_CHECKING:
     from tracking.master.job_master import JobMaster
+
+_MODULE_OF_HOOKS = "tracking.master.job_master"
 
 
 class Intake:
@@ -56,8 +57,6 @@ class Intake:
         self._decide = decide
         self._flush = flush
         self._stopped: dict[int, str] = {}  # tid -> why the scheduler has ended it
-        # A hook of the user's may take long: what waits to be sent goes before it.
-        self._has_slow_hook = type(master).job_done.__module__ != "tracking.master.job_master"
 
     def take_results(self, tid: int, message: Message, mean_bytes: int) -> None:
         """A job, or a part of it, has come back; ``mean_bytes``: the usual size of what is sent for one."""
@@ -68,22 +67,26 @@ class Intake:
         job.seconds += seconds
         wanted = self._scheduler.wanted(number)
         finished: Any = ()
-        by_id: dict[Hashable, Any] = {}
+        ids: Sequence[Hashable] = ()
+        results: Any = ()
         count = 0
         if len(wanted):
             try:
-                results: Any = codec.decode(payload)
+                results = codec.decode(payload)
             except BaseException as error:  # noqa: BLE001  (its own class may raise anything; no Ctrl-C comes here)
                 self.job_failed(tid, number, seconds, unreadable_report(error))
                 return
             count = len(results)
-            finished, by_id = self._answers.accept(job, wanted, first, results, reports)
+            finished, ids, results = self._answers.accept(job, wanted, first, results, reports)
         elif kind == m.PART:
             return  # others were first with all of its items: it is being ended
         if kind == m.DONE:
             del self._answers.jobs[number]  # before the hooks: should one raise, nobody is to wait for this job
-        if by_id or (kind == m.DONE and len(wanted)):
-            self._keep(tid, job.slave, finished, by_id, seconds)
+        if len(ids) or (kind == m.DONE and len(wanted)):
+            ids, results = self._show(tid, ids, results)
+            self._answers.settle(finished)
+            self._record.add(ids, results, job.slave, seconds)
+            self._master.result.update(zip(ids, results, strict=True))
         if kind == m.PART:
             self._decide(e.JobProgressed(number, tid, finished, seconds, first + count, *message[7:]))
             return
@@ -92,14 +95,14 @@ class Intake:
         for index, report in reports.items():
             self._chronicle.items_failed([job.positions[index]], job.slave, report[1])
 
-    def _keep(self, tid: int, slave: SlaveInfo, finished: Any, results: dict[Hashable, Any], seconds: float) -> None:
-        master = self._master
-        if self._has_slow_hook:
-            self._flush()
-        master.job_done(tid, results)
-        self._answers.settle(finished)
-        self._record.add(results, slave, seconds)
-        master.result.update(results)
+    def _show(self, tid: int, ids: Sequence[Hashable], results: list[Any]) -> tuple[Sequence[Hashable], list[Any]]:
+        """The ids and results as the user's hook leaves them; where there is none, no dict of them is made."""
+        if getattr(self._master.job_done, "__module__", "") == _MODULE_OF_HOOKS:
+            return ids, results  # it was not overridden, neither by a subclass nor on the object
+        self._flush()  # the hook may take long: what waits to be sent goes before it
+        by_id = dict(zip(ids, results, strict=True))
+        self._master.job_done(tid, by_id)
+        return list(by_id), list(by_id.values())
 
     def job_failed(self, tid: int, number: int, seconds: float, report: m.Report) -> None:
         """A job has failed as a whole."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracking.errors import EncodeError, ItemError, StoreError
@@ -13,6 +13,9 @@ from tracking.pool.crew import SlaveInfo
 
 if TYPE_CHECKING:
     from tracking.store.run_file import RunFile
+
+Batch = tuple[Sequence[Hashable], Sequence[Any]]
+"""Ids, and their results in the same order."""
 
 _COMMIT_INTERVAL_S = 0.005
 _NOW_INTERVAL_S = 1.0
@@ -36,28 +39,29 @@ class Record:
         self._run_file = run_file
         self._digests = digests
         self._now_at = float("-inf")
-        self._untold: list[Mapping[Hashable, Any]] = []
+        self._untold: list[Batch] = []
         self._commit_at = 0.0
         self._problem: str | None = None
 
-    def add(self, results: Mapping[Hashable, Any], slave: SlaveInfo, seconds: float) -> None:
-        """Note the results of one job, or of a part of it."""
-        if self._run_file is not None and results:
+    def add(self, ids: Sequence[Hashable], results: Sequence[Any], slave: SlaveInfo, seconds: float) -> None:
+        """Note the results of one job, or of a part of it, in the order of these ids; both are kept as they are."""
+        if self._run_file is not None and ids:
             try:
-                self._write(self._run_file, results, slave, seconds)
+                self._write(self._run_file, ids, results, slave, seconds)
             except (EncodeError, StoreError) as error:
                 # The file cannot take these, too large or no pickle; to lose them here as well would help nobody.
-                shown = ", ".join(map(repr, list(results)[:5]))
-                logger.error("the results of %d items (%s ...) are kept in memory only: %s", len(results), shown, error)
-        self._untold.append(results)
+                shown = ", ".join(map(repr, ids[:5]))
+                logger.error("the results of %d items (%s ...) are kept in memory only: %s", len(ids), shown, error)
+        self._untold.append((ids, results))
 
-    def _write(self, run_file: RunFile, results: Mapping[Hashable, Any], slave: SlaveInfo, seconds: float) -> None:
+    def _write(
+        self, run_file: RunFile, ids: Sequence[Hashable], results: Sequence[Any], slave: SlaveInfo, seconds: float
+    ) -> None:
         from tracking.store.pickling import to_bytes  # the store, with sqlite3, only where it is used
         from tracking.store.records import JobRecord
 
-        payload = to_bytes(list(results.values()), "the results of a job")
+        payload = to_bytes(results, "the results of a job")
         given_at = time.time() - seconds
-        ids = list(results)
         run_file.record(
             JobRecord(ids, payload, slave.host, slave.nickname, given_at, seconds, self._digests(ids))
         )
@@ -134,7 +138,7 @@ class Record:
         """Whether a commit should not wait any longer, though more keeps coming."""
         return now >= self._commit_at and self.has_untold
 
-    def commit(self, now: float) -> list[Mapping[Hashable, Any]]:
+    def commit(self, now: float) -> list[Batch]:
         """Record what was added, durably; then it may be told: the results, in the order they came."""
         self._commit_at = now + _COMMIT_INTERVAL_S
         if self._run_file is not None and self._run_file.has_uncommitted:

@@ -23,19 +23,17 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from tracking.errors import CalculationError, Interrupted, ItemError
 from tracking.master.ending import EndCondition, do_not_wait_for
+from tracking.master.record import Batch
 from tracking.messaging import MessageThread
 
 logger = logging.getLogger("tracking")
-
-Batch = Mapping[Hashable, Any]
-
 
 T = TypeVar("T")
 
@@ -211,7 +209,7 @@ class WaitableThread(MessageThread):
         try:
             yield from known.items()
             while (batch := self._tr_next_batch(batches)) is not None:
-                yield from batch.items()
+                yield from zip(*batch, strict=True)
         finally:
             with self._tr_lock:
                 self._tr_subscribers.remove(batches)
