@@ -11,16 +11,19 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tracking.fabrics.base import BaseFabric, News, SlaveEnded, SlaveLines, SlaveSpec
-from tracking.slave.process import Identity
+from tracking.slave.identity import Identity
 from tracking.wire.channel import Channel
 
 ROOT = Path(__file__).resolve().parents[1]
 _SLAVE = """
 import json, os, socket, sys
 from tracking.slave import job_slave
-from tracking.slave.process import Identity, SlaveProcess
+from tracking.slave.cores import Share
+from tracking.slave.identity import Identity
+from tracking.slave.process import SlaveProcess
 from tracking.wire.channel import Channel
-job, control, identity = int(sys.argv[1]), int(sys.argv[2]), Identity(*json.loads(sys.argv[3]))
+job, control, words = int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+identity = Identity(*words[:5], Share(*words[5]), *words[6:])
 lines = Channel(socket.socket(fileno=job), blocking=True), Channel(socket.socket(fileno=control))
 SlaveProcess(identity, *lines).serve()
 """
@@ -52,7 +55,7 @@ class FarFabric(BaseFabric):
         control, far_control = socket.socketpair()
         output, far_output = os.pipe()
         identity = Identity(
-            spec.tid, spec.nickname, spec.host, spec.niceness, spec.memory_limit, True, self._directory
+            spec.tid, spec.nickname, spec.host, spec.niceness, spec.memory_limit, spec.share, True, self._directory
         )
         ends = [far_job.fileno(), far_control.fileno()]
         process = subprocess.Popen(

@@ -70,6 +70,8 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         ["run", "work:f", "data.json", "-o", "out.json", "--retries", "-1"],
         ["run", "work:f", "data.json", "-o", "out.json", "--item-timeout", "0"],
         ["run", "work:f", "data.json", "-o", "out.json", "--niceness", "host=nice"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--threads", "host=-1"],
+        ["run", "work:f", "data.json", "-o", "out.json", "--affinity", "all"],
         ["run", "work:f", "data.json", "-o", "out.json", "--hosts", "a,,b"],
         ["run", "work:f", "data.json", "-o", "out.json", "--hosts", "a*0"],
         ["resume"],
@@ -158,7 +160,8 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
     words = "run work:f d.json -o out.json --hosts a,b*2 --hosts c --niceness 5 --niceness a=9 --chunk-size 3"
     more = "--on-change refuse --retries 1 --item-timeout 2.5 --max-deaths never --no-redistribute --show-output -q"
     more += " --fabric ssh --host-failures never --memory-limit 2GB --max-jobs 9 --silence-timeout 5"
-    assert main([*words.split(), *more.split()]) == 7
+    more += " --threads 2 --threads a=0 --affinity each"
+    assert main([*words.split(), *more.split(), "--affinity", "a=0-3 4-7"]) == 7
     assert main(["run", "work:f", "d.json", "-o", "out.json", "-v"]) == 7
     first, second = orders
     assert (first.function, first.data, first.output) == ("work:f", "d.json", str(here / "out.json"))
@@ -170,6 +173,8 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
         "chunk_size": 3,
         "host_failures": None,
         "memory_limit": "2GB",
+        "threads": {"default": 2, "a": 0},
+        "affinity": {"default": "each", "a": "0-3 4-7"},
         "max_jobs": 9,
         "silence_timeout": 5.0,
         "retries": 1,
@@ -187,6 +192,8 @@ def test_options_become_arguments_of_the_master(here: Path, monkeypatch: pytest.
         "chunk_size": "auto",
         "host_failures": 10,
         "memory_limit": None,
+        "threads": None,
+        "affinity": None,
         "max_jobs": None,
         "silence_timeout": 30.0,
         "retries": 0,

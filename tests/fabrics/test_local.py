@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -93,8 +93,8 @@ def test_a_slave_that_cannot_be_forked_is_told_of_and_the_others_live_on(
 ) -> None:
     argv_of = local.starter_argv
 
-    def argv_without_room(descriptor: int) -> list[str]:
-        *options, code = argv_of(descriptor)
+    def argv_without_room(descriptor: int, variables: Iterable[str]) -> list[str]:
+        *options, code = argv_of(descriptor, variables)
         room_for_one = (
             "import os; fork = os.fork\n"
             "def limited():\n"

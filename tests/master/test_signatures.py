@@ -21,6 +21,8 @@ ADDED = {
     "silence_timeout": 30,
     "heartbeat": 1,
     "memory_limit": None,
+    "threads": None,
+    "affinity": None,
     "max_jobs": None,
     "on_change": "keep",
     "on_error": "raise",

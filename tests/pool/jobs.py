@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tracking.slave.cores import VARIABLES
+
 
 def add(a: int, b: int = 0) -> int:
     return a + b
@@ -155,3 +157,20 @@ def burn_holding_the_interpreter(bits: int) -> int:
 def short(seconds: float) -> int:
     time.sleep(seconds)
     return os.getpid()
+
+
+def thread_variables() -> dict[str, str]:
+    return {name: os.environ[name] for name in VARIABLES if name in os.environ}
+
+
+def threads_before_and_after_numpy() -> tuple[int, int]:
+    """Of this process; what is loaded starts the pool of BLAS."""
+    before = len(os.listdir("/proc/self/task"))
+    import numpy as np
+
+    np.ones((200, 200)) @ np.ones((200, 200))
+    return before, len(os.listdir("/proc/self/task"))
+
+
+def own_cpus(_: object = None) -> set[int]:
+    return os.sched_getaffinity(0)

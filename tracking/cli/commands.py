@@ -69,6 +69,21 @@ def _niceness(ctx: click.Context, param: click.Parameter, values: tuple[str, ...
     return niceness
 
 
+def _by_host(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any] | None:
+    """``2`` and ``host=4`` as {'default': 2, 'host': 4}; None: nothing was said."""
+    from tracking.pool.shares import Shares
+
+    said: dict[str, Any] = {}
+    for value in values:
+        host, _, what = value.rpartition("=")
+        try:
+            said[host or "default"] = int(what) if param.name == "threads" else what
+            Shares(**{"threads": None, "affinity": None, str(param.name): said}, settings={})
+        except (ValueError, InputError):
+            raise click.BadParameter(f"{value!r} is not of the form {param.metavar}") from None
+    return said or None
+
+
 def _verbosity(command: Callable[..., Any]) -> Callable[..., Any]:
     quiet = click.option("-q", "--quiet", "verbose", flag_value=LOUDNESS_QUIET, type=int, help="Show no progress.")
     loud = click.option(
@@ -178,6 +193,14 @@ def tracking() -> None:
     help="Wait no longer for a slave that gave no sign of life for S seconds.",
 )
 @click.option("--niceness", multiple=True, callback=_niceness, metavar="[HOST=]N", help="Nice value. [default: 0]")
+@click.option(
+    "--threads", multiple=True, callback=_by_host, metavar="[HOST=]N",
+    help="Threads that the libraries of a slave start; 0: as they like. [default: 1, or as the environment says]",
+)
+@click.option(
+    "--affinity", multiple=True, callback=_by_host, metavar="[HOST=]each|CPUS",
+    help="CPUs of a slave: its own, or a set such as 0-3,8; '0-3 4-7': sets in turn. [default: all]",
+)
 @click.option("--redistribute/--no-redistribute", default=True, help="At the end, start spare copies of slow jobs.")
 @click.option("--show-output", is_flag=True, help="Show what the slaves print.")
 @_on_change

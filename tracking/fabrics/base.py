@@ -10,6 +10,7 @@ from tracking.errors import InputError
 from tracking.fabrics.host_report import HostReport
 from tracking.fabrics.machine import is_local, usable_cores
 from tracking.fabrics.settings import HostSettings
+from tracking.slave.cores import USUAL, Share
 from tracking.slave.looks import Condition
 from tracking.wire.channel import Channel
 
@@ -29,6 +30,7 @@ class SlaveSpec:
         nickname, host: what people call it, and where it is to run.
         niceness: the nice value that it shall have when it works.
         memory_limit: bytes of data that it may hold, None: as many as there are.
+        share: what it has of the cores of its host.
     """
 
     tid: int
@@ -36,6 +38,7 @@ class SlaveSpec:
     host: str
     niceness: int = 0
     memory_limit: int | None = None
+    share: Share = USUAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 from tracking.errors import InputError
 from tracking.fabrics.machine import is_local, usable_cores
-from tracking.fabrics.settings import KINDS, HostKind, HostSettings, bytes_in
+from tracking.fabrics.settings import KINDS, HostKind, HostSettings, bytes_in, checked_affinity
 
 VARIABLE = "TRACKING_HOSTS"
 """Names the usual hosts file."""
@@ -298,6 +298,13 @@ def _bytes(value: object) -> int | None:
     return (bytes_in(value) or None) if isinstance(value, str) and value.strip()[-1:].isalpha() else None
 
 
+def _affinity(value: object) -> str | None:
+    try:
+        return checked_affinity("", value)
+    except InputError:
+        return None
+
+
 def _environment(value: object) -> dict[str, str] | None:
     if not isinstance(value, dict) or not all(map(_is_variable, value, value.values())):
         return None
@@ -312,6 +319,8 @@ def _is_variable(name: str, text: object) -> bool:
 _KEYS: Mapping[str, tuple[str, Callable[[object], Any], str]] = {
     "slots": ("slots", _whole(1, _MOST_SLOTS), "a whole number, at least 1 (to leave a host out, put # before it)"),
     "niceness": ("niceness", _whole(-20, 19), "a whole number from -20 to 19"),
+    "threads": ("threads", _whole(0, 1_000_000), "a whole number; 0: as many as libraries choose themselves"),
+    "affinity": ("affinity", _affinity, "'each', a set of CPUs such as '0-3,8', or a list of them for slaves in turn"),
     "ram": ("ram_bytes", _bytes, "a text such as '64GB' or '512 MiB'"),
     "python": ("python", _text, "a text, the path or name of its Python"),
     "directory": ("directory", _directory, "a text, the path of a directory that begins with / or ~"),

@@ -24,6 +24,7 @@ import tracking
 from tracking.fabrics.base import BaseFabric, Condition, SlaveEnded, SlaveLines, SlaveSpec
 from tracking.fabrics.host_report import HostReport, report_here
 from tracking.slave import orders
+from tracking.slave.cores import thread_variables
 from tracking.slave.looks import Looks
 from tracking.wire.channel import Channel
 
@@ -37,10 +38,12 @@ class Starter:
 
     def __init__(self) -> None:
         self._line, theirs = socket.socketpair()
+        threads = thread_variables(None, os.environ)  # for what it loads unasked; each slave has its own
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    starter_argv(theirs.fileno()),
+                    starter_argv(theirs.fileno(), threads),
+                    env=os.environ | threads,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=[theirs.fileno()],
@@ -133,7 +136,7 @@ class LocalFabric(BaseFabric):
                         self._starter.order(order)
 
     def start(self, spec: SlaveSpec) -> SlaveLines:
-        order = orders.fork(spec.tid, spec.nickname, spec.host, spec.niceness, spec.memory_limit)
+        order = orders.fork(spec.tid, spec.nickname, spec.host, spec.niceness, spec.memory_limit, spec.share)
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             line, far_line = _socket_pair(ours, theirs)
             control, far_control = _socket_pair(ours, theirs)
@@ -218,12 +221,17 @@ def _socket_pair(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tu
     return ours.enter_context(near), theirs.enter_context(far)
 
 
-def starter_argv(descriptor: int) -> list[str]:
-    """The command line of a starter that finds its line to the master at this descriptor."""
+def starter_argv(descriptor: int, variables: Iterable[str]) -> list[str]:
+    """The command line of a starter.
+
+    Args:
+        descriptor: where it finds its line to the master.
+        variables: which of its environment were set for it alone.
+    """
     root = os.path.dirname(os.path.dirname(os.path.abspath(tracking.__file__)))
     code = (
         f"import gc, sys; gc.disable(); sys.path.insert(0, {root!r}); "
-        f"from tracking.slave.starter import main; sys.path.remove({root!r}); main({descriptor})"
+        f"from tracking.slave.starter import main; sys.path.remove({root!r}); main({descriptor}, {list(variables)})"
     )
     flags = [flag for flag in subprocess._args_from_interpreter_flags() if flag != "-i"]  # type: ignore[attr-defined]
     return [sys.executable, *flags, "-P", "-c", code]

@@ -157,7 +157,8 @@ class RelayLine:
         self.tids.add(spec.tid)
         self.pump.say(
             do="start", tid=spec.tid, nickname=spec.nickname, host=spec.host, niceness=spec.niceness,
-            memory_limit=spec.memory_limit,
+            memory_limit=spec.memory_limit, number=spec.share.number, threads=spec.share.threads,
+            affinity=spec.share.affinity,
         )  # fmt: skip
         return lines
 

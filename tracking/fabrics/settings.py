@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from tracking.errors import InputError
+from tracking.slave.cores import EACH, cpus_in
 
 HostKind = Literal["own", "shared", "other"]
 KINDS: tuple[HostKind, ...] = ("own", "shared", "other")
@@ -24,6 +27,31 @@ def bytes_in(text: str) -> int | None:
     """
     match = _BYTES.fullmatch(text)
     return None if match is None else int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def checked_affinity(name: str, value: Any) -> str:
+    """What CPUs slaves may use, as one text.
+
+    >>> checked_affinity("affinity", ["0-3", {4, 5}, 6])
+    '0-3 4,5 6'
+    """
+    if value is None or value == EACH:
+        return value or ""
+    try:
+        sets = value.split() if isinstance(value, str) else [_cpu_set(one) for one in value]
+        if sets and all(map(cpus_in, sets)):
+            return " ".join(sets)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(
+        f"{name} must be 'each', a set of CPUs such as '0-3,8', or a list of sets for the slaves in turn; not {value!r}"
+    )
+
+
+def _cpu_set(one: object) -> str:
+    if isinstance(one, Iterable) and not isinstance(one, str):
+        return ",".join(str(cpu) for cpu in sorted(one))
+    return str(one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +73,8 @@ class HostSettings:
         ram_bytes: memory of the host.
         prelude: text for a POSIX shell that is run there before Python ("module load x"); it has nothing to read.
         wrapper: words of that shell which come before Python in its command line ("nice-env.sh").
+        threads: so many threads the libraries of a slave start there; 0: what they choose themselves.
+        affinity: CPUs of slaves there: 'each' has its own, '0-3', or '0-3 4-7' for the slaves in turn; '': all.
     """
 
     python: str | None = None
@@ -56,3 +86,5 @@ class HostSettings:
     ram_bytes: int | None = None
     prelude: str = ""
     wrapper: str = ""
+    threads: int | None = None
+    affinity: str | None = None

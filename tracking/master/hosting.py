@@ -25,7 +25,6 @@ from tracking.master import sending
 from tracking.master.options import Options
 from tracking.master.spawning import SlaveKeeper
 from tracking.master.status import Status
-from tracking.pool.crew import Place
 from tracking.pool.reach import known_hosts, more_hosts, tell_left_out
 from tracking.pool.slaves import Nicknames
 
@@ -117,9 +116,9 @@ class HostKeeper(SlaveKeeper):
             named = self._tr_named(names)
             self._tr_list(named)
         if self._tr_calculation is not None:
-            nice, fabrics = self.niceness, self._tr_fabrics
+            nice = self.niceness
             self._tr_calculation.crew.hosts.add([
-                Place(nickname, host, nice.get(host, nice.get("default", 0)), self.show_output, fabrics.of(host))
+                self._tr_place(nickname, host, nice.get(host, nice.get("default", 0)), self.show_output)
                 for host, nickname in named
             ])
 

@@ -36,6 +36,7 @@ from tracking.master.record import Record
 from tracking.master.status import Status
 from tracking.pool import SlavePool, arguments
 from tracking.pool.crew import MASTER_NUMBERS
+from tracking.pool.shares import Shares
 from tracking.pool.slaves import Nicknames
 
 if TYPE_CHECKING:  # what a quiet calculation without a record does not need is loaded when it is
@@ -79,6 +80,10 @@ class JobMaster(HostKeeper):
             to change it.
         memory_limit: bytes that a slave may hold ('2GB' is 2e9, '2GiB' is 2**31); None: as many as there are. An item
             that needs more fails with a MemoryError; a slave in which earlier items have left much is replaced.
+        threads: so many the libraries of a slave (OpenMP, BLAS) start, also as {host: n, 'default': n}; 0: what they
+            choose themselves; None: 1, unless the environment says otherwise.
+        affinity: CPUs that a slave may use, also as {host: ..., 'default': ...}: 'each': its own, as many as it has
+            threads; '0-3'; ['0-3', '4-7']: for the slaves of a host in turn; None: all.
         max_jobs: a slave that has done so many jobs is replaced by a new one; None: never.
         on_change: what is done with results in the run file that were made with other code or other values:
             'keep', 'recompute' or 'refuse' (an error, before any slave starts); it is said in any case.
@@ -116,6 +121,8 @@ class JobMaster(HostKeeper):
         silence_timeout: float = 30,
         heartbeat: float = 1,
         memory_limit: int | str | None = None,
+        threads: int | Mapping[str, int | None] | None = None,
+        affinity: Any = None,
         max_jobs: int | None = None,
         on_change: str = "keep",
         on_error: str = "raise",
@@ -146,22 +153,12 @@ class JobMaster(HostKeeper):
         self.disabled_hosts: list[str] = []
         self.slow_hosts: dict[str, float] = {}
         self._tr_options = Options(
-            function=function,
-            run_file=run_file,
-            item_timeout=item_timeout,
-            retries=retries,
-            max_deaths=max_deaths,
-            host_failures=host_failures,
-            silence_timeout=silence_timeout,
-            heartbeat=heartbeat,
-            memory_limit=memory_limit,
-            max_jobs=max_jobs,
-            on_change=on_change,
-            on_error=on_error,
-            trust=trust,
-            pool=pool,
-            fabric=fabric,
-        )
+            function=function, run_file=run_file, item_timeout=item_timeout, retries=retries, max_deaths=max_deaths,
+            host_failures=host_failures, silence_timeout=silence_timeout, heartbeat=heartbeat,
+            memory_limit=memory_limit, threads=threads, affinity=affinity, max_jobs=max_jobs, on_change=on_change,
+            on_error=on_error, trust=trust, pool=pool, fabric=fabric,
+        )  # fmt: skip
+        self._tr_shares = Shares(threads, affinity, self._tr_fabrics.settings)
         self._tr_raises_errors = on_error == "raise"
         self._tr_tid = next(MASTER_NUMBERS)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
@@ -20,7 +20,9 @@ DEFAULT_NICENESS = MappingProxyType({"default": 20})
 """Of a master to whom no niceness was given; told from one that was given by its identity."""
 
 _OF_THIS_PROGRAM = frozenset({"pool", "run_file"})
-OF_SLAVES = frozenset({"fabric", "host_failures", "silence_timeout", "heartbeat", "memory_limit", "max_jobs"})
+OF_SLAVES = frozenset({
+    "fabric", "host_failures", "silence_timeout", "heartbeat", "memory_limit", "threads", "affinity", "max_jobs",
+})  # fmt: skip
 """What is settled with the slaves: by a master that starts its own, or by the pool that it borrows them from."""
 
 
@@ -41,6 +43,8 @@ class Options:
     silence_timeout: float = 30
     heartbeat: float = 1
     memory_limit: int | str | None = None
+    threads: int | Mapping[str, int | None] | None = None
+    affinity: Any = None
     max_jobs: int | None = None
     on_change: str = "keep"
     on_error: str = "raise"

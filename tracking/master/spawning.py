@@ -11,6 +11,7 @@ from tracking.fabrics.registry import Fabrics
 from tracking.master.calculation import Calculation
 from tracking.master.waiting import WaitableThread
 from tracking.pool.crew import Place
+from tracking.pool.shares import Shares
 
 
 class SlaveKeeper(WaitableThread):
@@ -21,13 +22,17 @@ class SlaveKeeper(WaitableThread):
 
     _tr_calculation: Calculation | None = None  # written by the master's thread
     _tr_fabrics: Fabrics
+    _tr_shares: Shares
 
     def spawn(self, host: str, nickname: str, niceness: int, show_output: int = 0) -> int:
         """Start a slave; returns its tid at once. Only while the calculation runs."""
         with contextlib.suppress(UnknownHost):  # that it cannot be reached will be told as of any other
             self._tr_fabrics.check_host(host)
-        place = Place(nickname, host, niceness, show_output, self._tr_fabrics.of(host))
-        return self._tr_running().crew.start_slave(place)
+        return self._tr_running().crew.start_slave(self._tr_place(nickname, host, niceness, show_output))
+
+    def _tr_place(self, nickname: str, host: str, niceness: int, show_output: int) -> Place:
+        share = self._tr_shares.next(host)
+        return Place(nickname, host, niceness, show_output, self._tr_fabrics.of(host), share=share)
 
     def spawnAll(self, niceness: Mapping[str, int], show_output: int = 0) -> None:
         """Start a slave for each entry of ``hosts``; fills ``slaves``."""

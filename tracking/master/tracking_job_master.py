@@ -74,6 +74,10 @@ class TrackingJobMaster(JobMaster):
             to change it.
         memory_limit: bytes that a slave may hold ('2GB' is 2e9, '2GiB' is 2**31); None: as many as there are. An item
             that needs more fails with a MemoryError; a slave in which earlier items have left much is replaced.
+        threads: so many the libraries of a slave (OpenMP, BLAS) start, also as {host: n, 'default': n}; 0: what they
+            choose themselves; None: 1, unless the environment says otherwise.
+        affinity: CPUs that a slave may use, also as {host: ..., 'default': ...}: 'each': its own, as many as it has
+            threads; '0-3'; ['0-3', '4-7']: for the slaves of a host in turn; None: all.
         max_jobs: a slave that has done so many jobs is replaced by a new one; None: never.
         on_change: what is done with results in the run file that were made with other code or other values:
             'keep', 'recompute' or 'refuse' (an error, before any slave starts); it is said in any case.
@@ -111,6 +115,8 @@ class TrackingJobMaster(JobMaster):
         silence_timeout: float = 30,
         heartbeat: float = 1,
         memory_limit: int | str | None = None,
+        threads: int | Mapping[str, int | None] | None = None,
+        affinity: Any = None,
         max_jobs: int | None = None,
         on_change: str = "keep",
         on_error: str = "raise",
@@ -137,6 +143,8 @@ class TrackingJobMaster(JobMaster):
             silence_timeout=silence_timeout,
             heartbeat=heartbeat,
             memory_limit=memory_limit,
+            threads=threads,
+            affinity=affinity,
             max_jobs=max_jobs,
             on_change=on_change,
             on_error=on_error,

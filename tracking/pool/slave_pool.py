@@ -22,14 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.fabrics.base import Fabric
 from tracking.fabrics.hosts_file import expand
-from tracking.fabrics.registry import Fabrics, FabricsOfPool
+from tracking.fabrics.registry import FabricsOfPool
 from tracking.pool import arguments
 from tracking.pool.chunks import chunked
 from tracking.pool.client import MASTER_NUMBERS
 from tracking.pool.contexts import own_context
 from tracking.pool.crew import Crew
+from tracking.pool.placing import Placing
 from tracking.pool.reach import known_hosts, more_hosts, without_failing
-from tracking.pool.slaves import Nicknames, Place, output_path
+from tracking.pool.shares import Shares
+from tracking.pool.slaves import Nicknames
 from tracking.pool.thread import SHUT_DOWN, PoolThread
 from tracking.slave.calling import CallsWithSetup, call, call_chunk
 from tracking.wire import mainmodule
@@ -68,6 +70,7 @@ class SlavePool(Executor):
             takes its place; one that computes without a break is not silent.
         heartbeat: seconds without a word after which a slave is asked for a sign of life.
         memory_limit: bytes of data that each slave may hold ('2GB'); None: as many as there are.
+        threads, affinity: as of a master.
         max_jobs: so many jobs a slave does, then a new one takes its place; None: any number.
         output: path of a file for what each slave prints, made when it is started; '{nickname}' and '{host}' in it
             stand for those of the slave. None: there is none.
@@ -91,6 +94,8 @@ class SlavePool(Executor):
         silence_timeout: float = 30,
         heartbeat: float = 1,
         memory_limit: int | str | None = None,
+        threads: int | Mapping[str, int | None] | None = None,
+        affinity: Any = None,
         max_jobs: int | None = None,
         output: str | None = None,
     ) -> None:
@@ -100,7 +105,8 @@ class SlavePool(Executor):
         names = [] if hosts is None else arguments.checked_hosts(expanded.hosts, self._fabrics.first)
         self._output = arguments.checked_output(output)
         self._niceness = arguments.checked_niceness(niceness, expanded.niceness)
-        self._show_output = show_output
+        shares = Shares(threads, affinity, self._fabrics.first.settings)
+        self._placing = Placing(self._niceness, shares, show_output)
         self._checks_hosts = check_hosts
         self._nicknames = Nicknames()
         self._max_deaths = arguments.checked_number(
@@ -122,7 +128,7 @@ class SlavePool(Executor):
         self._sessions: weakref.WeakSet[Calls] = weakref.WeakSet()  # under the crew's lock
         self._is_shut = False  # under the crew's lock
         self._crew.hosts.leave_out(failed)
-        self._crew.hosts.add(self._places(self._nicknames.give(left), self._fabrics.first, self._output))
+        self._crew.hosts.add(self._placing.places(self._nicknames.give(left), self._fabrics.first, self._output))
         self._thread = PoolThread(self._crew, self._fabrics)
         self._thread.start()
         # Who forgets a pool wants no more of it than the outcome of the calls that he has made.
@@ -183,7 +189,7 @@ class SlavePool(Executor):
             self.check_is_open("add hosts")
             given = self._nicknames.give([names[number] for number in left], nicknames and [nicknames[n] for n in left])
             paths = output if isinstance(output, str | None) else [output[number] for number in left]
-            self._crew.hosts.add(self._places(given, fabrics, paths))
+            self._crew.hosts.add(self._placing.places(given, fabrics, paths))
         return given, failed
 
     def remove_hosts(self, hosts: Any, now: bool = False) -> None:
@@ -204,19 +210,6 @@ class SlavePool(Executor):
             names = known_hosts(hosts, self._crew.hosts.names())
             self._crew.hosts.remove(names, now=now)
         return names
-
-    def _places(
-        self, named: Sequence[tuple[str, str]], fabrics: Fabrics, output: str | Sequence[str] | None
-    ) -> list[Place]:
-        nice, show_output = self._niceness, self._show_output
-        paths = [output or ""] * len(named) if isinstance(output, str | None) else output
-        return [
-            Place(
-                nickname, host, nice.get(host, nice.get("default", 0)), show_output, fabrics.of(host),
-                output_path(path, nickname, host),
-            )
-            for (host, nickname), path in zip(named, paths, strict=True)
-        ]  # fmt: skip
 
     def watch(self, tell: Callable[[SlaveNews], object]) -> Watch:
         """Be told of slaves that come, go, fall silent and are heard again; of those that are up at once.

@@ -16,6 +16,7 @@ from tracking.errors import InputError
 from tracking.fabrics.base import Fabric, SlaveLines
 from tracking.output import SlaveOutput
 from tracking.pool.client import SETUP, JobKey, SlaveInfo
+from tracking.slave.cores import USUAL, Share
 
 _OUTPUT_BYTES = 64 * 1024
 _MOST_OUTPUTS = 64  # pieces of output that are still read of a slave that has ended
@@ -31,6 +32,7 @@ class Place:
     show_output: int
     fabric: Fabric
     output: str = ""  # path of the file that gets what its slaves print; "": none
+    share: Share = USUAL  # of the cores of its host
     has_output: bool = False  # the file was made: slaves that take the place later write behind
     is_removed: bool = False  # with its host: nobody is started here any more
 
@@ -142,15 +144,6 @@ def since_when(slave: Slave, calculation: int) -> float | None:
     """Since when it may work on a job of this calculation; None: it cannot have begun one."""
     running = slave.running
     return slave.began_at if running is not None and running[0] == calculation else None
-
-
-def output_path(path: str, nickname: str, host: str) -> str:
-    """The file of a slave, in full: a program may change its directory later.
-
-    >>> output_path("/tmp/{nickname}.log", "node_1", "node")
-    '/tmp/node_1.log'
-    """
-    return os.path.abspath(path.replace("{nickname}", nickname).replace("{host}", host)) if path else ""
 
 
 def close_lines(lines: SlaveLines) -> None:

@@ -60,7 +60,9 @@ class Starting:
         info = SlaveInfo(next(_slave_numbers), place.nickname, place.host, now, shares_memory=fabric.shares_memory)
         file = place.open_output()
         try:
-            lines = fabric.start(SlaveSpec(info.tid, info.nickname, info.host, place.niceness, self._memory_limit))
+            lines = fabric.start(
+                SlaveSpec(info.tid, info.nickname, info.host, place.niceness, self._memory_limit, place.share)
+            )
         except BaseException as error:
             if file is not None:
                 file.close()

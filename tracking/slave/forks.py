@@ -22,6 +22,7 @@ from io import TextIOWrapper
 from typing import NoReturn
 
 from tracking.slave import orders, process
+from tracking.slave.identity import Identity
 from tracking.wire.channel import Channel
 
 _PR_SET_PDEATHSIG = 1
@@ -54,7 +55,7 @@ class Forks:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    def fork(self, identity: process.Identity, descriptors: Sequence[int]) -> None:
+    def fork(self, identity: Identity, descriptors: Sequence[int]) -> None:
         """Fork a slave with these: job line, control line, output. They are closed here."""
         try:
             pid = os.fork()
@@ -104,7 +105,7 @@ class Forks:
 
     # ---- in the new process
 
-    def _be_slave(self, identity: process.Identity, descriptors: Sequence[int]) -> NoReturn:
+    def _be_slave(self, identity: Identity, descriptors: Sequence[int]) -> NoReturn:
         status = 1
         try:
             line, control, _ = descriptors

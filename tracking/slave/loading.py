@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from tracking.slave import copies, surroundings
+from tracking.slave import copies, cores, surroundings
 from tracking.slave.calling import CallsOn
 from tracking.slave.surroundings import Context
 from tracking.slave.work import FunctionWork, GoWork
@@ -69,6 +69,7 @@ def load(
 
     Raises whatever the user's code raises.
     """
+    cores.OWN.settle(process.identity.share)  # libraries look when they are loaded, and this is before
     surroundings.OWN.adopt(context)
     main = sys.modules["__main__"] = ModuleType("__main__")
     if isinstance(code, Script):

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-FORK: Final = "fork"  # tid, nickname, host, niceness, memory limit in bytes or nothing
+from tracking.slave.cores import USUAL, Share
+from tracking.slave.identity import Identity
+
+FORK: Final = "fork"  # the words of an identity, as ``fork`` writes and ``identity_of`` reads them
 KILL: Final = "kill"  # tid
 PRELOAD: Final = "preload"  # module, path of its file on the master: load it before any other slave is forked
 
@@ -20,9 +23,27 @@ HEAD_BYTES: Final = 4
 N_DESCRIPTORS: Final = 3
 
 
-def fork(tid: int, nickname: str, host: str, niceness: int, memory_limit: int | None = None) -> bytes:
+def fork(
+    tid: int, nickname: str, host: str, niceness: int = 0, memory_limit: int | None = None, share: Share = USUAL
+) -> bytes:
     """The order to fork a slave."""
-    return _order(FORK, str(tid), nickname, host, str(niceness), "" if memory_limit is None else str(memory_limit))
+    cores = str(share.number), _word(share.threads), share.affinity
+    return _order(FORK, str(tid), nickname, host, str(niceness), _word(memory_limit), *cores)
+
+
+def identity_of(order: list[str]) -> Identity:
+    """Who is to be forked, of an order to do so."""
+    _, tid, nickname, host, niceness, limit, number, threads, affinity = order
+    share = Share(int(number), _number(threads), affinity)
+    return Identity(int(tid), nickname, host, int(niceness), _number(limit), share)
+
+
+def _word(number: int | None) -> str:
+    return "" if number is None else str(number)
+
+
+def _number(word: str) -> int | None:
+    return int(word) if word else None
 
 
 def kill(tid: int) -> bytes:

@@ -38,11 +38,11 @@ import threading
 import time
 from collections import deque
 from time import perf_counter
-from typing import NamedTuple
 
 from tracking.errors import ProtocolError
 from tracking.slave import copies, loading, memory, reports, surroundings
 from tracking.slave.heard import Calculation, Listener, tell
+from tracking.slave.identity import Identity
 from tracking.slave.work import Failures, Work, WrongReturn
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
@@ -53,27 +53,6 @@ _SEND_BYTES = 64 * 1024
 _LATE_S = 0.004
 _HEAR_S = 1.0  # a job waits at most so long for the methods of messages that came before it
 _CUT = getattr(select, "POLLRDHUP", 0)  # hang-ups and errors are told unasked; for half of one TCP must be asked
-
-
-class Identity(NamedTuple):
-    """Who this slave is.
-
-    Attributes:
-        tid, nickname, host: its number, what people call it, and where it is.
-        niceness: the nice value that it shall have when it works.
-        memory_limit: bytes that it may hold; None: as many as there are.
-        is_far: it is on another host than its master, or may be: what the master has need not be there.
-        directory: where it works, if it is far, '~' and what begins at no root being the user's home there; None: where
-            the master does if that is there, else where it is.
-    """
-
-    tid: int
-    nickname: str
-    host: str
-    niceness: int = 0
-    memory_limit: int | None = None
-    is_far: bool = False
-    directory: str | None = None
 
 
 class SlaveProcess:

@@ -28,8 +28,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tracking.errors import ProtocolError
-from tracking.slave import job_slave, orders, process  # noqa: F401  (job_slave: loaded here once, for all slaves)
+from tracking.slave import job_slave, orders  # noqa: F401  (job_slave: loaded here once, for all slaves)
+from tracking.slave.cores import Share
 from tracking.slave.forks import Forks
+from tracking.slave.identity import Identity
 from tracking.slave.looks import look_at_process
 from tracking.wire import talk
 from tracking.wire.carriers import Carrier
@@ -178,14 +180,14 @@ class Relay:
         self._pump.attach(output, near[2], is_read=True)
         self._slaves.fork(identity, far)
 
-    def _identity_of(self, order: dict[str, Any]) -> process.Identity:
+    def _identity_of(self, order: dict[str, Any]) -> Identity:
         tid = _tid_of(order)
         if self._slaves.pid_of(tid) is not None or tid in self._ended:
             raise ProtocolError("the slave that is to be started is there already")
         niceness = talk.number(order, "niceness", -_MOST_NICENESS, _MOST_NICENESS)
         limit = talk.number_or_none(order, "memory_limit", 0, 1 << 62)
         nickname, host = talk.text(order, "nickname"), talk.text(order, "host")
-        return process.Identity(tid, nickname, host, niceness, limit, is_far=True, directory=self._directory)
+        return Identity(tid, nickname, host, niceness, limit, _share_of(order), is_far=True, directory=self._directory)
 
     def _stop(self, tid: int) -> None:
         if self._slaves.pid_of(tid) is not None:
@@ -258,6 +260,13 @@ class Relay:
 
 def _tid_of(order: dict[str, Any]) -> int:
     return talk.number(order, "tid", 0, talk.LAST_TID)
+
+
+def _share_of(order: dict[str, Any]) -> Share:
+    """A master of an earlier version says nothing of it."""
+    number = talk.number_or_none(order, "number", 0, talk.LAST_TID) or 0
+    threads = talk.number_or_none(order, "threads", 0, talk.LAST_TID)
+    return Share(number, threads, talk.text(order, "affinity") if "affinity" in order else "")
 
 
 def main(arguments: Sequence[str]) -> int:

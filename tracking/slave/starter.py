@@ -17,15 +17,21 @@ import os
 import select
 import socket
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
-from tracking.slave import job_slave, orders, process  # noqa: F401  (job_slave: loaded here once, for all slaves)
+from tracking.slave import cores, job_slave, orders  # noqa: F401  (job_slave: loaded here once, for all slaves)
 from tracking.slave.forks import Forks
 from tracking.wire.channel import Channel
 
 
-def main(descriptor: int) -> NoReturn:
-    """Serve the master at the other end of this socket until it is gone."""
+def main(descriptor: int, variables: Iterable[str]) -> NoReturn:
+    """Serve the master at the other end of this socket until it is gone.
+
+    Args:
+        variables: those of the environment that the master has set for this process alone.
+    """
+    cores.OWN.parent_has(variables)
     starter = Starter(socket.socket(fileno=descriptor))
     starter.serve()
     os._exit(0)  # whoever closes a pool waits for this end: nothing here needs a tidy interpreter
@@ -89,9 +95,7 @@ class Starter:
 
     def _obey(self, order: list[str], descriptors: list[int]) -> None:
         if order[0] == orders.FORK:
-            _, tid, nickname, host, niceness, limit = order
-            identity = process.Identity(int(tid), nickname, host, int(niceness), int(limit) if limit else None)
-            self._slaves.fork(identity, descriptors)
+            self._slaves.fork(orders.identity_of(order), descriptors)
         elif order[0] == orders.PRELOAD:
             _preload(order[1], order[2])
         else:

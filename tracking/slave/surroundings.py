@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tracking.errors import InputError
 
 if TYPE_CHECKING:
-    from tracking.slave.process import Identity
+    from tracking.slave.identity import Identity
 
 
 class Context(NamedTuple):

@@ -397,6 +397,15 @@ def test_slaves_are_as_nice_as_the_settings_of_their_host_say(fake_ssh: Path) ->
         assert puppet.do([1])[0] == [7]
 
 
+def test_slaves_have_the_threads_and_the_cpus_that_the_settings_of_their_host_say(fake_ssh: Path) -> None:
+    cpu = min(os.sched_getaffinity(0))
+    own = {"node": HostSettings(python=sys.executable, threads=3, affinity=str(cpu))}
+    with closing(SshFabric(settings=own)) as fabric, closing(Slaves(fabric)) as slaves:
+        puppet = slaves.start(2)
+        puppet.set_up(lambda name: (os.environ[name], os.sched_getaffinity(0)))
+        assert puppet.do(["OMP_NUM_THREADS"])[0] == [("3", {cpu})]
+
+
 # ---- looking at hosts
 
 

@@ -297,8 +297,12 @@ class SshFabric(RelayedFabric):
 
     def start(self, spec: SlaveSpec) -> SlaveLines | None:
         own = self._settings.get(spec.host)
-        if own is not None and own.niceness is not None:
-            spec = replace(spec, niceness=own.niceness)
+        if own is not None:
+            threads = spec.share.threads if own.threads is None else own.threads
+            affinity = spec.share.affinity if own.affinity is None else own.affinity
+            share = spec.share._replace(threads=threads, affinity=affinity)
+            niceness = spec.niceness if own.niceness is None else own.niceness
+            spec = replace(spec, niceness=niceness, share=share)
         return super().start(spec)
 
     def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:

@@ -393,6 +393,12 @@ def test_a_pool_works_on_all_nodes_also_where_its_master_is_itself_in_a_job(
     assert seen == {"node1", "node2", "node3"}
 
 
+@pytest.mark.engine
+def test_a_slave_with_two_cpus_has_two_threads(make: Callable[..., SlurmFabric]) -> None:
+    with SlavePool(fabric=make(1, cpus_per_slave=2)) as pool:
+        assert pool.submit(os.getenv, "OPENBLAS_NUM_THREADS").result() == "2"
+
+
 def _host_slowly(_: int) -> str:
     time.sleep(0.1)
     return socket.gethostname()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
+from tracking.fabrics.base import SlaveLines, SlaveSpec
 from tracking.fabrics.queues.engine import lines_of, path_of
 from tracking.fabrics.queues.fabric import QueuedFabric
 from tracking.fabrics.queues.launcher import START_TIMEOUT_S
@@ -29,7 +31,8 @@ class SlurmFabric(QueuedFabric):
         time: limit of each job: seconds, a timedelta, or Slurm's own words ("90" minutes, "1:30:00", "2-12"); slaves
             know it, get nothing that will not fit, and are replaced. None: the partition's default.
         memory: of each slave: bytes, or Slurm's own words ("4G").
-        cpus_per_slave: CPUs that each slave has for itself.
+        cpus_per_slave: CPUs that each slave has for itself; its libraries start as many threads, unless `threads` or
+            OMP_NUM_THREADS says otherwise.
         options: further options of sbatch, each one text ("--gres=gpu:1").
         python: that of the nodes.
         directory: where slaves work; None: where the master does.
@@ -84,6 +87,7 @@ class SlurmFabric(QueuedFabric):
             setup=lines_of("setup", setup),
             job_name=job_name,
         )
+        self._cpus_per_slave = cpus_per_slave
         super().__init__(
             SlurmText(request),
             n,
@@ -94,3 +98,8 @@ class SlurmFabric(QueuedFabric):
             is_encrypted=is_encrypted,
             start_timeout=start_timeout,
         )
+
+    def start(self, spec: SlaveSpec) -> SlaveLines | None:
+        if self._cpus_per_slave > 1 and spec.share.threads is None and not os.environ.get("OMP_NUM_THREADS"):
+            spec = replace(spec, share=spec.share._replace(threads=self._cpus_per_slave))
+        return super().start(spec)
