@@ -27,6 +27,7 @@ class Calculation:
         self.main = main
         self.listener: Listener | None = None
         self.is_limited = False  # its items have a time limit: the master must know at once who is through
+        self.in_rows = False  # its jobs come in rows: so may their results
         self.begun = -1  # the highest number of a job that was begun
         self.recalled: set[int] = set()  # jobs that were handed back but may still come out of the line
         self.trouble: m.Report | None = None  # why definitions that its jobs need could not be installed

@@ -4,17 +4,13 @@
 
     main thread                                control thread (daemon): never waits but for news
       job line    --> _inbox --> work            control line --> recall, ping, beat, users' messages
-      results --+                                  answers --+-- if the line   (their methods: JobSlave's own thread)
-                +--------> _send_lock: job line <------------+   takes them
-                              ^                              | if not
-                              flush thread (daemon) <--------+ _late
-                                also for results that wait for company
+      results --+                                  answers --+                 (their methods: JobSlave's own thread)
+                +--------> Outbox: job line <----------------+
 
 Who touches what:
     _inbox          messages not yet acted on, in order; main thread only
     job line, read  main thread only
-    job line, write whoever holds _send_lock
-    _late           answers that the line did not take at once: control thread adds, flush thread takes
+    job line, write the Outbox, from any thread
     _calculations   written by the main thread, read by both
     Calculation.begun, .recalled    whoever holds _begin_lock
 Stop order: STOP on the job line ends the main thread, which ends the process; the end of either line does
@@ -29,7 +25,6 @@ by nobody.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import signal
@@ -43,14 +38,12 @@ from tracking.errors import ProtocolError
 from tracking.slave import copies, loading, memory, reports, surroundings
 from tracking.slave.heard import Calculation, Listener, tell
 from tracking.slave.identity import Identity
+from tracking.slave.outbox import SEND_DELAY_S, Outbox
 from tracking.slave.work import Failures, Work, WrongReturn
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
 from tracking.wire.channel import Channel, Message
 
-_SEND_DELAY_S = 0.001  # results of jobs that take microseconds wait this long for company
-_SEND_BYTES = 64 * 1024
-_LATE_S = 0.004
 _HEAR_S = 1.0  # a job waits at most so long for the methods of messages that came before it
 _CUT = getattr(select, "POLLRDHUP", 0)  # hang-ups and errors are told unasked; for half of one TCP must be asked
 
@@ -70,13 +63,7 @@ class SlaveProcess:
         self._control = control
         self._inbox: deque[Message] = deque()
         self._begin_lock = threading.Lock()
-        self._send_lock = threading.Lock()
-        self._waiting_bytes = 0
-        self._waiting_since = 0.0
-        self._is_waiting = threading.Event()
-        self._late: deque[Message] = deque()
-        self._has_flush_thread = False
-        self._flush_thread_lock = threading.Lock()
+        self._outbox = Outbox(line)
         self._calculations: dict[int, Calculation] = {}
         self._hearing = threading.Condition(threading.Lock())  # held by the control thread while it reads and passes on
         self._is_stopping = False
@@ -91,7 +78,7 @@ class SlaveProcess:
         if self.identity.memory_limit is not None:
             memory.limit_own(self.identity.memory_limit)
         try:
-            self._line.send((m.HELLO, 0, m.PROTOCOL_VERSION, os.getpid()))
+            self.say((m.HELLO, 0, m.PROTOCOL_VERSION, os.getpid()))
             threading.Thread(target=self._listen, name="tracking-control", daemon=True).start()
             while self._handle(self._next_message()):
                 pass
@@ -103,13 +90,15 @@ class SlaveProcess:
 
     def _next_message(self) -> Message:
         if not self._inbox:
-            self._flush()
+            self._outbox.flush()
             self._inbox += self._line.receive()
         return self._inbox.popleft()
 
     def _handle(self, message: Message) -> bool:
         kind = message[0]
-        if kind == m.JOB:
+        if kind == m.ROW:
+            self._unfold(*message[1:])
+        elif kind == m.JOB:
             self._do_job(*message[1:])
             if held := memory.OWN.full_bytes():
                 self.say((m.FULL, 0, held))
@@ -167,12 +156,18 @@ class SlaveProcess:
         if sys.modules.get("__main__") is not calculation.main:
             sys.modules["__main__"] = calculation.main
 
+    def _unfold(self, number: int, jobs: list[int], pickles: list[bytes]) -> None:
+        """Jobs that came together are done one by one, before all that came behind them."""
+        self._calculations[number].in_rows = True
+        row = [(m.JOB, number, job, codec.Payload(data)) for job, data in zip(jobs, pickles, strict=True)]
+        self._inbox.extendleft(reversed(row))
+
     def _do_job(self, number: int, job: int, payload: codec.Payload) -> None:
         calculation = self._calculations[number]
         if not self._begin(calculation, job):
             return
         if calculation.trouble is not None:
-            self._send_results((m.FAILED, number, job, 0.0, calculation.trouble))
+            self._send_results(calculation, (m.FAILED, number, job, 0.0, calculation.trouble))
             return
         since = perf_counter()
 
@@ -185,9 +180,9 @@ class SlaveProcess:
             running_s: float | None,
         ) -> None:
             if is_last:
-                self._send_results((m.DONE, number, job, seconds, first, results, failures))
+                self._send_results(calculation, (m.DONE, number, job, seconds, first, results, failures))
             else:
-                self._send_results((m.PART, number, job, seconds, first, results, failures, running_s))
+                self._send_results(calculation, (m.PART, number, job, seconds, first, results, failures, running_s))
 
         try:
             self._enter_main(calculation)
@@ -202,7 +197,7 @@ class SlaveProcess:
             if isinstance(error, EOFError | OSError) and self._line_is_gone():
                 raise
             report = reports.no_result(str(error)) if isinstance(error, WrongReturn) else reports.raised(error)
-            self._send_results((m.FAILED, number, job, perf_counter() - since, report))
+            self._send_results(calculation, (m.FAILED, number, job, perf_counter() - since, report))
 
     def _begin(self, calculation: Calculation, job: int) -> bool:
         """Begin a job, unless it was handed back before it came."""
@@ -227,80 +222,26 @@ class SlaveProcess:
         poller.register(self._line, _CUT)
         return bool(poller.poll(0))
 
-    def _send_results(self, message: Message) -> None:
+    def _send_results(self, calculation: Calculation, message: Message) -> None:
         """Send now, or with the results that come within a millisecond if more jobs are waiting.
 
         Jobs of the same calculation, that is: should the next one kill the slave, no other is blamed for it.
         """
-        now = perf_counter()
-        with self._send_lock:
-            if not self._waiting_bytes:
-                self._waiting_since = now
-            self._line.put(message)
-            self._waiting_bytes += 64 + (message[5].size if message[0] != m.FAILED else 0)
-            if (
-                not self._inbox
-                or self._inbox[0][:2] != (m.JOB, message[1])
-                or message[0] == m.PART
-                or self._calculations[message[1]].is_limited  # the next may hold the interpreter's lock until its end
-                or message[3] > _SEND_DELAY_S  # who worked so long on a job may do so on the next
-                or self._waiting_bytes > _SEND_BYTES
-                or now - self._waiting_since > _SEND_DELAY_S
-            ):
-                self._line.flush()
-                self._waiting_bytes = 0
-            elif not self._is_waiting.is_set():
-                self._is_waiting.set()
-                if not self._ensure_flush_thread():
-                    self._line.flush()
-                    self._waiting_bytes = 0
-
-    def _ensure_flush_thread(self) -> bool:
-        """False: there is no memory for another thread."""
-        with self._flush_thread_lock:
-            if not self._has_flush_thread:
-                thread = threading.Thread(target=self._flush_late, name="tracking-flush", daemon=True)
-                with contextlib.suppress(RuntimeError):
-                    thread.start()
-                    self._has_flush_thread = True
-            return self._has_flush_thread
-
-    def _flush(self) -> None:
-        with self._send_lock:
-            self._line.flush()
-            self._waiting_bytes = 0
-
-    # ---- flush thread
-
-    def _flush_late(self) -> None:
-        """Send what waits when the job behind it turns out to be a long one, and late answers."""
-        try:
-            while self._is_waiting.wait():
-                if not self._late:
-                    time.sleep(_LATE_S)  # for company; whoever waits longer than that is sent now
-                with self._send_lock:
-                    self._flush_if_late()
-                    if not self._waiting_bytes:
-                        self._is_waiting.clear()
-                        if self._late:
-                            self._is_waiting.set()  # they came just now
-        except OSError:
-            return  # the control thread sees the end of the line too, and acts
-
-    def _flush_if_late(self) -> None:
-        if self._late or (self._waiting_bytes and perf_counter() - self._waiting_since > _LATE_S):
-            while self._late:
-                self._line.put(self._late.popleft())
-            self._line.flush()
-            self._waiting_bytes = 0
+        may_wait = (
+            bool(self._inbox)
+            and self._inbox[0][0] in (m.JOB, m.ROW)
+            and self._inbox[0][1] == message[1]
+            and message[0] != m.PART
+            and not calculation.is_limited  # the next may hold the interpreter's lock until its end
+            and message[3] <= SEND_DELAY_S  # who worked so long on a job may do so on the next
+        )
+        self._outbox.send_results(message, in_row=calculation.in_rows, may_wait=may_wait)
 
     # ---- any thread
 
     def say(self, message: Message) -> None:
         """Send a message up at once, behind everything sent before."""
-        with self._send_lock:
-            self._line.send(message)
-            self._waiting_bytes = 0
+        self._outbox.say(message)
 
     # ---- control thread
 
@@ -330,10 +271,10 @@ class SlaveProcess:
         kind, number = message[0], message[1]
         calculation = self._calculations.get(number)
         if kind == m.BEAT:
-            if not self._late:  # those say as much
-                self._answer((m.ALIVE, 0))
+            if not self._outbox.has_late:  # those say as much
+                self._outbox.answer((m.ALIVE, 0))
         elif kind == m.PING:
-            self._answer((m.PONG, number, message[3]))
+            self._outbox.answer((m.PONG, number, message[3]))
         elif calculation is None:
             return  # it is over, or never began
         elif kind == m.RECALL:
@@ -344,35 +285,13 @@ class SlaveProcess:
             except Exception as error:  # noqa: BLE001  (values that cannot be made here: told, and the slave lives on)
                 reports.print_last_words(error)
 
-    def _answer(self, message: Message) -> None:
-        """Send a message without waiting: where it cannot go at once, the flush thread sees to it."""
-        if self._late or not self._try_to_say(message):
-            self._late.append(message)
-            self._is_waiting.set()
-            if not self._ensure_flush_thread():
-                self.say(self._late.popleft())
-
-    def _try_to_say(self, message: Message) -> bool:
-        """Send a small message, or do nothing: somebody else is sending, or the line is full."""
-        if not self._send_lock.acquire(blocking=False):
-            return False
-        try:
-            poller = select.poll()
-            poller.register(self._line, select.POLLOUT)
-            if self._waiting_bytes or not poller.poll(0):
-                return False
-            self._line.send(message)
-            return True
-        finally:
-            self._send_lock.release()
-
     def _recall(self, calculation: Calculation, job: int) -> None:
         """Hand a job back unless it has begun. It may still be in the line, or even behind it on the master."""
         with self._begin_lock:
             if job <= calculation.begun or job in calculation.recalled:
                 return
             calculation.recalled.add(job)
-        self._answer((m.RETURNED, calculation.number, job))
+        self._outbox.answer((m.RETURNED, calculation.number, job))
 
 
 def _senseless(error: Exception) -> ProtocolError:

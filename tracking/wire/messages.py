@@ -18,12 +18,13 @@ from typing import Any, Final
 
 from tracking.errors import ProtocolError
 
-PROTOCOL_VERSION: Final = 2
+PROTOCOL_VERSION: Final = 3
 
 # down, on the job line
 SETUP: Final = 1  # calculation, kind of work, code (payload, or script: path and source), parameters or None, context
 CODE: Final = 2  # calculation, payload: a bundle of definitions that later payloads need
 JOB: Final = 3  # calculation, job, payload: list of values (function) or dict {id: value} (go)
+ROW: Final = 7  # calculation, [job], [pickle of each: what is in the payload of a JOB]: many small jobs
 FORGET: Final = 4  # calculation: it is over
 STOP: Final = 5  # 0: end
 
@@ -39,6 +40,7 @@ HELLO: Final = 20  # 0, protocol version, pid: in every version of the protocol,
 READY: Final = 21  # calculation
 SETUP_FAILED: Final = 22  # calculation, report
 DONE: Final = 24  # calculation, job, seconds, index of the first item, payload: list of results, {index: report}
+ROW_DONE: Final = 34  # calculation, [job], [seconds], [pickle of its list of results]: jobs that went well; after a ROW
 PART: Final = 23  # the same fields, seconds the next item is running (None: not known); the job goes on
 FAILED: Final = 25  # calculation, job, seconds, report: the job as a whole
 RETURNED: Final = 26  # calculation, job: recalled; it was not begun and never will be
