@@ -174,3 +174,22 @@ def threads_before_and_after_numpy() -> tuple[int, int]:
 
 def own_cpus(_: object = None) -> set[int]:
     return os.sched_getaffinity(0)
+
+
+def look_up(array: Any, index: int) -> tuple[float, bool, int, int]:
+    """What stands there, whether the array can be written to, where it lies, and our process id."""
+    return float(array[index]), array.flags.writeable, id(array), os.getpid()
+
+
+def look_up_two(setup: Any, array: Any, index: int) -> tuple[bool, float]:
+    """Whether both are the same, and what stands there."""
+    return setup is array, float(array[index])
+
+
+def same(thing: Any) -> Any:
+    return thing
+
+
+def sum_of(array: Any) -> tuple[float, int]:
+    """Of all its numbers, so that all its memory is read; and our process id."""
+    return float(array.sum()), os.getpid()

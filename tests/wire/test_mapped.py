@@ -201,3 +201,34 @@ def test_the_memory_goes_with_a_master_that_is_killed() -> None:
     master.communicate()
     with pytest.raises(ProtocolError, match="cannot be opened"):
         mapped.open_shared(shared)
+
+
+def test_it_is_known_whether_the_same_bytes_lie_in_it() -> None:
+    array = np.arange(MB, dtype=np.float64)
+    with share(codec.encode([array, "text"], "array")) as shared:
+        assert shared.holds(codec.encode([array.copy(), "text"], "array"))
+        assert not shared.holds(codec.encode([array, "other"], "array"))
+        assert not shared.holds(codec.encode([array[:-1], "text"], "array"))
+        array[-1] += 1
+        assert not shared.holds(codec.encode([array, "text"], "array"))
+    assert shared.is_closed
+    assert not shared.holds(codec.encode([array, "text"], "array"))
+
+
+def test_children_find_by_its_key_what_their_parent_has_got(child: subprocess.Popen[bytes]) -> None:
+    with share(large_payload()) as shared:
+        copy = mapped.empty_memory(shared.key)
+        source = shared.descriptor()
+        assert os.sendfile(copy, source, 0, shared.extent) == shared.extent == os.fstat(source).st_size
+        os.close(source)
+        mapped.seal(copy)
+        elsewhere = SharedPayload("/dev/null", shared.key, shared._parts)
+    assert ask(child, elsewhere)[0] == MB * (MB - 1) / 2
+    os.close(copy)
+
+
+def test_what_was_closed_has_no_descriptor_to_give() -> None:
+    shared = share(large_payload())
+    shared.close()
+    with pytest.raises(OSError, match="was closed"):
+        shared.descriptor()

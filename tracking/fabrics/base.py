@@ -13,6 +13,7 @@ from tracking.fabrics.settings import HostSettings
 from tracking.slave.cores import USUAL, Share
 from tracking.slave.looks import Condition
 from tracking.wire.channel import Channel
+from tracking.wire.mapped import SharedPayload
 
 START_TIMEOUT_S = 60.0
 
@@ -177,6 +178,18 @@ class Fabric(Protocol):
     def look_at(self, tid: int) -> Condition:
         """What can be seen of this slave from outside; asked again and again while it says nothing."""
 
+    def can_lend(self, tid: int) -> bool:
+        """Whether this slave can map shared memory that is lent to it."""
+
+    def lend(self, tid: int, shared: SharedPayload) -> bool:
+        """Let this slave open the memory, in all that it is sent from now on; a host gets it once for all its slaves.
+
+        False: it cannot, and must be sent the payload itself.
+        """
+
+    def take_back(self, shared: SharedPayload) -> None:
+        """No slave opens this any more; unknown: nothing."""
+
     def stop(self, tid: int) -> None:
         """End this slave and all that it has started, now; ``poll`` will tell. Unknown or ended: nothing."""
 
@@ -229,6 +242,17 @@ class BaseFabric:
     def waiting_for(self) -> str:
         """Nothing that is known."""
         return ""
+
+    def can_lend(self, tid: int) -> bool:
+        """Those of this machine can."""
+        return self.shares_memory
+
+    def lend(self, tid: int, shared: SharedPayload) -> bool:
+        """Those of this machine find it by themselves."""
+        return self.shares_memory
+
+    def take_back(self, shared: SharedPayload) -> None:
+        """It was brought nowhere."""
 
     def look_at(self, tid: int) -> Condition:
         """Nothing can be seen."""

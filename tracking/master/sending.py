@@ -12,9 +12,10 @@ from typing import Any
 from tracking.errors import EncodeError, InputError
 from tracking.pool.arguments import working_directory
 from tracking.pool.crew import Crew
-from tracking.slave.loading import Params, Script
+from tracking.pool.lending import Parcels
+from tracking.slave.loading import Code, Params, Script
 from tracking.slave.surroundings import Context, installed
-from tracking.wire import codec, mainmodule, mapped
+from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
@@ -50,8 +51,7 @@ class Sender:
         self._worker = worker
         self._crew = crew
         self._context = Context(calculation, list(sys.path), working_directory(), item_timeout_s, installed())
-        self._shared: list[mapped.SharedPayload] = []
-        self._shared_code: codec.Payload | mapped.SharedPayload | None = None  # for slaves that can map it
+        self._parcels = Parcels(crew)
         self._known_names: dict[int, frozenset[str]] = {}  # tid -> names of __main__ that it was sent
         self._mean_bytes = 0.0
         self._is_closed = False
@@ -66,34 +66,23 @@ class Sender:
 
     def set_up(self, tid: int, params: object) -> None:
         """Send a slave all that it needs before its first job."""
-        slave = self._crew.info(tid)
-        can_map = slave is not None and slave.shares_memory
-        encoded = None if params is None else self._encoded_params(params, can_map)
+        encoded = None if params is None else self._encoded_params(tid, params)
         self._known_names[tid] = frozenset()
-        kind, code = self._worker.kind, self._code(can_map)
-        self._crew.send(tid, (m.SETUP, self._calculation, kind, code, encoded, self._context))
+        self._crew.send(tid, (m.SETUP, self._calculation, self._worker.kind, self._code(tid), encoded, self._context))
 
-    def _code(self, can_map: bool) -> codec.Payload | mapped.SharedPayload | Script:
+    def _code(self, tid: int) -> Code | Script:
         code = self._worker.code
-        if isinstance(code, Script) or not can_map:
+        if isinstance(code, Script):
             return code
-        if self._shared_code is None:
-            self._shared_code = self._shared_or_inline(code)
-        return self._shared_code
+        if self._crew.lending.can_lend(tid):
+            self._parcels.wrap(code)
+        return self._parcels.of(tid, code)
 
-    def _shared_or_inline(self, payload: codec.Payload) -> codec.Payload | mapped.SharedPayload:
-        """What is large lies in memory once for all slaves of this host."""
-        shared = mapped.share(payload)
-        if shared is None:
-            return payload
-        self._shared.append(shared)
-        return shared
-
-    def _encoded_params(self, params: object, can_map: bool) -> Params:
+    def _encoded_params(self, tid: int, params: object) -> Params:
         payload = codec.encode_user(params, "what getInitParameters returned")
         names = mainmodule.names_needed(payload)
         definitions = mainmodule.bundle(names) if names else None
-        return Params(self._shared_or_inline(payload) if can_map else payload, definitions)
+        return Params(self._parcels.of(tid, payload), definitions)
 
     def forget(self, tid: int) -> None:
         """The slave is gone."""
@@ -175,9 +164,7 @@ class Sender:
             self._is_closed = True
             self._ready.clear()
             self._kept.clear()
-        for shared in self._shared:
-            shared.close()
-        self._shared.clear()
+        self._parcels.close()
 
 
 def make_worker(function: object, slave_script: Any) -> Worker:

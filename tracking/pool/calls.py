@@ -35,6 +35,7 @@ from tracking.errors import (
 from tracking.pool.client import MASTER_NUMBERS, SlaveGone, SlaveInfo, late_words, outlasted_words
 from tracking.pool.crew import Crew
 from tracking.pool.futures import Call, set_exception, set_remote_exception, set_result
+from tracking.pool.lending import Parcels
 from tracking.pool.setup_deaths import SetupDeaths, died_of
 from tracking.slave.calling import call
 from tracking.slave.surroundings import Context
@@ -72,6 +73,8 @@ class Calls:
         # A call may do something beside giving a result: it is made again only where a slave has died.
         self._policy = Policy(chunk_size=1, redistribute=False, max_deaths=max_deaths)
         self._code = mainmodule.encode_function(code, "call")
+        self._parcels = Parcels(crew)
+        self._parcels.wrap(self._code)
         self._ends_when_idle = False
         self._setup_deaths = SetupDeaths(crew, "they were made ready for calls")
         self._begin()
@@ -154,6 +157,7 @@ class Calls:
     def _end_if_idle(self) -> None:
         if self._ends_when_idle and not self._calls:
             self._crew.detach(self)
+            self._parcels.close()
 
     def pending(self) -> list[Call]:
         """The calls without an outcome."""
@@ -190,7 +194,8 @@ class Calls:
     def slave_is_up(self, slave: SlaveInfo) -> None:
         self._lost = ""
         self._setting_up.add(slave.tid)
-        self._crew.send(slave.tid, (m.SETUP, self.calculation, m.FUNCTION, self._code, None, self._context))
+        code = self._parcels.of(slave.tid, self._code)
+        self._crew.send(slave.tid, (m.SETUP, self.calculation, m.FUNCTION, code, None, self._context))
 
     def slave_is_silent(self, slave: SlaveInfo) -> None:
         if self._scheduler.has_slave(slave.tid):

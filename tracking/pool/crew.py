@@ -32,6 +32,7 @@ from tracking.pool.endings import GRACE_S, Endings
 from tracking.pool.filling import HostTrouble, Vacancies
 from tracking.pool.hearing import Hearing
 from tracking.pool.hosts import Hosts
+from tracking.pool.lending import Lending
 from tracking.pool.loop import READ, WRITE, Loop
 from tracking.pool.post import Post
 from tracking.pool.recalls import Recalls
@@ -95,6 +96,7 @@ class Crew:
             Nicknames() if nicknames is None else nicknames,
         )  # fmt: skip
         self._hearing = Hearing(self._clients, self._vacancies, self._endings, self._recalls, self._vitals, max_jobs)
+        self.lending = Lending(self.lock, self._slaves, self._fabrics)
         self._client_threads: dict[int, int] = {}  # calculation -> the thread that could drive
         self._console = ConsoleWriter()
         self._starting = Starting(
@@ -383,5 +385,6 @@ class Crew:
             self._vacancies.close()
             self._endings.end_all(within_s)
             self._fabrics.close_all()
+            self.lending.close()
             self._loop.close()
         self._console.close()

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future
-from itertools import chain, repeat
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tracking.pool import arguments
-from tracking.pool.chunks import chunked
+from tracking.pool.executor import CrewExecutor
 from tracking.slave.calling import call_chunk, call_chunk_with
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from tracking.pool.slave_pool import SlavePool
 
 
-class Session(Executor):
+class Session(CrewExecutor):
     """Calls on the slaves of a pool, with the value of a setup function; made by ``SlavePool.session``.
 
     Args:
@@ -41,7 +39,7 @@ class Session(Executor):
         self._pool = pool
         self._crew = crew
         self._calls = calls
-        self._has_setup = has_setup
+        self._call_chunk = call_chunk_with if has_setup else call_chunk
         weakref.finalize(self, _forget, crew, calls).atexit = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -59,20 +57,9 @@ class Session(Executor):
         self._pool.check_is_open("submit a call")
         return self._calls.submit(fn, args, kwargs)
 
-    def map(
-        self,
-        fn: Callable[..., Any],
-        *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int = 1,
-    ) -> Iterator[Any]:
-        """``fn`` of the elements, in their order; ``chunksize`` of them travel together, and fail together."""
-        arguments.checked_number("chunksize", chunksize, 1, is_whole=True)
-        if chunksize == 1:
-            return super().map(fn, *iterables, timeout=timeout)
-        chunks = chunked(zip(*iterables, strict=False), chunksize)
-        call = call_chunk_with if self._has_setup else call_chunk
-        return chain.from_iterable(super().map(call, repeat(fn), chunks, timeout=timeout))
+    def check_is_open(self, action: str) -> None:
+        """Raise a RuntimeError that says so if the pool is shut down."""
+        self._pool.check_is_open(action)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; when those that there are have an outcome, the slaves forget the session.

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
-from itertools import chain, repeat
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +23,16 @@ from tracking.fabrics.base import Fabric
 from tracking.fabrics.hosts_file import expand
 from tracking.fabrics.registry import FabricsOfPool
 from tracking.pool import arguments
-from tracking.pool.chunks import chunked
 from tracking.pool.client import MASTER_NUMBERS
 from tracking.pool.contexts import own_context
 from tracking.pool.crew import Crew
+from tracking.pool.executor import CrewExecutor
 from tracking.pool.placing import Placing
 from tracking.pool.reach import known_hosts, more_hosts, without_failing
 from tracking.pool.shares import Shares
 from tracking.pool.slaves import Nicknames
 from tracking.pool.thread import SHUT_DOWN, PoolThread
-from tracking.slave.calling import CallsWithSetup, call, call_chunk
+from tracking.slave.calling import CallsWithSetup, call
 from tracking.wire import mainmodule
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
 
 
-class SlavePool(Executor):
+class SlavePool(CrewExecutor):
     """Slaves that are started once and work for any number of masters, and for calls, at once or in turn.
 
     Example:
@@ -345,20 +344,6 @@ class SlavePool(Executor):
         with self._crew.lock:
             self.check_is_open("have objects on its slaves")
             return Actors(self._crew, own_context(), code)
-
-    def map(
-        self,
-        fn: Callable[..., Any],
-        *iterables: Iterable[Any],
-        timeout: float | None = None,
-        chunksize: int = 1,
-    ) -> Iterator[Any]:
-        """``fn`` of the elements, in their order; ``chunksize`` of them travel together, and fail together."""
-        arguments.checked_number("chunksize", chunksize, 1, is_whole=True)
-        if chunksize == 1:
-            return super().map(fn, *iterables, timeout=timeout)
-        chunks = chunked(zip(*iterables, strict=False), chunksize)
-        return chain.from_iterable(super().map(call_chunk, repeat(fn), chunks, timeout=timeout))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, now: bool = False) -> None:
         """Take no more, and end the slaves when all is done: the calls submitted, and the masters at work.

@@ -59,6 +59,10 @@ class Watched:
         self._poll_at.pop(id(fabric), None)
         self._has_news(fabric)
 
+    def all(self) -> list[Fabric]:
+        """Those that have started slaves."""
+        return [fabric for fabric, _ in self._fabrics.values()]
+
     def close_all(self) -> None:
         """Close the fabrics."""
         for fabric, _ in self._fabrics.values():

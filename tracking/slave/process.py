@@ -35,7 +35,7 @@ from collections import deque
 from time import perf_counter
 
 from tracking.errors import ProtocolError
-from tracking.slave import copies, loading, memory, reports, surroundings
+from tracking.slave import copies, loading, memory, reports, sharing, surroundings
 from tracking.slave.heard import Calculation, Listener, tell
 from tracking.slave.identity import Identity
 from tracking.slave.outbox import SEND_DELAY_S, Outbox
@@ -106,6 +106,8 @@ class SlaveProcess:
             self._set_up(*message[1:])
         elif kind == m.CODE:
             self._install(*message[1:])
+        elif kind == m.HELD:
+            sharing.hold(*message[1:])
         elif kind == m.FORGET:
             self._forget(message[1])
         elif kind == m.STOP:
@@ -139,6 +141,7 @@ class SlaveProcess:
         return calculation
 
     def _forget(self, number: int) -> None:
+        sharing.forget(number)
         calculation = self._calculations.pop(number, None)
         if calculation is not None and calculation.listener is not None:
             calculation.listener._tr_disconnect()

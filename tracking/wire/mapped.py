@@ -7,6 +7,10 @@
       /proc/<pid>/fd/<n>, offsets        ------->   open_shared(shared): maps it read-only
     shared.close(): the name is gone                  arrays are views of the mapping
 
+    master                                          relay of another host         its slaves
+    shared.descriptor(): the bytes       ------->   empty_memory(key), seal       open_shared(shared): finds it by its
+      once for all slaves there                                                     key among those of its parent
+
 The memory has no name on any file system and belongs to the processes that hold it: when the last of them has
 ended, however it ended, the memory is gone too. Linux only; elsewhere ``share`` says None and whoever asked
 sends the payload itself.
@@ -15,7 +19,9 @@ sends the payload itself.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import pickle
 import sys
 from collections.abc import Iterator
 from types import TracebackType
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
     import mmap
 
 SHARE_FROM_BYTES = 1 << 20  # below this a copy through the line is as fast
+_COMPARED_BYTES = 256 * 1024  # at a time: fits into the cache
 ALIGNMENT = 64  # arrays that begin at such an offset are aligned for every kind of number
 
 Part = tuple[int, int]  # offset, length
@@ -47,9 +54,43 @@ class SharedPayload:
         self._fd = fd
 
     @property
+    def key(self) -> bytes:
+        """What tells it from all others; the memory begins with it."""
+        return self._key
+
+    @property
     def size(self) -> int:
         """Bytes of the payload."""
         return sum(length for _, length in self._parts)
+
+    @property
+    def extent(self) -> int:
+        """Bytes of the memory, from its key to the end of the last part."""
+        return max(offset + length for offset, length in self._parts)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it cannot be opened any more; true of every copy that travelled."""
+        return self._fd is None
+
+    def descriptor(self) -> int:
+        """Another descriptor of the memory, which belongs to the caller.
+
+        Raises:
+            OSError: it was closed, or there are too many open files.
+        """
+        if self._fd is None:
+            raise OSError(errno.EBADF, "this shared memory was closed")
+        return os.dup(self._fd)
+
+    def holds(self, payload: Payload) -> bool:
+        """Whether the very same bytes lie in it."""
+        buffers = (payload.data, *payload.buffers)
+        lengths = [len_bytes(buffer) for buffer in buffers]
+        if self._fd is None or lengths != [length for _, length in self._parts]:
+            return False
+        starts = (offset for offset, _ in self._parts)
+        return all(_lies_at(self._fd, start, buffer) for start, buffer in zip(starts, buffers, strict=True))
 
     def close(self) -> None:
         """Let go of the memory; processes that have opened it keep it until they end. May be called again."""
@@ -82,11 +123,11 @@ def share(payload: Payload) -> SharedPayload | None:
     buffers = (key, payload.data, *payload.buffers)
     parts = tuple(_layout(buffers))
     with contextlib.suppress(OSError):
-        fd = os.memfd_create("tracking", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        fd = empty_memory(key)
         with _closed_on_error(fd):
             for buffer, (offset, _) in zip(buffers, parts, strict=True):
                 _write(fd, buffer, offset)
-            _seal(fd)
+            seal(fd)
         return SharedPayload(f"/proc/{os.getpid()}/fd/{fd}", key, parts[1:], fd)
     return None
 
@@ -97,11 +138,36 @@ def open_shared(shared: SharedPayload) -> Payload:
     Raises:
         ProtocolError: it was closed, its master has ended, or it is on another host.
     """
-    memory = memoryview(_map(shared._path))
+    memory = memoryview(_map(_lent_by_parent(shared._key) or shared._path))
     if bytes(memory[: len(shared._key)]) != shared._key:
         raise ProtocolError(f"{shared._path} is not the shared memory that was announced: that one is gone")
     data, *buffers = (memory[offset : offset + length] for offset, length in shared._parts)
     return Payload(data, tuple(buffers))
+
+
+def empty_memory(key: bytes) -> int:
+    """The descriptor of memory that is known by this key, to be written, and then to be sealed.
+
+    Raises:
+        OSError: this system has none.
+    """
+    return os.memfd_create(_name_of(key), os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def _name_of(key: bytes) -> str:
+    return f"tracking-{key.hex()}"
+
+
+def _lent_by_parent(key: bytes) -> str:
+    """Where a relay, the parent of its slaves, has memory of this key; "": it has none, or is no relay."""
+    directory = f"/proc/{os.getppid()}/fd"
+    wanted = f"/memfd:{_name_of(key)} "
+    with contextlib.suppress(OSError):
+        for number in os.listdir(directory):
+            with contextlib.suppress(OSError):  # it was closed just now
+                if os.readlink(f"{directory}/{number}").startswith(wanted):
+                    return f"{directory}/{number}"
+    return ""
 
 
 def _layout(buffers: tuple[Buffer, ...]) -> Iterator[Part]:
@@ -114,13 +180,28 @@ def _layout(buffers: tuple[Buffer, ...]) -> Iterator[Part]:
 
 def _write(fd: int, buffer: Buffer, offset: int) -> None:
     # Writing costs one plain copy; copying into a mapping costs two, for the page faults.
-    rest = buffer.raw() if hasattr(buffer, "raw") else memoryview(buffer).cast("B")
+    rest = _raw(buffer)
     while rest:
         written = os.pwrite(fd, rest, offset)  # Linux takes 2 GB at most at a time
         rest, offset = rest[written:], offset + written
 
 
-def _seal(fd: int) -> None:
+def _raw(buffer: Buffer) -> memoryview:
+    return buffer.raw() if isinstance(buffer, pickle.PickleBuffer) else memoryview(buffer).cast("B")
+
+
+def _lies_at(fd: int, offset: int, buffer: Buffer) -> bool:
+    chunk = bytearray(_COMPARED_BYTES)  # comparing it with any bytes is as fast as copying them; two views are slow
+    rest = _raw(buffer)
+    while rest:
+        count = os.preadv(fd, [memoryview(chunk)[: len(rest)]], offset)
+        if not count or (chunk if count == len(chunk) else chunk[:count]) != rest[:count]:
+            return False
+        rest, offset = rest[count:], offset + count
+    return True
+
+
+def seal(fd: int) -> None:
     """Nobody, ourselves included, can change or shorten it now: a shrinking file would kill its readers."""
     import fcntl
 
@@ -132,7 +213,7 @@ def _map(path: str) -> mmap.mmap:
     import mmap  # only where something is shared
 
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # on another host it may be a pipe
         try:
             return mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
         finally:

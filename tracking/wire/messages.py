@@ -27,6 +27,7 @@ JOB: Final = 3  # calculation, job, payload: list of values (function) or dict {
 ROW: Final = 7  # calculation, [job], [pickle of each: what is in the payload of a JOB]: many small jobs
 FORGET: Final = 4  # calculation: it is over
 STOP: Final = 5  # 0: end
+HELD: Final = 6  # number, payload: what calls mean by this number, until FORGET of it
 
 # down, on the control line
 RECALL: Final = 10  # calculation, job: hand it back if it has not begun; may overtake the job itself
