@@ -77,7 +77,8 @@ def test_each_result_made_otherwise_is_found(
     begin(path)
     run = opened(path, code, **changed)
     changes = run.changes
-    assert dict(zip(changes.ids, changes.items.values(), strict=True)) == expected
+    assert {id: part.why for part in changes.parts for id in part.ids} == expected
+    assert changes.n == len(expected)
     assert changes.code == any("code" in why for why in expected.values())
     assert changes.values == any("value" in why for why in expected.values())
     assert run.results() == {"a": "A", "b": "B", "c": "C"}

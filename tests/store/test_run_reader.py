@@ -183,6 +183,6 @@ connection.execute("PRAGMA cache_size = 1")
 connection.execute("BEGIN IMMEDIATE")
 connection.execute("UPDATE jobs SET payload = zeroblob(100000)")
 rows = ((number, 7, "never committed") for number in range(10, 90000))
-connection.executemany("INSERT INTO items VALUES (?, ?, ?, NULL)", rows)
+connection.executemany("INSERT INTO ids VALUES (?, ?, ?, NULL)", rows)
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -42,12 +42,12 @@ def test_an_old_run_file_is_read(sample: Path, tmp_path: Path) -> None:
 def test_an_old_run_file_is_gone_on_with(sample: Path, tmp_path: Path) -> None:
     path = shutil.copy(sample, tmp_path)
     run = RunFile.open(path, IDS, code="other code", trust=True)
-    assert (run.changes.code, len(run.changes.items)) == (True, 3)
+    assert (run.changes.code, run.changes.n) == (True, 3)
     run.close("interrupted")
     run = RunFile.open(path, IDS, code="the code", data=lambda: "the values", trust=True)
     assert run.results() == RESULTS
     assert list(run.errors()) == [5]
-    assert not run.changes.items
+    assert not run.changes.n
     run.record(job({5: "five", 2: "two"}))
     assert run.close("finished")
     assert dict(RunFileReader(path, trust=True).results()) == {**RESULTS, 5: "five", 2: "two"}

@@ -96,7 +96,7 @@ def warn_of_changes(run_file: RunFile, path: str | os.PathLike[str], on_change: 
     from tracking.store.changes import RECOMPUTE, made_with  # the store, with sqlite3, only where it is used
 
     changes = run_file.changes
-    n = len(changes.items)
+    n = changes.n
     if not n:
         return
     if on_change == RECOMPUTE:
@@ -114,7 +114,7 @@ def warn_of_changes(run_file: RunFile, path: str | os.PathLike[str], on_change: 
         "was" if n == 1 else "were",
         made_with(changes),
         "" if n == 1 else "s",
-        ", ".join(map(repr, changes.ids[:3])) + (", ..." if n > 3 else ""),
+        changes.shown(),
         done,
     )
 

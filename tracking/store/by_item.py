@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from tracking.errors import StoreError
 from tracking.store.changes import one_digest
 from tracking.store.fingerprints import Fingerprints
+from tracking.store.job_index import JobIndex
 from tracking.store.pickling import from_bytes
 from tracking.store.schema import KIND
 
@@ -39,33 +40,33 @@ class ByItem:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        rows = connection.execute(
-            "SELECT id, key, item, job FROM items WHERE item NOT IN (SELECT item FROM outdated) ORDER BY item"
-        )
-        self._places = {
-            id if key is None else from_bytes(key, f"the id {id}"): (item, job) for id, key, item, job in rows
-        }
+        self._index = JobIndex()
+        self._index.refresh(connection)
         runs = connection.execute("SELECT run, code FROM runs")
         self._pythons = {run: Fingerprints.from_text(text).python for run, text in runs}
 
-    def recorded(self, id: Hashable) -> Recorded | None:
-        """The result of this item, None if there is none.
+    def recorded(self, position: int, id: Hashable) -> Recorded | None:
+        """The result of the item at this position, with this id; None if there is none.
 
         Raises:
             StoreError: it cannot be read back.
         """
-        if id not in self._places:
+        found = self._index.place(self._connection, position)
+        if found is None:
             return None
-        item, job = self._places[id]
-        query = "SELECT run, first_item, payload, digests FROM jobs WHERE job = ?"
-        run, first, payload, digests = self._connection.execute(query, (job,)).fetchone()
+        job, _, place = found
+        query = "SELECT run, payload, digests FROM jobs WHERE job = ?"
+        run, payload, digests = self._connection.execute(query, (job,)).fetchone()
         try:
             results = from_bytes(payload, f"the result of item {id!r}")
         except StoreError as exc:
             raise StoreError(f"{KIND} {self._path}: {exc}") from exc
-        return Recorded(results[item - first], one_digest(digests, item - first), self._pythons.get(run, ""))
+        return Recorded(results[place], one_digest(digests, place), self._pythons.get(run, ""))
 
-    def forget(self, id: Hashable) -> int | None:
-        """Its result does not count any more; the number of its row, None if there was none."""
-        place = self._places.pop(id, None)
-        return place[0] if place else None
+    def forget(self, position: int) -> int | None:
+        """Its result does not count any more; the number of the item, None if there was none."""
+        found = self._index.place(self._connection, position)
+        if found is None:
+            return None
+        self._index.forget(position)
+        return found[1]

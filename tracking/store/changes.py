@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import NamedTuple, TypeVar
 
 from tracking.errors import StoreError
 from tracking.store.fingerprints import Fingerprints
@@ -18,6 +20,9 @@ UNKNOWN = bytes.fromhex("a73f1355e9c80b64")
 
 KEEP, RECOMPUTE, REFUSE = "keep", "recompute", "refuse"
 CODE, VALUE = "other code", "another value"
+_SHOWN = 3
+
+T = TypeVar("T")
 
 GiveDigests = Callable[[Sequence[Hashable]], bytes | None]
 
@@ -37,30 +42,75 @@ class Made:
     give_values: Callable[[], str]
 
 
-@dataclass(slots=True)
-class Changes:
-    """How the results in a file differ from those that this run will make.
+class Changed(NamedTuple):
+    """Results of one job that were made otherwise.
 
     Attributes:
-        items: {number of its row: why} of each result that differs.
-        ids: of these items.
+        items: their numbers.
+        positions: of the items in the file's list of ids.
+        ids: theirs.
+        why: 'other code', 'another value', or both.
+    """
+
+    items: Sequence[int]
+    positions: Sequence[int]
+    ids: Sequence[Hashable]
+    why: str
+
+
+@dataclass(slots=True)
+class Changes:
+    """How the results in a file differ from those that this run will make; no object for each of them.
+
+    Attributes:
+        parts: those that differ, job by job.
+        n: how many they are.
         code, values: whether any was made with other code, or other values.
         runs: the numbers of the runs that made them.
     """
 
-    items: dict[int, str] = field(default_factory=dict)
-    ids: list[Hashable] = field(default_factory=list)
+    parts: list[Changed] = field(default_factory=list)
+    n: int = 0
     code: bool = False
     values: bool = False
     runs: set[int] = field(default_factory=set)
 
-    def add(self, item: int, id: Hashable, run: int, *, code: bool, value: bool) -> None:
-        """Note one result."""
-        self.items[item] = " and ".join([*([CODE] if code else []), *([VALUE] if value else [])])
-        self.ids.append(id)
-        self.code |= code
-        self.values |= value
-        self.runs.add(run)
+    def add(self, run: int, results: Results, *, code: bool, value: bool) -> None:
+        """Note some of one job."""
+        if results.items and (code or value):
+            why = " and ".join([*([CODE] if code else []), *([VALUE] if value else [])])
+            self.parts.append(Changed(*results, why))
+            self.n += len(results.items)
+            self.code |= code
+            self.values |= value
+            self.runs.add(run)
+
+    @property
+    def ids(self) -> list[Hashable]:
+        """The ids of all of them."""
+        return [id for part in self.parts for id in part.ids]
+
+    @property
+    def items(self) -> Iterator[tuple[int, str]]:
+        """(number, why) of each."""
+        return ((item, part.why) for part in self.parts for item in part.items)
+
+    def shown(self) -> str:
+        """The first few ids, for people."""
+        first = islice((id for part in self.parts for id in part.ids), _SHOWN)
+        return ", ".join(map(repr, first)) + (", ..." if self.n > _SHOWN else "")
+
+
+class Results(NamedTuple):
+    """Results of one job that count; see ``Changed``."""
+
+    items: Sequence[int]
+    positions: Sequence[int]
+    ids: Sequence[Hashable]
+
+    def at(self, places: Sequence[int]) -> Results:
+        """Some of them."""
+        return Results(_some(self.items, places), _some(self.positions, places), _some(self.ids, places))
 
 
 class Comparison:
@@ -78,34 +128,34 @@ class Comparison:
         self._has_other_code = {run: before.has_other_code(made.code) for run, before in runs.items()}
         self._all_values: Fingerprints | None = None
 
-    def look_at(
-        self, run: int, digests: bytes | None, first: int, items: Sequence[int], ids: Sequence[Hashable]
-    ) -> None:
+    def look_at(self, run: int, digests: bytes | None, first: int, results: Results) -> None:
         """Compare the results of one job.
 
         Args:
             run: that recorded them.
             digests: as recorded with the job, from the item ``first`` on.
-            items: their numbers.
-            ids: theirs.
+            results: those that count.
         """
-        has_other_code = self._has_other_code.get(run, False)
-        for place, is_other in enumerate(self._have_other_values(run, digests, first, items, ids)):
-            if is_other or has_other_code:
-                self.changes.add(items[place], ids[place], run, code=has_other_code, value=is_other)
+        code = self._has_other_code.get(run, False)
+        others = self._other_values(run, digests, first, results)
+        if len(others) in (0, len(results.items)):
+            self.changes.add(run, results, code=code, value=bool(others))
+            return
+        for is_other, places in groupby(range(len(results.items)), set(others).__contains__):
+            self.changes.add(run, results.at(list(places)), code=code, value=is_other)
 
-    def _have_other_values(
-        self, run: int, digests: bytes | None, first: int, items: Sequence[int], ids: Sequence[Hashable]
-    ) -> Iterator[bool]:
+    def _other_values(self, run: int, digests: bytes | None, first: int, results: Results) -> Sequence[int]:
+        """The places of those that were made with another value."""
         if digests is None:
-            yield from [self._has_other_values(run)] * len(items)
-            return
-        now = self._made.give_digests(ids)
+            return range(len(results.items) if self._has_other_values(run) else 0)
+        now = self._made.give_digests(results.ids)
         if now is None or now == digests:
-            yield from [False] * len(items)
-            return
-        for place, item in enumerate(items):
-            yield _differ(_one(digests, item - first), _one(now, place))
+            return ()
+        return [
+            place
+            for place, item in enumerate(results.items)
+            if _differ(_one(digests, item - first), _one(now, place))
+        ]
 
     def _has_other_values(self, run: int) -> bool:
         """Whether this run of a file of version 1 had others."""
@@ -129,20 +179,24 @@ def refusal_of_changes(name: str, changes: Changes) -> StoreError:
     Args:
         name: of the file.
     """
-    n = len(changes.ids)
-    shown = ", ".join(map(repr, changes.ids[:3])) + (", ..." if n > 3 else "")
+    n = changes.n
     runs = ", ".join(map(str, sorted(changes.runs)))
     return StoreError(
         f"{name} holds {n} result{'s' if n != 1 else ''} that {'were' if n != 1 else 'was'} made with "
-        f"{made_with(changes)} (items {shown}; recorded by run {runs}), and on_change is 'refuse': nothing was started "
-        f"and nothing changed. Go back to what they were made with, or give on_change='recompute' to compute "
-        f"{'them' if n != 1 else 'it'} anew, on_change='keep' to keep {'them' if n != 1 else 'it'}, or another file"
+        f"{made_with(changes)} (items {changes.shown()}; recorded by run {runs}), and on_change is 'refuse': nothing "
+        f"was started and nothing changed. Go back to what they were made with, or give on_change='recompute' to "
+        f"compute {'them' if n != 1 else 'it'} anew, on_change='keep' to keep {'them' if n != 1 else 'it'}, or another "
+        f"file"
     )
 
 
 def made_with(changes: Changes) -> str:
     """Say what is other: 'other code', 'other values' or both."""
     return " and ".join([*(["other code"] if changes.code else []), *(["other values"] if changes.values else [])])
+
+
+def _some(column: Sequence[T], places: Sequence[int]) -> list[T]:
+    return [column[place] for place in places]
 
 
 def _one(digests: bytes, place: int) -> bytes:

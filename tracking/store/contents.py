@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-import zlib
 from collections.abc import Hashable, Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tracking.errors import StoreError
-from tracking.store.changes import Comparison, Made
-from tracking.store.fingerprints import Fingerprints
-from tracking.store.pickling import from_bytes, to_bytes
+from tracking.store.items import Items
+from tracking.store.old_items import OldItems
+from tracking.store.pickling import from_bytes
 from tracking.store.records import CheckpointRecord, ErrorRecord, HostSummary
-from tracking.store.schema import KIND, number, version_of
+from tracking.store.schema import KIND, version_of
 
 BATCH_JOBS = 500
 BATCH_BYTES = 32 << 20
-_LAST_ITEM = 2**63 - 1
-
-
-def packed_ids(ids: Sequence[Hashable]) -> bytes:
-    """Pack the ids of all items for ``meta``."""
-    return zlib.compress(to_bytes(list(ids), "the list of all ids"), 1)
 
 
 class Contents:
@@ -38,9 +30,9 @@ class Contents:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
-        self._has_checkpoints = version_of(connection) > 2
-        # Of the rows of items those that count; files of version 1 have no others.
-        self._counting = "item NOT IN (SELECT item FROM outdated)" if version_of(connection) > 1 else "true"
+        version = version_of(connection)
+        self._has_checkpoints = version > 2
+        self._items = Items(connection) if version > 3 else OldItems(connection)
 
     def meta(self, key: str) -> Any:
         """Give one value that holds for the whole calculation, None if there is none."""
@@ -52,21 +44,25 @@ class Contents:
         """Whether items are added as the calculation goes on."""
         return bool(self.meta("open_ended"))
 
-    def all_ids(self) -> list[Hashable]:
-        """Give the ids of all items of the calculation, in their order; of an open-ended one those recorded so far."""
-        if self.is_open_ended:
-            finished = (id for _, _, ids in self._items_by_job() for id in ids)
-            return list(dict.fromkeys([*finished, *self.error_numbers()]))
-        ids: list[Hashable] = self._load(zlib.decompress(self.meta("ids")), "the list of all ids")
-        return ids
+    def all_ids(self) -> Sequence[Hashable]:
+        """Give the ids of all items of the calculation, in their order; of an open-ended one those recorded so far.
+
+        Raises:
+            StoreError: an id cannot be read back.
+        """
+        with self._named():
+            if self.is_open_ended:
+                return list(dict.fromkeys([*self._items.finished_ids(), *self.error_numbers()]))
+            return self._items.ids()[: self.meta("n_items")]
 
     def n_finished(self) -> int:
         """Count the finished items."""
-        return number(self._connection, f"SELECT count(*) FROM items WHERE {self._counting}")  # noqa: S608
+        return self._items.n_finished()
 
-    def finished_ids(self) -> set[Hashable]:
-        """Give the ids of the finished items."""
-        return {id for _, _, ids in self._items_by_job() for id in ids}
+    def made(self, id: Hashable) -> list[tuple[int, int]]:
+        """Give (item, job) of each recorded result of this item, the oldest first."""
+        with self._named():
+            return self._items.made(id)
 
     def errors(self) -> dict[Hashable, ErrorRecord]:
         """Give the items that failed and were not finished since, in the order of the data."""
@@ -82,28 +78,6 @@ class Contents:
         """Give {id: number of its row} of those items."""
         rows = self._connection.execute("SELECT id, key, error FROM errors")
         return {self._id(id, key): number for id, key, number in rows}
-
-    def compare(self, made: Made) -> tuple[set[Hashable], Comparison]:
-        """Compare all results with what they would be made with now; the ids of the finished items beside it."""
-        runs = self._connection.execute("SELECT run, code FROM runs").fetchall()
-        comparison = Comparison(made, {run: Fingerprints.from_text(text) for run, text in runs})
-        rows = self._connection.execute("SELECT job, run, digests, first_item FROM jobs")
-        jobs = {job: (run, digests, first) for job, run, digests, first in rows}
-        finished: set[Hashable] = set()
-        for job, items, ids in self._items_by_job():
-            finished.update(ids)
-            comparison.look_at(*jobs[job], items, ids)
-        return finished, comparison
-
-    def _items_by_job(self) -> Iterator[tuple[int, list[int], list[Hashable]]]:
-        """The finished items: (job, numbers, ids), one job after the other."""
-        query = f"SELECT job, item, id, key FROM items WHERE {self._counting} ORDER BY item"  # noqa: S608
-        for job, rows in groupby(self._connection.execute(query), itemgetter(0)):
-            items, ids = [], []
-            for _, item, id, key in rows:
-                items.append(item)
-                ids.append(id if key is None else self._id(id, key))
-            yield job, items, ids
 
     def hosts(self) -> tuple[HostSummary, ...]:
         """Sum up what each slave did, in the order of their first answers."""
@@ -144,7 +118,8 @@ class Contents:
         if not jobs:
             return job, []
         last = jobs[-1][0]
-        items = self._items(jobs[0][1], self._first_item_after(last))
+        with self._named():
+            items = self._items.of_jobs(jobs[0][0], last)
         return last, [
             pair
             for number, first, payload in jobs
@@ -165,21 +140,6 @@ class Contents:
         rows.close()  # an unfinished statement would hold its lock on the file
         return jobs
 
-    def _first_item_after(self, job: int) -> int:
-        query = "SELECT first_item FROM jobs WHERE job > ? ORDER BY job LIMIT 1"
-        row = self._connection.execute(query, (job,)).fetchone()
-        return int(row[0]) if row else _LAST_ITEM
-
-    def _items(self, begin: int, end: int) -> dict[int, list[tuple[int, Hashable]]]:
-        query = (
-            f"SELECT item, job, id, key FROM items WHERE item >= ? AND item < ? AND {self._counting} "  # noqa: S608
-            "ORDER BY item"
-        )
-        jobs: dict[int, list[tuple[int, Hashable]]] = {}
-        for item, job, id, key in self._connection.execute(query, (begin, end)):
-            jobs.setdefault(job, []).append((item, self._id(id, key)))
-        return jobs
-
     def _pairs(
         self, items: list[tuple[int, Hashable]], first: int, payload: bytes
     ) -> Iterator[tuple[Hashable, Any]]:
@@ -192,7 +152,13 @@ class Contents:
         return restored
 
     def _load(self, data: bytes, what: str) -> Any:
-        try:
+        with self._named():
             return from_bytes(data, what)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What cannot be read back is told with the name of the file."""
+        try:
+            yield
         except StoreError as exc:
             raise StoreError(f"{KIND} {self._path}: {exc}") from exc

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from tracking.errors import StoreError
 from tracking.store.changes import one_digest
+from tracking.store.contents import Contents
 from tracking.store.fingerprints import Fingerprints
 from tracking.store.pending import MAX_EVENTS, unpacked
-from tracking.store.pickling import from_bytes
 from tracking.store.records import EventRecord, ResultRecord, RunRecord
-from tracking.store.schema import KIND, columns, number, version_of
+from tracking.store.schema import KIND, number, version_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +50,25 @@ def read_history(connection: sqlite3.Connection, path: Path) -> History:
     return History(runs, _events(connection, path), dropped, now)
 
 
-def results_of(connection: sqlite3.Connection, id: Hashable) -> tuple[ResultRecord, ...]:
-    """Tell of each recorded result of this item, the oldest first."""
+def results_of(connection: sqlite3.Connection, path: Path, id: Hashable) -> tuple[ResultRecord, ...]:
+    """Tell of each recorded result of this item, the oldest first.
+
+    Raises:
+        StoreError: an id cannot be read back.
+    """
+    return tuple(_result(connection, item, job) for item, job in Contents(connection, path).made(id))
+
+
+def _result(connection: sqlite3.Connection, item: int, job: int) -> ResultRecord:
     is_new = version_of(connection) > 1
     query = (
-        f"SELECT key, item - first_item, {'jobs.digests' if is_new else 'NULL'}, "  # noqa: S608
-        f"jobs.run, host, nickname, given_at, seconds, recorded_at, jobs.items, "
-        f"{'outdated.run, outdated.why' if is_new else 'NULL, NULL'} FROM items JOIN jobs USING (job) "
-        f"{'LEFT JOIN outdated USING (item)' if is_new else ''} WHERE id = ? ORDER BY item"
+        f"SELECT {'digests' if is_new else 'NULL'}, ? - first_item, "  # noqa: S608
+        "run, host, nickname, given_at, seconds, recorded_at, items FROM jobs WHERE job = ?"
     )
-    shown, key = columns(id)
-    return tuple(
-        ResultRecord(*(*row[3:], one_digest(row[2], row[1])))
-        for row in connection.execute(query, (shown,))
-        # Equal ids need not have equal pickles.
-        if row[0] == key or (row[0] and key and from_bytes(row[0], f"the id {shown}") == id)
-    )
+    digests, place, *made = connection.execute(query, (item, job)).fetchone()
+    outdated = "SELECT run, why FROM outdated WHERE item = ?"
+    by, why = (is_new and connection.execute(outdated, (item,)).fetchone()) or (None, None)
+    return ResultRecord(*(*made, by, why, one_digest(digests, place)))
 
 
 def _events(connection: sqlite3.Connection, path: Path) -> tuple[EventRecord, ...]:

@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tracking.errors import StoreError
-from tracking.store.changes import RECOMPUTE, REFUSE, Changes, Made, refusal_of_changes
-from tracking.store.contents import Contents, packed_ids
+from tracking.store.changes import RECOMPUTE, REFUSE, Changes, Comparison, Made, Results, refusal_of_changes
+from tracking.store.contents import Contents
+from tracking.store.fingerprints import Fingerprints
+from tracking.store.finished import Finished
+from tracking.store.id_blocks import rows_of
+from tracking.store.items import Items, JobItems
 from tracking.store.lock import LockHeldError, OwnerLock, host_name
+from tracking.store.order import Order, order_of
+from tracking.store.places import Places
+from tracking.store.positions import unpacked
 from tracking.store.refusals import refusal
 from tracking.store.schema import (
     COMPANIONS,
@@ -25,8 +32,8 @@ from tracking.store.schema import (
     execute_all,
     is_blank,
     number,
-    upgrade,
 )
+from tracking.store.upgrading import upgrade
 
 SILENT_S = 60.0  # a writer on another machine that gave no sign of life for so long is gone
 LEAVE_WAL_TRIES = 50
@@ -64,7 +71,9 @@ class Opened:
         run: the number of this run.
         is_new: nothing was in the file.
         changes: how the results that it held were made otherwise.
-        finished: the items whose results it holds; of those to be recomputed it holds none.
+        places: of ids in the file's list of them.
+        order: in which they were given, against that of the file.
+        finished: the positions of items whose results it holds; of those to be recomputed it holds none.
         error_numbers: {id: number} of the rows in ``errors``.
         last_job, last_item, last_error, last_event: the highest numbers given so far.
         checkpoint_numbers: {name: number} of the states that it holds.
@@ -74,7 +83,9 @@ class Opened:
     run: int
     is_new: bool
     changes: Changes
-    finished: set[Hashable]
+    places: Places
+    order: Order
+    finished: Finished
     error_numbers: dict[Hashable, int]
     last_job: int
     last_item: int
@@ -164,71 +175,99 @@ def _begin(path: Path, start: Start) -> Opened:
             _fill(connection, start)
         else:
             _check(connection, path, start)
+        places, order = _ids(connection, path, start)
         run = _add_run(connection, start)
-        finished, changes = _compare(connection, path, start, run)
+        finished, changes = _compare(connection, path, start, run, places)
         connection.execute("COMMIT")
         _set_journal(connection, start.on_network)
         if is_new:
             os.chmod(path, 0o600)  # an empty file that was there already may have been open to others
-        return _look_around(connection, path, run, is_new, finished, changes)
+        return Opened(
+            connection=connection,
+            run=run,
+            is_new=is_new,
+            changes=changes,
+            places=places,
+            order=order,
+            finished=finished,
+            error_numbers=Contents(connection, path).error_numbers(),
+            last_job=number(connection, "SELECT max(job) FROM jobs"),
+            last_item=Items(connection).last(),
+            last_error=number(connection, "SELECT max(error) FROM errors"),
+            last_event=number(connection, "SELECT max(event) FROM events"),
+            checkpoint_numbers={record.name: record.number for record in Contents(connection, path).checkpoints()},
+        )
     except BaseException:
         connection.close()
         raise
 
 
-def _compare(connection: sqlite3.Connection, path: Path, start: Start, run: int) -> tuple[set[Hashable], Changes]:
+def _ids(connection: sqlite3.Connection, path: Path, start: Start) -> tuple[Places, Order]:
+    """The file's ids, and the order in which they were given.
+
+    Raises:
+        StoreError: others were given.
+    """
+    recorded, given = Items(connection).ids(), start.ids or ()
+    n = Contents(connection, path).meta("n_items") if start.ids is not None else 0
+    own, more = recorded[:n], recorded[n:]
+    try:
+        order = order_of(given, own)
+    except LookupError:
+        _refuse_ids(set(own), set(given), path)
+        raise
+    return Places(given if order.is_same and not isinstance(own, range) else own, more), order
+
+
+def _compare(
+    connection: sqlite3.Connection, path: Path, start: Start, run: int, places: Places
+) -> tuple[Finished, Changes]:
     """The finished items and the changes, with what ``on_change`` says about these done."""
-    finished, comparison = Contents(connection, path).compare(start.made)
-    changes = comparison.changes
-    if changes.items and start.on_change == REFUSE:
+    finished, changes = _compared(connection, start.made, places)
+    if changes.n and start.on_change == REFUSE:
         raise refusal_of_changes(f"{KIND} {path}", changes)
-    if start.on_change == RECOMPUTE:
-        rows = ((item, run, why) for item, why in changes.items.items())
+    if changes.n and start.on_change == RECOMPUTE:
+        rows = ((item, run, why) for item, why in changes.items)
         connection.executemany("INSERT INTO outdated VALUES (?, ?, ?)", rows)
-        if changes.items:
-            connection.execute("DELETE FROM checkpoints")  # they may sum up what does not count any more
-        finished.difference_update(changes.ids)
+        connection.execute("DELETE FROM checkpoints")  # they may sum up what does not count any more
+        for part in changes.parts:
+            for position in part.positions:
+                finished.discard(position)
     return finished, changes
 
 
-def _look_around(
-    connection: sqlite3.Connection, path: Path, run: int, is_new: bool, finished: set[Hashable], changes: Changes
-) -> Opened:
-    return Opened(
-        connection=connection,
-        run=run,
-        is_new=is_new,
-        changes=changes,
-        finished=finished,
-        error_numbers=Contents(connection, path).error_numbers(),
-        last_job=number(connection, "SELECT max(job) FROM jobs"),
-        last_item=number(connection, "SELECT max(item) FROM items"),
-        last_error=number(connection, "SELECT max(error) FROM errors"),
-        last_event=number(connection, "SELECT max(event) FROM events"),
-        checkpoint_numbers={record.name: record.number for record in Contents(connection, path).checkpoints()},
-    )
+def _compared(connection: sqlite3.Connection, made: Made, places: Places) -> tuple[Finished, Changes]:
+    """The finished items, and how their results differ from those that would be made now."""
+    runs = connection.execute("SELECT run, code FROM runs").fetchall()
+    comparison = Comparison(made, {run: Fingerprints.from_text(text) for run, text in runs})
+    outdated = Items(connection).outdated()
+    finished = Finished(len(places))
+    rows = connection.execute("SELECT job, first_item, positions, items, run, digests FROM jobs ORDER BY job")
+    for job, first, positions, n, run, digests in rows:
+        items, found = JobItems(job, first, unpacked(positions, n)).without(outdated).counting()
+        finished.add(found)
+        comparison.look_at(run, digests, first, Results(items, found, places.at(found)))
+    return finished, comparison.changes
 
 
 def _fill(connection: sqlite3.Connection, start: Start) -> None:
     execute_all(connection, TABLES)
     ids = start.ids or ()
-    values = {"n_items": len(ids), "ids": packed_ids(ids), "recipe": start.recipe}
+    values = {"n_items": len(ids), "recipe": start.recipe}
     if start.ids is None:
         values["open_ended"] = 1
     connection.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
+    connection.executemany("INSERT INTO ids VALUES (?, ?, ?, ?)", rows_of(ids))
 
 
 def _check(connection: sqlite3.Connection, path: Path, start: Start) -> None:
     check_kind(connection, path)
     _check_last_run(connection, path, start)
-    contents = Contents(connection, path)
-    if contents.is_open_ended != (start.ids is None):
+    if Contents(connection, path).is_open_ended != (start.ids is None):
         raise StoreError(
             f"{KIND} {path} belongs to another kind of calculation: the items of one of the two are all known when it "
             f"begins, those of the other are added as it goes on; give another name"
         )
-    if start.ids is not None:
-        _check_ids(set(contents.all_ids()), set(start.ids), path)
     upgrade(connection)
     if start.recipe is not None:
         connection.execute("UPDATE meta SET value = ? WHERE key = 'recipe'", (start.recipe,))
@@ -250,9 +289,7 @@ def _taken(path: Path, host: str, pid: int, advice: str) -> StoreError:
     return StoreError(f"{KIND} {path} is being written by process {pid} on host {host}: {advice}")
 
 
-def _check_ids(recorded: set[Hashable], given: set[Hashable], path: Path) -> None:
-    if recorded == given:
-        return
+def _refuse_ids(recorded: set[Hashable], given: set[Hashable], path: Path) -> None:
     parts = [
         f"{_some(recorded - given)} of it not in the data" if recorded - given else "",
         f"{_some(given - recorded)} of the data not in it" if given - recorded else "",

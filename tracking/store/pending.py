@@ -12,8 +12,8 @@ from tracking.store.schema import printable
 MAX_EVENTS = 100_000
 MAX_IDS = 1000  # of one event
 
-_INSERT_JOB = "INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_ITEM = "INSERT OR IGNORE INTO items VALUES (?, ?, ?, ?)"
+_INSERT_JOB = "INSERT OR IGNORE INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT_IDS = "INSERT OR IGNORE INTO ids VALUES (?, ?, ?, ?)"
 _INSERT_ERROR = "INSERT OR IGNORE INTO errors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DELETE_ERROR = "DELETE FROM errors WHERE error = ?"
 _INSERT_EVENT = "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -31,7 +31,7 @@ class Pending:
 
     def __init__(self) -> None:
         self.jobs: list[Row] = []
-        self.items: list[Row] = []
+        self.ids: list[Row] = []  # that were not known when the calculation began
         self.errors: list[Row] = []
         self.outdated_errors: list[tuple[int]] = []
         self.outdated: list[tuple[int, int, str]] = []
@@ -53,7 +53,8 @@ class Pending:
     def write(self, connection: sqlite3.Connection) -> None:
         """Put the rows into their tables; within a transaction of the caller's."""
         connection.executemany(_INSERT_JOB, self.jobs)
-        connection.executemany(_INSERT_ITEM, self.items)
+        if self.ids:
+            connection.executemany(_INSERT_IDS, self.ids)
         if self.outdated:
             connection.executemany(_INSERT_OUTDATED, self.outdated)
         if self.n_items is not None:
@@ -72,7 +73,7 @@ class Pending:
 
     def clear(self) -> None:
         """Forget what is safe now."""
-        for rows in (self.jobs, self.items, self.errors, self.outdated_errors, self.outdated, self.events):
+        for rows in (self.jobs, self.ids, self.errors, self.outdated_errors, self.outdated, self.events):
             rows.clear()
         self.n_items = None
         self.checkpoints.clear()

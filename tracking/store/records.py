@@ -18,6 +18,7 @@ class JobRecord(NamedTuple):
         given_at: when it was given out, seconds since 1970.
         seconds: how long it was worked on.
         digests: of the values that the results were made with, ``DIGEST_BYTES`` for each item; None: unknown.
+        positions: where the ids probably stand in those that were given to ``RunFile.open``; None: nobody knows.
     """
 
     ids: Sequence[Hashable]
@@ -27,6 +28,7 @@ class JobRecord(NamedTuple):
     given_at: float
     seconds: float
     digests: bytes | None = None
+    positions: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,12 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tracking.errors import StoreError
+
+if TYPE_CHECKING:
+    from tracking.store.records import JobRecord
 
 _WORDS = {
     errno.ENOENT: "does not exist",
@@ -82,3 +86,20 @@ def refuse_foreign(kind: str, path: Path, status: os.stat_result, *, trust: bool
             f"{kind} {path} may be written by other users, who could run any code in your name by what is "
             f"in it; if its content is yours: chmod go-w {path}, or give trust=True"
         )
+
+
+def too_large(job: JobRecord) -> StoreError:
+    """Say that the results of one job are more than a row takes."""
+    names = ", ".join(map(repr, job.ids[:3])) + (", ..." if len(job.ids) > 3 else "")
+    return StoreError(
+        f"the results of one job (items {names}) are {len(job.payload) / 1e9:.1f} GB pickled, more "
+        f"than a run file takes at once (1 GB): make the chunks smaller, or return the name of a file"
+    )
+
+
+def too_large_state(name: str, state: bytes) -> StoreError:
+    """Say that a state is more than a row takes."""
+    return StoreError(
+        f"the state {name!r} has {len(state) / 1e9:.1f} GB, more than a run file takes at once (1 GB): keep what is "
+        f"large in files, and their names in the state"
+    )

@@ -29,12 +29,15 @@ from tracking.store.by_item import ByItem, Recorded
 from tracking.store.changes import KEEP, GiveDigests, Made
 from tracking.store.contents import Contents
 from tracking.store.fingerprints import Fingerprints
+from tracking.store.id_blocks import rows_of
 from tracking.store.lock import OwnerLock
 from tracking.store.network import is_on_network
 from tracking.store.opening import Opened, Start, close_database, open_database, take_lock
 from tracking.store.pending import Pending, packed
+from tracking.store.positions import Positions
+from tracking.store.positions import packed as packed_positions
 from tracking.store.records import ErrorRecord, HostSummary, JobRecord, RunSummary
-from tracking.store.refusals import refusal
+from tracking.store.refusals import refusal, too_large, too_large_state
 from tracking.store.run_reader import RunFileReader
 from tracking.store.schema import KIND, columns, printable
 from tracking.store.stored_results import StoredResults
@@ -69,7 +72,8 @@ class RunFile:
         self._clock = clock
         self._is_open = True
         self._run = opened.run
-        self._ids = start.ids or ()
+        self._places = opened.places
+        self._order = opened.order
         self._trust = start.trust
         self._finished = opened.finished
         self._error_numbers = opened.error_numbers
@@ -143,7 +147,10 @@ class RunFile:
         last, job = -1, -2
         while last != job:
             job = last
-            last, pairs = self._contents.results_after(job)
+            try:
+                last, pairs = self._contents.results_after(job)
+            except sqlite3.Error as exc:
+                raise refusal(KIND, self.path, exc) from exc
             found.update(pairs)
         return found
 
@@ -152,27 +159,19 @@ class RunFile:
         return self._contents.errors()
 
     def finished_ids(self) -> Set[Hashable]:
-        """Give the ids of all recorded items, committed or not."""
-        return self._finished
+        """Give the ids of all recorded items, committed or not; in a new set."""
+        return {id for run in self._finished.runs() for id in self._places.at(run)}
 
     def finished_positions(self) -> Iterator[range]:
         """Give the positions, in ``ids`` as they were given to ``open``, of all recorded items; ascending.
 
         Cheap where many lie side by side; no result is read. Used by the writer's thread.
         """
-        start = stop = 0
-        for position, id in enumerate(self._ids):
-            if id in self._finished:
-                if position != stop:
-                    yield from [range(start, stop)] if start < stop else ()
-                    start = position
-                stop = position + 1
-        if start < stop:
-            yield range(start, stop)
+        return self._order.runs(self._finished)
 
     def stored_results(self) -> StoredResults:
         """Give a look at the committed results by the positions of their items, for any thread; it outlives us."""
-        return StoredResults(self.path, self._ids, trust=self._trust)
+        return StoredResults(self.path, self._order, trust=self._trust)
 
     @property
     def is_open(self) -> bool:
@@ -196,27 +195,34 @@ class RunFile:
             StoreError: they are too large for a run file, or it is closed.
             EncodeError: an id cannot be pickled.
         """
-        ids = job.ids
         self._check_open()
         if len(job.payload) > MAX_PAYLOAD:
-            raise _too_large(job)
-        number, first = self._next_job, self._next_item
-        if self._finished.isdisjoint(ids):
-            rows = [(place, number, *columns(id)) for place, id in enumerate(ids, first)]
-        else:
-            rows = [(p, number, *columns(id)) for p, id in enumerate(ids, first) if id not in self._finished]
-        if not rows:
+            raise too_large(job)
+        found = self._positions(job)
+        positions: Positions = self._finished.left_of(found) if self._finished.has_any(found) else found
+        n = len(found) if positions is found else len(found) - positions.count(None)
+        if n == 0:
             return
-        place_and_time = (job.host, job.nickname, job.given_at, job.seconds, self._clock())
-        self._pending.jobs.append(
-            (number, self._run, *place_and_time, first, len(rows), job.payload, job.digests)
-        )
-        self._pending.items += rows
+        self._finished.add(found)
+        self._pending.jobs.append((
+            self._next_job, self._run, job.host, job.nickname, job.given_at, job.seconds, self._clock(),
+            self._next_item, n, packed_positions(positions), job.digests, job.payload,
+        ))  # fmt: skip
         self._next_job += 1
-        self._next_item += len(ids)
-        self._finished.update(ids)
+        self._next_item += len(positions)
         if self._error_numbers:
-            self._drop_errors(ids)
+            self._drop_errors(job.ids)
+
+    def _positions(self, job: JobRecord) -> Sequence[int]:
+        n_known = len(self._places)
+        positions = self._places.positions(job.ids, job.positions if self._order.is_same else None)
+        if len(self._places) > n_known:
+            self._pending.ids += rows_of(self._places.at(range(n_known, len(self._places))), n_known)
+        return positions
+
+    def _is_finished(self, id: Hashable) -> bool:
+        position = self._places.position(id)
+        return position is not None and position in self._finished
 
     def record_error(
         self, id: Hashable, message: str, host: str, nickname: str, tries: int, error: bytes
@@ -227,7 +233,7 @@ class RunFile:
             error: the pickled error.
         """
         self._check_open()
-        if id in self._finished:
+        if self._is_finished(id):
             return
         self._drop_errors((id,))
         number, self._next_error = self._next_error, self._next_error + 1
@@ -243,20 +249,23 @@ class RunFile:
             StoreError: the result cannot be read back.
         """
         self._check_open()
-        if id not in self._finished:
+        position = self._places.position(id)
+        if position is None or position not in self._finished:
             return None
-        if self._by_item is None:
-            self._by_item = ByItem(self._connection, self.path)
-        return self._by_item.recorded(id)
+        return self._look_up().recorded(position, id)
 
     def outdate(self, id: Hashable, why: str) -> None:
         """Do not count the result of this item any more: it is made anew. Of one that ``recorded`` gives."""
         self._check_open()
+        position = self._places.position(id)
+        if position is not None and (item := self._look_up().forget(position)) is not None:
+            self._finished.discard(position)
+            self._pending.outdated.append((item, self._run, why))
+
+    def _look_up(self) -> ByItem:
         if self._by_item is None:
             self._by_item = ByItem(self._connection, self.path)
-        if (item := self._by_item.forget(id)) is not None:
-            self._finished.discard(id)
-            self._pending.outdated.append((item, self._run, why))
+        return self._by_item
 
     def grow(self, n_items: int) -> None:
         """Take down that an open-ended calculation has so many items by now."""
@@ -300,7 +309,7 @@ class RunFile:
         """
         self._check_open()
         if len(state) > MAX_PAYLOAD:
-            raise _too_large_state(name, state)
+            raise too_large_state(name, state)
         name = printable(name)
         number = self._checkpoint_numbers[name] = self._checkpoint_numbers.get(name, 0) + 1
         self._pending.checkpoints[name] = name, number, self._clock(), self._run, state
@@ -395,18 +404,3 @@ class RunFile:
             number = self._error_numbers.pop(id, None)
             if number is not None:
                 self._pending.outdated_errors.append((number,))
-
-
-def _too_large(job: JobRecord) -> StoreError:
-    names = ", ".join(map(repr, job.ids[:3])) + (", ..." if len(job.ids) > 3 else "")
-    return StoreError(
-        f"the results of one job (items {names}) are {len(job.payload) / 1e9:.1f} GB pickled, more "
-        f"than a run file takes at once (1 GB): make the chunks smaller, or return the name of a file"
-    )
-
-
-def _too_large_state(name: str, state: bytes) -> StoreError:
-    return StoreError(
-        f"the state {name!r} has {len(state) / 1e9:.1f} GB, more than a run file takes at once (1 GB): keep what is "
-        f"large in files, and their names in the state"
-    )

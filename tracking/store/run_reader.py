@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -56,7 +56,7 @@ class RunFileReader:
 
     def summary(self) -> RunSummary:
         """Say how the calculation stands."""
-        with self._look() as connection:
+        with self.look() as connection:
             contents = Contents(connection, self.path)
             owner, state = self._last_run(connection)
             return RunSummary(
@@ -77,47 +77,52 @@ class RunFileReader:
         last, job = -1, -2
         while last != job:
             job = last
-            with self._look() as connection:
+            with self.look() as connection:
                 last, pairs = Contents(connection, self.path).results_after(job)
             yield from pairs
 
     def errors(self) -> dict[Hashable, ErrorRecord]:
         """Give the items that failed and were not finished since."""
-        with self._look() as connection:
+        with self.look() as connection:
             return Contents(connection, self.path).errors()
 
     def checkpoint(self, name: str) -> bytes | None:
         """Give the newest state that is kept under this name, as it was given; None if there is none."""
-        with self._look() as connection:
+        with self.look() as connection:
             return Contents(connection, self.path).checkpoint(printable(name))
 
     def history(self) -> History:
         """Read what happened, beside the results."""
-        with self._look() as connection:
+        with self.look() as connection:
             return read_history(connection, self.path)
 
     def results_of(self, id: Hashable) -> tuple[ResultRecord, ...]:
         """Tell who made the results of this item, and when; the last one counts, unless it is outdated."""
-        with self._look() as connection:
-            return results_of(connection, id)
+        with self.look() as connection:
+            return results_of(connection, self.path, id)
 
-    def ids(self) -> list[Hashable]:
+    def ids(self) -> Sequence[Hashable]:
         """Give the ids of all items of the calculation, in their order."""
-        with self._look() as connection:
+        with self.look() as connection:
             return Contents(connection, self.path).all_ids()
 
     def recipe(self) -> bytes | None:
         """Give what is needed to make the calculation anew, None if it was not recorded."""
-        with self._look() as connection:
+        with self.look() as connection:
             found: bytes | None = Contents(connection, self.path).meta("recipe")
             return found
 
     def _read_n_items(self) -> int:
-        with self._look() as connection:
+        with self.look() as connection:
             return int(Contents(connection, self.path).meta("n_items"))
 
     @contextmanager
-    def _look(self) -> Iterator[sqlite3.Connection]:
+    def look(self) -> Iterator[sqlite3.Connection]:
+        """Open it, for a moment, to read it.
+
+        Raises:
+            StoreError: it cannot be read, or is not to be trusted.
+        """
         check_files(self.path, trust=self._trust)
         try:
             connection = _connect(self.path)

@@ -3,25 +3,31 @@
 Readable with any SQLite tool, also while the calculation runs; start with the view ``item_states``.
 
 ==========  =====================================================================================
-meta        what holds for the whole calculation: number of items, all ids, the recipe
+meta        what holds for the whole calculation: number of items, the recipe
 runs        one row per master that worked on it: host, process, state, and fingerprints of code and values
-jobs        one row per finished job: who, when, how long, and the pickled list of its results
-items       one row per finished item: its job; its place in the job's list is item - first_item
-outdated    one row per item whose result does not count any more, because it is to be computed anew
+ids         the ids of all items in their order, many in a row; see ``id_blocks``. Of an open-ended calculation those of
+            which something was recorded
+jobs        one row per finished job: who, when, how long, the positions of its items in the list of ids, and the
+            pickled list of their results
+items       a view: one row per recorded result: its item's position and id, its job, and its place in all lists of
+            results, one after the other: in its own job's list it is item - first_item
+outdated    one row per item of that view that does not count any more, because it is to be computed anew
 errors      one row per item that failed and has not been finished since
 events      what happened beside that: lost slaves, jobs tried again, silent slaves; the latest 100,000
 now         one row: what goes on at this moment, as JSON, at most a second old while the master lives
 checkpoints one row per name: the newest state that was kept under it, its number and its time
 ==========  =====================================================================================
 
-In ``meta`` ``open_ended`` is 1 if items are added as the calculation goes on; its list of ids is empty then, and the
-number of items is that of the last commit.
-An id stands in its column as it is if it is an int or a str; of any other the column holds the
-``repr`` and ``key`` the pickle. Rows of jobs, items and outdated are only ever added, never changed.
-``jobs.digests`` holds 8 bytes for each place of the job's list: of the item's value that the result was made with.
+So an item of a large job costs its pickled result and its digest, and nothing beside. In ``meta`` ``open_ended`` is 1
+if items are added as the calculation goes on; the number of items is then that of the last commit.
+An id stands in the list as it is if it is an int or a str; of any other there stands the ``repr``, and the pickle
+beside it; so it is with the columns ``id`` and ``key`` of errors. Rows of ids, jobs and outdated are only ever added,
+never changed. ``jobs.digests`` holds 8 bytes for each place of the job's list: of the item's value that the result was
+made with. ``jobs.positions``: see ``positions``.
 
-Version 2 added ``digests``, ``outdated``, ``events`` and ``now``. Older files are read as they are, and become of
-the present version within the transaction with which a writer begins its run. Version 3 added ``checkpoints``.
+Version 2 added ``digests``, ``outdated``, ``events`` and ``now``; version 3 ``checkpoints``. Version 4 put ``ids`` and
+``positions`` in the place of a row for each item. Older files are read as they are, and become of the present version
+within the transaction with which a writer begins its run (``upgrading``).
 """
 
 from __future__ import annotations
@@ -37,46 +43,58 @@ from tracking.store.pickling import to_bytes
 from tracking.store.refusals import refusal, refuse_foreign
 
 APPLICATION_ID = 0x74726B6A  # 'trkj'
-VERSION = 3
+VERSION = 4
 KIND = "run file"
 BUSY_TIMEOUT_S = 5.0
 
 # With WAL the file has companions that SQLite reads as a part of it.
 COMPANIONS = ("-wal", "-shm", "-journal")
 
-_NEW_IN_2 = """
-CREATE TABLE outdated (item INTEGER PRIMARY KEY, run INTEGER, why TEXT);
+OUTDATED = "CREATE TABLE outdated (item INTEGER PRIMARY KEY, run INTEGER, why TEXT)"
+EVENTS = """
 CREATE TABLE events (event INTEGER PRIMARY KEY, run INTEGER, at REAL, kind TEXT, host TEXT, nickname TEXT,
                      words TEXT, items INTEGER, ids);
-CREATE TABLE now (one INTEGER PRIMARY KEY, run INTEGER, at REAL, state TEXT);
+CREATE TABLE now (one INTEGER PRIMARY KEY, run INTEGER, at REAL, state TEXT)
+"""
+CHECKPOINTS = "CREATE TABLE checkpoints (name TEXT PRIMARY KEY, number INTEGER, at REAL, run INTEGER, payload BLOB)"
+IDS = "CREATE TABLE ids (first INTEGER PRIMARY KEY, items INTEGER, ids, keys BLOB)"
+JOBS = """
+CREATE TABLE jobs (job INTEGER PRIMARY KEY, run INTEGER, host TEXT, nickname TEXT,
+                   given_at REAL, seconds REAL, recorded_at REAL,
+                   first_item INTEGER, items INTEGER, positions, digests BLOB, payload BLOB)
+"""
+VIEWS = """
+CREATE VIEW items AS
+    WITH RECURSIVE runs_of_items(job, place, stop) AS (
+        SELECT job, 0, items FROM jobs WHERE typeof(positions) = 'integer'
+        UNION ALL SELECT job, place + 1, stop FROM runs_of_items WHERE place + 1 < stop),
+    recorded(item, position, job) AS (
+        SELECT first_item + place, positions + place, job FROM runs_of_items JOIN jobs USING (job)
+        UNION ALL SELECT first_item + key, value, job FROM jobs, json_each(positions)
+            WHERE typeof(positions) = 'text' AND value IS NOT NULL)
+    SELECT item, position, job,
+        (SELECT CASE typeof(ids) WHEN 'integer' THEN ids + position - first
+                ELSE json_extract(ids, '$[' || (position - first) || ']') END
+         FROM ids WHERE first <= position ORDER BY first DESC LIMIT 1) AS id
+    FROM recorded;
 CREATE VIEW item_states AS
     SELECT id, 'finished' AS state, host, nickname, recorded_at AS since, '' AS message
         FROM items JOIN jobs USING (job) WHERE item NOT IN (SELECT item FROM outdated)
     UNION ALL SELECT id, 'failed', host, nickname, failed_at, message FROM errors
 """
 
-_NEW_IN_3 = """
-CREATE TABLE checkpoints (name TEXT PRIMARY KEY, number INTEGER, at REAL, run INTEGER, payload BLOB)
-"""
-
-UPGRADES = {
-    1: f"ALTER TABLE jobs ADD COLUMN digests BLOB; DROP VIEW item_states; {_NEW_IN_2}; PRAGMA user_version = 2",
-    2: f"{_NEW_IN_3}; PRAGMA user_version = 3",
-}
-"""{version: what makes a file of this version one of the next}; to be run within one transaction."""
-
 TABLES = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE runs (run INTEGER PRIMARY KEY, host TEXT, pid INTEGER, state TEXT,
                    started_at REAL, ended_at REAL, alive_at REAL, code TEXT);
-CREATE TABLE jobs (job INTEGER PRIMARY KEY, run INTEGER, host TEXT, nickname TEXT,
-                   given_at REAL, seconds REAL, recorded_at REAL,
-                   first_item INTEGER, items INTEGER, payload BLOB, digests BLOB);
-CREATE TABLE items (item INTEGER PRIMARY KEY, job INTEGER, id, key BLOB);
+{IDS};
+{JOBS};
 CREATE TABLE errors (error INTEGER PRIMARY KEY, id, key BLOB, run INTEGER, message TEXT,
                      host TEXT, nickname TEXT, tries INTEGER, failed_at REAL, payload BLOB);
-{_NEW_IN_2};
-{_NEW_IN_3};
+{OUTDATED};
+{EVENTS};
+{CHECKPOINTS};
+{VIEWS};
 PRAGMA user_version = {VERSION};
 PRAGMA application_id = {APPLICATION_ID};
 """
@@ -136,12 +154,6 @@ def check_kind(connection: sqlite3.Connection, path: Path) -> None:
 def version_of(connection: sqlite3.Connection) -> int:
     """Give the version of the file's form."""
     return number(connection, "PRAGMA user_version")
-
-
-def upgrade(connection: sqlite3.Connection) -> None:
-    """Make the file one of the present version; within a transaction of the caller's."""
-    while (version := version_of(connection)) < VERSION:
-        execute_all(connection, UPGRADES[version])
 
 
 def execute_all(connection: sqlite3.Connection, statements: str) -> None:

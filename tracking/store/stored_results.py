@@ -9,30 +9,45 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tracking.errors import StoreError
+from tracking.store.items import Items, JobItems
+from tracking.store.job_index import JobIndex
+from tracking.store.order import Order
+from tracking.store.pickling import from_bytes
 from tracking.store.run_reader import RunFileReader
+from tracking.store.schema import KIND
+
+_BATCH = 1000  # jobs, of which it is read at once what they hold
+
+Pairs = Iterator[tuple[int, Any]]
 
 
 class StoredResults:
     """Reads results by the positions of their items, beside the writer and after it; from any thread.
 
     Only what is committed is seen. Results that do not count any more (``on_change='recompute'``) are none.
-    The memory that it takes does not depend on how large the results are: those of a few jobs at a time.
+    The memory that it takes does not depend on how large the results are: those of one job at a time, and, as soon as
+    one is asked for by position, four bytes an item.
 
     Args:
         path: of the run file.
-        ids: of all items, as they were given to ``RunFile.open``.
-        trust: as it was given there.
+        order: of the ids as they were given, and in the file.
+        trust: as it was given to ``RunFile.open``.
     """
 
-    def __init__(self, path: Path, ids: Sequence[Any], *, trust: bool) -> None:
+    def __init__(self, path: Path, order: Order, *, trust: bool) -> None:
         self._reader = RunFileReader(path, trust=trust)
-        self._positions = {id: position for position, id in enumerate(ids)}
+        self._order = order
         self._lock = threading.Lock()
+        self._index = JobIndex()
+        self._job: tuple[int, dict[int, Any]] = (0, {})  # the last that was read: (its number, {place: result})
 
     def at(self, position: int) -> Any:
         """The result of the item at this position.
@@ -41,11 +56,14 @@ class StoredResults:
             KeyError: there is none yet.
             StoreError: it cannot be read back.
         """
-        for _, result in self.among(range(position, position + 1)):
-            return result
-        raise KeyError(position)
+        wanted = self._order.in_file(position)
+        with self._lock:
+            number, results = self._job
+            if number == 0 or self._index.job(wanted) != number:
+                number, results = self._job = self._read(wanted)
+            return results[wanted]
 
-    def among(self, positions: range | None = None) -> Iterator[tuple[int, Any]]:
+    def among(self, positions: range | None = None) -> Pairs:
         """Give (position, result) of those in this range (step 1) that are finished, None: of all.
 
         In the order in which they were finished.
@@ -53,7 +71,44 @@ class StoredResults:
         Raises:
             StoreError: a result cannot be read back.
         """
-        for id, result in self._reader.results():
-            position = self._positions.get(id)
-            if position is not None and (positions is None or position in positions):
-                yield position, result
+        jobs: list[JobItems] = []
+        while True:
+            with self._reader.look() as connection:
+                begin = jobs[-1].job + 1 if jobs else 0
+                jobs = list(islice(Items(connection).jobs(begin), _BATCH))
+            if not jobs:
+                return
+            for job in jobs:
+                yield from self._pairs(job, positions)
+
+    def _read(self, wanted: int) -> tuple[int, dict[int, Any]]:
+        """The job that holds the result at this position in the file, and all that it holds."""
+        with self._reader.look() as connection:
+            if self._index.job(wanted) is None:
+                self._index.refresh(connection)
+            number = self._index.job(wanted)
+            if number is None:
+                raise KeyError(wanted)
+            (job,) = Items(connection).jobs(number, number)
+            return number, self._results(connection, job)
+
+    def _pairs(self, job: JobItems, positions: range | None) -> Pairs:
+        _, places = job.counting()
+        given = [(self._order.as_given(place), place) for place in places]
+        wanted = [pair for pair in given if pair[0] is not None and (positions is None or pair[0] in positions)]
+        if not wanted:
+            return
+        with self._reader.look() as connection:
+            results = self._results(connection, job)
+        for position, place in wanted:
+            yield position, results[place]  # type: ignore[misc]
+
+    def _results(self, connection: sqlite3.Connection, job: JobItems) -> dict[int, Any]:
+        """{position in the file: result} of a job."""
+        (payload,) = connection.execute("SELECT payload FROM jobs WHERE job = ?", (job.job,)).fetchone()
+        try:
+            results: Sequence[Any] = from_bytes(payload, f"the results of job {job.job}")
+        except StoreError as exc:
+            raise StoreError(f"{KIND} {self._reader.path}: {exc}") from exc
+        pairs = zip(job.positions, results, strict=True)
+        return {position: result for position, result in pairs if position is not None}
