@@ -71,8 +71,8 @@ def _row(block: list[Any], first: int) -> Row:
         return first, len(block), block[0] if is_run else json.dumps(block), None
     if kinds <= {int, str} and all(columns(id)[1] is None for id in block):
         return first, len(block), json.dumps(block), None
-    shown = [columns(id)[0] for id in block]
-    return first, len(block), json.dumps(shown), to_bytes(block, "the list of all ids")
+    keys = to_bytes(block, "the list of all ids")
+    return first, len(block), json.dumps([columns(id)[0] for id in block]), keys
 
 
 def _fit(block: list[int]) -> bool:
