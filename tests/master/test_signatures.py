@@ -27,6 +27,7 @@ ADDED = {
     "on_change": "keep",
     "on_error": "raise",
     "trust": False,
+    "keep_results": True,
     "pool": None,
     "fabric": None,
 }

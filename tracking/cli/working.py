@@ -124,7 +124,8 @@ def _watch(master: TrackingJobMaster, output: Output) -> None:
 
 
 def _deliver(master: TrackingJobMaster, output: Output, run_file: str | None) -> int:
-    results = {id: master.result[id] for id in master.data if id in master.result}
+    found = dict(master.result.items())
+    results = {id: found[id] for id in master.data if id in found}
     errors = {id: master.errors[id] for id in master.data if id in master.errors}
     if errors:
         click.echo(error_summary(errors), err=True)

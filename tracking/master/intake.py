@@ -85,8 +85,8 @@ class Intake:
         if len(ids) or (kind == m.DONE and len(wanted)):
             ids, results = self._show(tid, ids, results)
             self._answers.settle(finished)
-            self._record.add(ids, results, job.slave, seconds)
-            self._master.result.update(zip(ids, results, strict=True))
+            are_recorded = self._record.add(ids, results, job.slave, seconds)
+            self._keep(ids, results, are_recorded=are_recorded)
         if kind == m.PART:
             self._decide(e.JobProgressed(number, tid, finished, seconds, first + count, *message[7:]))
             return
@@ -94,6 +94,13 @@ class Intake:
         self._decide(e.JobDone(number, tid, job.seconds, job.failed, payload.size + mean_bytes))
         for index, report in reports.items():
             self._chronicle.items_failed([job.positions[index]], job.slave, report[1])
+
+    def _keep(self, ids: Sequence[Hashable], results: Sequence[Any], *, are_recorded: bool) -> None:
+        kept: Any = self._master.result
+        if self._master._tr_options.keep_results:
+            kept.update(zip(ids, results, strict=True))
+        else:
+            kept._tr_add(ids, results, are_recorded=are_recorded)
 
     def _show(self, tid: int, ids: Sequence[Hashable], results: list[Any]) -> tuple[Sequence[Hashable], list[Any]]:
         """The ids and results as the user's hook leaves them; where there is none, no dict of them is made."""

@@ -30,7 +30,7 @@ from tracking.master.calculation import Calculation
 from tracking.master.display import Display
 from tracking.master.ending import end_with_program
 from tracking.master.hosting import HostKeeper
-from tracking.master.lazy_mappings import IteratorMapping, values_of
+from tracking.master.lazy_mappings import keep_while_wanted, values_of
 from tracking.master.options import Options
 from tracking.master.record import Record
 from tracking.master.status import Status
@@ -89,6 +89,8 @@ class JobMaster(HostKeeper):
             'keep', 'recompute' or 'refuse' (an error, before any slave starts); it is said in any case.
         on_error: 'raise' or 'collect'.
         trust: accept a run file that another user owns or may write.
+        keep_results: False: results are only in the run file, not in memory as well; ``result`` is then a mapping
+            that reads them from there when they are asked for, also after the end.
         pool: a ``SlavePool`` to work with; it is left running.
         fabric: how slaves are started where the name of a host does not say it: a name, or a fabric; None: on this
             machine as its own processes, on others over ssh. An engine chooses the hosts where none is named.
@@ -127,6 +129,7 @@ class JobMaster(HostKeeper):
         on_change: str = "keep",
         on_error: str = "raise",
         trust: bool = False,
+        keep_results: bool = True,
         pool: SlavePool | None = None,
         fabric: str | Fabric | None = None,
     ) -> None:
@@ -156,7 +159,7 @@ class JobMaster(HostKeeper):
             function=function, run_file=run_file, item_timeout=item_timeout, retries=retries, max_deaths=max_deaths,
             host_failures=host_failures, silence_timeout=silence_timeout, heartbeat=heartbeat,
             memory_limit=memory_limit, threads=threads, affinity=affinity, max_jobs=max_jobs, on_change=on_change,
-            on_error=on_error, trust=trust, pool=pool, fabric=fabric,
+            on_error=on_error, trust=trust, keep_results=keep_results, pool=pool, fabric=fabric,
         )  # fmt: skip
         self._tr_shares = Shares(threads, affinity, self._tr_fabrics.settings)
         self._tr_raises_errors = on_error == "raise"
@@ -248,9 +251,7 @@ class JobMaster(HostKeeper):
             self.status = Status(self.data, self.redistribute)
             self.status._tr_finish_known(self.result)
         self.status._tr_reopen_active()
-        if isinstance(self.data, IteratorMapping):
-            items = self.status._tr_items
-            self.data._tr_keep_until(lambda position: items.count(position) == 0)
+        keep_while_wanted(self.data, self.status._tr_items)
 
     def _tr_open_run_file(self) -> None:
         if self._tr_options.run_file is not None:
@@ -299,7 +300,7 @@ class JobMaster(HostKeeper):
             self.status,
             options.policy(self.chunk_size, redistribute=checks.checked_redistribute(self.redistribute)),
             self._tr_worker,
-            Record(self._tr_open_file, self._tr_digests),
+            Record(self._tr_open_file, self._tr_digests, is_only_place=not options.keep_results),
             options.crew(self._tr_nicknames),
             display,
         )
@@ -390,11 +391,9 @@ class JobMaster(HostKeeper):
     # ---- what the calculation asks for
 
     def _tr_values(self, ids: Sequence[Any], *, as_dict: bool) -> Any:
-        """The values of a job: {id: value} for ``go``, a list for a function."""
         if not as_dict and getattr(self.get_slave_chunk, "__func__", None) is JobMaster.get_slave_chunk:
             return values_of(self.data, ids)
-        chunk = sending.checked_chunk(ids, self.get_slave_chunk(ids))
-        return chunk if as_dict else [chunk[id] for id in ids]
+        return sending.checked_values(ids, self.get_slave_chunk(ids), as_dict=as_dict)
 
     # ---- what people see
 

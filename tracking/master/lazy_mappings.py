@@ -15,6 +15,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from itertools import islice
 from typing import Any, TypeVar
 
+from tracking.core.items import Items
 from tracking.errors import InputError
 
 K = TypeVar("K")
@@ -130,7 +131,6 @@ class IteratorMapping(Mapping[int, Any]):
             self._most_kept = 2 * len(self._kept)
 
     def _tr_keep_until(self, is_finished: Callable[[int], bool]) -> None:
-        """The calculation that begins knows which items are finished: their values need not be kept."""
         self._is_finished = is_finished
 
     def __contains__(self, id: object) -> bool:
@@ -147,6 +147,12 @@ class IteratorMapping(Mapping[int, Any]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._values!r}, {len(self.ids)})"
+
+
+def keep_while_wanted(data: Mapping[Any, Any], items: Items) -> None:
+    """The calculation that begins knows which items are finished: the values of an iterator are kept until then."""
+    if isinstance(data, IteratorMapping):
+        data._tr_keep_until(lambda position: items.count(position) == 0)
 
 
 def values_of(data: Mapping[Any, Any], ids: Sequence[Any]) -> list[Any]:

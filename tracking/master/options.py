@@ -49,6 +49,7 @@ class Options:
     on_change: str = "keep"
     on_error: str = "raise"
     trust: bool = False
+    keep_results: bool = True
     pool: SlavePool | None = None
     fabric: str | Fabric | None = None
 
@@ -63,6 +64,8 @@ class Options:
         checked_number("max_jobs", self.max_jobs, 1, is_optional=True, is_whole=True)
         checked_choice("on_change", self.on_change, ("keep", "recompute", "refuse"))
         checked_choice("on_error", self.on_error, ("raise", "collect"))
+        if not self.keep_results and self.run_file is None:
+            raise InputError("keep_results=False needs run_file=...: results that are not kept in memory stay there")
         self._leave_slaves_to_pool()
 
     def _leave_slaves_to_pool(self) -> None:

@@ -29,30 +29,42 @@ class Record:
     Args:
         run_file: where to record; None: nowhere.
         digests: gives those of the values of some ids, for the run file; None if they are unknown.
+        is_only_place: the results are kept nowhere else, so none is told before it is in the file, and a file that
+            lacks some at the end is an error.
     """
 
     def __init__(
         self,
         run_file: RunFile | None,
         digests: Callable[[Sequence[Hashable]], bytes | None] = lambda ids: None,
+        *,
+        is_only_place: bool = False,
     ) -> None:
         self._run_file = run_file
         self._digests = digests
+        self._is_only_place = is_only_place
         self._now_at = float("-inf")
         self._untold: list[Batch] = []
         self._commit_at = 0.0
         self._problem: str | None = None
 
-    def add(self, ids: Sequence[Hashable], results: Sequence[Any], slave: SlaveInfo, seconds: float) -> None:
-        """Note the results of one job, or of a part of it, in the order of these ids; both are kept as they are."""
+    def add(self, ids: Sequence[Hashable], results: Sequence[Any], slave: SlaveInfo, seconds: float) -> bool:
+        """Note the results of one job, or of a part of it, in the order of these ids; both are kept as they are.
+
+        Returns:
+            Whether the run file has taken them.
+        """
+        are_recorded = False
         if self._run_file is not None and ids:
             try:
                 self._write(self._run_file, ids, results, slave, seconds)
+                are_recorded = True
             except (EncodeError, StoreError) as error:
                 # The file cannot take these, too large or no pickle; to lose them here as well would help nobody.
                 shown = ", ".join(map(repr, ids[:5]))
                 logger.error("the results of %d items (%s ...) are kept in memory only: %s", len(ids), shown, error)
         self._untold.append((ids, results))
+        return are_recorded
 
     def _write(
         self, run_file: RunFile, ids: Sequence[Hashable], results: Sequence[Any], slave: SlaveInfo, seconds: float
@@ -132,7 +144,8 @@ class Record:
     @property
     def has_untold(self) -> bool:
         """Whether a commit has something to do; what could not be written waits for its next try."""
-        return bool(self._untold) or (self._run_file is not None and self._run_file.is_due)
+        can_tell = bool(self._untold) and not (self._is_only_place and self._problem)
+        return can_tell or (self._run_file is not None and self._run_file.is_due)
 
     def is_due(self, now: float) -> bool:
         """Whether a commit should not wait any longer, though more keeps coming."""
@@ -144,6 +157,8 @@ class Record:
         if self._run_file is not None and self._run_file.has_uncommitted:
             self._run_file.commit()
             self._tell_problem(self._run_file.problem)
+            if self._is_only_place and self._problem:
+                return []
         untold, self._untold = self._untold, []
         return untold
 
@@ -152,14 +167,25 @@ class Record:
             return
         self._problem = problem
         if problem:
-            logger.error("the calculation goes on in memory, but nothing is recorded: %s", problem)
+            what = " and its results wait in memory" if self._is_only_place else " in memory"
+            logger.error("the calculation goes on%s, but nothing is recorded: %s", what, problem)
         else:
             logger.warning("recording goes on: everything that had to wait is in the run file now")
 
     def close(self, state: str) -> None:
-        """End the run file in this state: 'finished', 'interrupted' or 'failed'."""
+        """End the run file in this state: 'finished', 'interrupted' or 'failed'.
+
+        Raises:
+            StoreError: results that are kept nowhere else could not be recorded.
+        """
         if self._run_file is None:
             return
         run_file, self._run_file = self._run_file, None
         if not run_file.close(state):
+            if self._is_only_place and self._untold:
+                n = sum(len(ids) for ids, _ in self._untold)
+                raise StoreError(
+                    f"the last {n} results could not be recorded, and are kept nowhere since keep_results is False: "
+                    f"they are computed again when the calculation goes on: {run_file.problem}"
+                )
             logger.error("the run file lacks what came last, which is in memory only: %s", run_file.problem)

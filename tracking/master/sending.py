@@ -199,6 +199,16 @@ def modules_needed(worker: Worker) -> tuple[str, ...]:
     return () if isinstance(worker.code, Script) else mainmodule.modules_needed(worker.code)
 
 
+def checked_values(ids: Sequence[Hashable], chunk: object, *, as_dict: bool) -> Any:
+    """What ``get_slave_chunk`` returned, as it is sent: {id: value} for ``go``, a list for a function.
+
+    Raises:
+        InputError: says what is wrong with it.
+    """
+    checked = checked_chunk(ids, chunk)
+    return checked if as_dict else [checked[id] for id in ids]
+
+
 def checked_chunk(ids: Sequence[Hashable], chunk: object) -> Mapping[Hashable, Any]:
     """What ``get_slave_chunk`` returned, if it has a value for each id and no others.
 

@@ -83,6 +83,8 @@ class TrackingJobMaster(JobMaster):
             'keep', 'recompute' or 'refuse' (an error, before any slave starts); it is said in any case.
         on_error: 'raise' or 'collect'.
         trust: accept a run file that another user owns or may write.
+        keep_results: False: results are only in the run file, not in memory as well; ``result`` is then a mapping
+            that reads them from there when they are asked for, also after the end.
         pool: a ``SlavePool`` to work with; it is left running.
         fabric: how slaves are started where the name of a host does not say it: a name, or a fabric; None: on this
             machine as its own processes, on others over ssh. An engine chooses the hosts where none is named.
@@ -121,6 +123,7 @@ class TrackingJobMaster(JobMaster):
         on_change: str = "keep",
         on_error: str = "raise",
         trust: bool = False,
+        keep_results: bool = True,
         pool: SlavePool | None = None,
         fabric: str | Fabric | None = None,
     ) -> None:
@@ -149,6 +152,7 @@ class TrackingJobMaster(JobMaster):
             on_change=on_change,
             on_error=on_error,
             trust=trust,
+            keep_results=keep_results,
             pool=pool,
             fabric=fabric,
         )
@@ -272,7 +276,8 @@ class TrackingJobMaster(JobMaster):
     def getRst(self) -> dict[str, Any]:
         """All that is needed to go on later: every public field that can be pickled, and the state of the items.
 
-        While the calculation runs, it is taken between two jobs, so that all of it belongs together.
+        While the calculation runs, it is taken between two jobs, so that all of it belongs together. With
+        ``keep_results=False`` the run file holds results and states; ``restart`` needs it, too.
         """
         return self._tr_between_jobs(self._tr_rst)
 
@@ -284,6 +289,8 @@ class TrackingJobMaster(JobMaster):
             "host_settings": {host: asdict(its) for host, its in self._tr_fabrics.settings.items()},
         }
         fields = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in _NOT_SAVED}
+        if not self._tr_options.keep_results:
+            rst["status_objects"], fields["result"] = {}, getattr(self.result, "kept", self.result)
         return _saveable(fields) | rst
 
     def saveRst(self, fname: str | os.PathLike[str]) -> None:
@@ -309,6 +316,8 @@ class TrackingJobMaster(JobMaster):
         self.status = Status(self.data, self.redistribute)
         if states:
             self.status.objects = states
+        else:
+            self.status._tr_finish_known(self.result)
         return rest
 
     def _tr_make_recipe(self) -> bytes | None:

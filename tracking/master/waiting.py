@@ -23,7 +23,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -31,11 +31,15 @@ from typing import Any, TypeVar
 from tracking.errors import CalculationError, Interrupted, ItemError
 from tracking.master.ending import EndCondition, do_not_wait_for
 from tracking.master.record import Batch
+from tracking.master.recorded_results import RecordedResults
 from tracking.messaging import MessageThread
 
 logger = logging.getLogger("tracking")
 
 T = TypeVar("T")
+Told = tuple[Sequence[Hashable], Sequence[Any] | None]  # ids and results; None: these are in the run file
+
+_MOST_WAITING = 1000  # jobs whose results wait in memory for an iterator
 
 
 def in_order(found: Mapping[Any, T], ids: Iterable[Any]) -> dict[Any, T]:
@@ -88,7 +92,7 @@ class WaitableThread(MessageThread):
         )
         self._tr_errors: dict[Any, ItemError] = {}
         self.errors = self._tr_errors  # the same under a name that a subclass may take
-        self._tr_subscribers: list[SimpleQueue[Batch | None]] = []
+        self._tr_subscribers: list[SimpleQueue[Told | None]] = []
 
     def exit(self) -> None:
         """End it now."""
@@ -116,7 +120,7 @@ class WaitableThread(MessageThread):
         with self._tr_lock:
             return self._tr_all_over.wait_for(lambda: self._tr_is_all_over, timeout_s)
 
-    def _tr_next_batch(self, batches: SimpleQueue[Batch | None]) -> Batch | None:
+    def _tr_next_batch(self, batches: SimpleQueue[Told | None]) -> Told | None:
         with self._tr_ended_by_ctrl_c():
             return batches.get()
 
@@ -200,21 +204,28 @@ class WaitableThread(MessageThread):
         self._tr_refuse_own_thread()
         if not self._tr_was_started:
             self.start()
-        batches: SimpleQueue[Batch | None] = SimpleQueue()
+        batches: SimpleQueue[Told | None] = SimpleQueue()
         with self._tr_lock:
-            known = dict(islice(self.result.copy().items(), self._tr_n_told))
+            known = self._tr_known()
             self._tr_subscribers.append(batches)
             if self._tr_is_over:
                 batches.put(None)
         try:
-            yield from known.items()
+            yield from known
             while (batch := self._tr_next_batch(batches)) is not None:
-                yield from zip(*batch, strict=True)
+                ids, results = batch
+                yield from zip(ids, map(self.result.__getitem__, ids) if results is None else results, strict=True)
         finally:
             with self._tr_lock:
                 self._tr_subscribers.remove(batches)
         self._tr_await_end()
         self._tr_raise_failure()
+
+    def _tr_known(self) -> Iterator[tuple[Any, Any]]:
+        """What was told so far."""
+        if isinstance(self.result, RecordedResults):
+            return self.result._tr_first(self._tr_n_told)
+        return iter(dict(islice(self.result.copy().items(), self._tr_n_told)).items())
 
     # ---- for the master's thread
 
@@ -222,9 +233,11 @@ class WaitableThread(MessageThread):
         """These results, all that there are so far, are recorded: iterators may have them."""
         with self._tr_lock:
             self._tr_n_told = len(self.result)
+            is_in_file = isinstance(self.result, RecordedResults)
             for subscriber in self._tr_subscribers:
-                for batch in batches:
-                    subscriber.put(batch)
+                for ids, results in batches:
+                    # Who takes them slowly reads them from there: they need not fit in memory.
+                    subscriber.put((ids, None if is_in_file and subscriber.qsize() > _MOST_WAITING else results))
 
     def _tr_announce_end(self) -> None:
         with self._tr_lock:
