@@ -174,3 +174,15 @@ def test_a_status_shows_its_counts() -> None:
     status.next_chunk(3)
     status.deactivate("a")
     assert repr(status) == "Status: 4 items, 1 finished, 2 active"
+
+
+def test_a_data_dict_is_listed_when_somebody_asks_so_not_twice_at_a_start() -> None:
+    data = {"a": 1}
+    status = Status(data)
+    data["b"] = 2
+    assert status._tr_fits(data)
+    assert "_tr_ids" not in vars(status)
+    assert status.not_started() == ["a", "b"]
+    data["c"] = 3
+    assert not status._tr_fits(data)
+    assert not Status(data)._tr_fits({"d": 4})

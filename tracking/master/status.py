@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from tracking.core.items import Items
@@ -16,7 +17,7 @@ class Status:
 
     Args:
         objects: the ids, in any iterable (a data dict will do). Of a ``LazyMapping`` its sequence of ids is taken as it
-            is, so a range costs nothing.
+            is, so a range costs nothing. A dict is listed when somebody asks: it may change until then.
         redistribute: when nothing is left to start, ``next_chunk`` gives out active items once more.
 
     Attributes:
@@ -40,9 +41,19 @@ class Status:
         self._tr_set_ids(objects)
 
     def _tr_set_ids(self, ids: Iterable[Hashable]) -> None:
-        self._tr_ids: Sequence[Any] = sequence_of(ids)
-        self._tr_items = Items(len(self._tr_ids))
+        for name in ("_tr_ids", "_tr_items"):
+            self.__dict__.pop(name, None)
+        self._tr_objects = ids if type(ids) is dict else sequence_of(ids)
         self._tr_index: Places | None = None  # made when somebody asks by id
+
+    @cached_property
+    def _tr_ids(self) -> Sequence[Any]:
+        """Listed when somebody asks: until then a data dict may still change."""
+        return sequence_of(self._tr_objects)
+
+    @cached_property
+    def _tr_items(self) -> Items:
+        return Items(len(self._tr_ids))
 
     @property
     def objects(self) -> MutableMapping[Any, int | None]:
@@ -127,6 +138,8 @@ class Status:
 
     def _tr_fits(self, data: Mapping[Any, Any]) -> bool:
         """Whether these are the items of this data dict."""
+        if self._tr_objects is data and "_tr_ids" not in self.__dict__:
+            return True  # or will be
         ids = sequence_of(data)
         if ids is self._tr_ids or (type(ids) is type(self._tr_ids) and ids == self._tr_ids):
             return True
