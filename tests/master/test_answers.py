@@ -62,4 +62,4 @@ def test_what_failed_is_noted_and_left_out() -> None:
     job = sent(answers, range(3))
     report: m.Report = (m.REPORT_RAISED, "ValueError: b", "", None)
     assert answers.accept(job, range(3), 0, [1, None, 3], {1: report}) == ([0, 2], ["a", "c"], [1, 3])
-    assert job.failed == [1]
+    assert job.failed == (1,)

@@ -138,6 +138,14 @@ class Items:
             return range(first, first + len(rest))
         return tuple(p for p, state in enumerate(rest, first) if state != _FINISHED)
 
+    def are_unfinished(self, positions: Iterable[int]) -> bool:
+        """Whether none of them is finished."""
+        return _FINISHED not in map(self._states.__getitem__, positions)
+
+    def most_given(self, positions: Iterable[int]) -> int:
+        """How often that of these items was given out that was so most often; a high number if one is finished."""
+        return max(map(self._states.__getitem__, positions), default=0)
+
     # --- giving out
 
     def take(self, n: int) -> Sequence[int]:

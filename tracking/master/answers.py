@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tracking.core.commands import Cause, GiveUp
@@ -23,7 +23,7 @@ class SentJob:
     ids: Sequence[Hashable]
     slave: SlaveInfo
     seconds: float = 0.0
-    failed: list[int] = field(default_factory=list)
+    failed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Answers:
             reports: {index in the job: why it failed}.
         """
         for index, report in reports.items():
-            job.failed.append(job.positions[index])
+            job.failed += (job.positions[index],)
             self._trouble[job.positions[index]] = Trouble(job.slave, report)
         if not reports and len(wanted) == len(results) == len(job.positions):
             return job.positions, job.ids, results
@@ -92,7 +92,7 @@ class Answers:
         for position in positions:
             self._trouble[position] = trouble
 
-    def settle(self, positions: Sequence[int]) -> None:
+    def settle(self, positions: Iterable[int]) -> None:
         """These items have a result: what had happened to them before does not matter any more."""
         if self._trouble:
             for position in positions:

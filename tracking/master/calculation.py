@@ -35,6 +35,7 @@ from tracking.master.intake import Intake
 from tracking.master.leaving import MERCY_S, end_jobs
 from tracking.master.record import Record
 from tracking.master.roster import Roster
+from tracking.master.rows import RowSender
 from tracking.master.sending import Sender, Unsendable, Worker
 from tracking.pool.client import SlaveGone
 from tracking.pool.crew import Crew, SlaveInfo
@@ -87,6 +88,9 @@ class Calculation:
         self.sender = Sender(number, worker, crew, policy.item_timeout_s)
         self.scheduler = Scheduler(status._tr_items, policy)
         self._answers = Answers(status._tr_ids)
+        self._rows = RowSender(
+            master, status._tr_items, self._answers, self.sender, crew, takes_dict=self._takes_dict
+        )
         self._roster = Roster(crew, is_quiet=not master.verbose)
         self.chronicle = Chronicle(record, self._answers, self.scheduler, crew)
         self._intake = Intake(
@@ -234,6 +238,8 @@ class Calculation:
         kind = message[0]
         if kind == m.DONE or kind == m.PART:
             self._intake.take_results(tid, message, self.sender.mean_bytes)
+        elif kind == m.ROW_DONE:
+            self._intake.take_row(tid, message, self.sender.mean_bytes)
         elif kind == m.FAILED:
             _, _, job, seconds, report = message
             self._intake.job_failed(tid, job, seconds, report)
@@ -312,8 +318,9 @@ class Calculation:
                     commands = self.scheduler.handle(next_event, time.monotonic())
                 if self._display.is_detailed:
                     self._display.tell(next_event, commands)
-                for command in commands:
-                    self._perform(command)
+                if not self._rows.send(commands):
+                    for command in commands:
+                        self._perform(command)
         finally:
             self._is_deciding = False
 

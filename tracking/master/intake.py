@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracking.core import commands as c
 from tracking.core import events as e
 from tracking.core.scheduler import Scheduler
-from tracking.master.answers import Answers, death_report, unreadable_report
+from tracking.master.answers import Answers, SentJob, death_report, unreadable_report
 from tracking.master.chronicle import Chronicle
+from tracking.master.hooks import is_overridden
 from tracking.master.record import Record
 from tracking.master.roster import Roster
 from tracking.pool.client import SlaveGone
@@ -19,8 +21,6 @@ from tracking.wire.channel import Message
 
 if TYPE_CHECKING:
     from tracking.master.job_master import JobMaster
-
-_MODULE_OF_HOOKS = "tracking.master.job_master"
 
 
 class Intake:
@@ -102,9 +102,42 @@ class Intake:
         else:
             kept._tr_add(ids, results, are_recorded=are_recorded)
 
+    def take_row(self, tid: int, message: Message, mean_bytes: int) -> None:
+        """Many jobs have come back; all items of each went well, says the slave."""
+        _, calculation, numbers, seconds, pickles = message
+        jobs = [self._answers.jobs.get(number) for number in numbers]
+        known = [job for job in jobs if job is not None and not job.failed]
+        results = self._results_of_row(known, pickles) if len(known) == len(jobs) else None
+        if results is None:
+            for number, its_seconds, data in zip(numbers, seconds, pickles, strict=True):
+                done: Message = m.DONE, calculation, number, its_seconds, 0, codec.Payload(data), {}
+                self.take_results(tid, done, mean_bytes)
+            return
+        for number in numbers:
+            del self._answers.jobs[number]
+        self._answers.settle(position for job in known for position in job.positions)
+        for job, its_results, its_seconds in zip(known, results, seconds, strict=True):
+            are_recorded = self._record.add(job.ids, its_results, job.slave, its_seconds)
+            self._keep(job.ids, its_results, are_recorded=are_recorded)
+        size = sum(map(len, pickles)) + mean_bytes * len(jobs)
+        self._decide(e.JobsDone(numbers, tid, sum(seconds) + sum(job.seconds for job in known), size))
+
+    def _results_of_row(self, jobs: Sequence[SentJob], pickles: Sequence[bytes]) -> list[list[Any]] | None:
+        """The results of each; None: this is no usual row, its jobs are to be taken one by one."""
+        if is_overridden(self._master, "job_done") or is_overridden(self._master, "is_valid_slave"):
+            return None
+        if not self._scheduler.items.are_unfinished(position for job in jobs for position in job.positions):
+            return None
+        try:
+            results = [pickle.loads(data) for data in pickles]
+            is_usual = list(map(len, results)) == [len(job.positions) for job in jobs]
+        except BaseException:  # noqa: BLE001  (as above; which one it is, is found out one by one)
+            return None
+        return results if is_usual else None
+
     def _show(self, tid: int, ids: Sequence[Hashable], results: list[Any]) -> tuple[Sequence[Hashable], list[Any]]:
         """The ids and results as the user's hook leaves them; where there is none, no dict of them is made."""
-        if getattr(self._master.job_done, "__module__", "") == _MODULE_OF_HOOKS:
+        if not is_overridden(self._master, "job_done"):
             return ids, results  # it was not overridden, neither by a subclass nor on the object
         self._flush()  # the hook may take long: what waits to be sent goes before it
         by_id = dict(zip(ids, results, strict=True))

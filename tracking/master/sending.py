@@ -19,6 +19,8 @@ from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
+_SMALL_JOB_BYTES = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -106,6 +108,28 @@ class Sender:
             raise Unsendable(self._culprits(ids, items, error)) from error
         self._mean_bytes += (payload.size - self._mean_bytes) / 8
         self._crew.send(tid, (m.JOB, self._calculation, job, payload))
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether jobs are so small, as far as is known, that many of them had better be sent as a row."""
+        return self._mean_bytes < _SMALL_JOB_BYTES
+
+    def send_row(
+        self, tid: int, jobs: list[int], items: Sequence[Sequence[Any] | Mapping[Hashable, Any]]
+    ) -> bool:
+        """Send many small jobs in one message; False: nothing was sent, and each is to be sent by itself."""
+        pickles = codec.encode_each(items)
+        if pickles is None:
+            return False
+        try:
+            for data in pickles:
+                if b"__main__" in data:
+                    self._send_definitions(tid, codec.Payload(data))
+        except EncodeError:
+            return False
+        self._mean_bytes = sum(map(len, pickles)) / len(pickles)
+        self._crew.send(tid, (m.ROW, self._calculation, jobs, pickles))
+        return True
 
     def _send_definitions(self, tid: int, payload: codec.Payload) -> None:
         if not payload.mentions_main:

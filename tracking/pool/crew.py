@@ -309,7 +309,7 @@ class Crew:
             slave = self._slaves.get(tid)
             if slave is None or slave.lines is None or slave.is_ending or slave.line_is_cut:
                 return False
-            if message[0] == m.JOB and not self._may_have_another_job(slave):
+            if message[0] in (m.JOB, m.ROW) and not self._may_have_another_job(slave):
                 return False
             self._post.put(slave, message)
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from tracking.errors import ProtocolError
 from tracking.pool.client import Client
@@ -69,6 +70,8 @@ class Hearing:
         kind, calculation = message[0], message[1]
         if kind == m.DONE or kind in m.ENDS_JOB:
             self._job_is_answered(slave, message)
+        elif kind == m.ROW_DONE:
+            self._row_is_answered(slave, calculation, message[2])
         elif not calculation:
             self._take_own(slave, message)
             return
@@ -95,6 +98,20 @@ class Hearing:
                 slave.is_leaving = True
         if slave.is_leaving:
             self._endings.end_if_done(slave)
+
+    def _row_is_answered(self, slave: Slave, calculation: int, jobs: Sequence[int]) -> None:
+        """As if each had been answered by itself."""
+        if slave.unwanted or slave.is_leaving or self._max_jobs is not None:
+            for job in jobs:
+                self._job_is_answered(slave, (m.DONE, calculation, job))
+            return
+        running = slave.running
+        for job in jobs:
+            slave.jobs_done += slave.jobs.pop((calculation, job), 0) is None
+        if slave.running != running and slave.heard_at is not None:
+            slave.began_at = slave.heard_at
+        slave.did_jobs = True
+        self._vacancies.job_was_done(slave.place.host)
 
     def _take_own(self, slave: Slave, message: Message) -> None:
         """What is said to us, not to a calculation. ALIVE says nothing more than that it was said."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from itertools import repeat
 
 from tracking.pool.loop import READ, WRITE, Loop
 from tracking.pool.slaves import Slave
@@ -48,10 +49,11 @@ class Post:
     def put(self, slave: Slave, message: Message) -> None:
         """Put a message on the job line, which must be there; it goes with the next ``flush``."""
         assert slave.lines is not None
-        if message[0] == m.JOB:
+        if message[0] == m.JOB or message[0] == m.ROW:
             if not slave.jobs:
                 slave.began_at = None
-            slave.jobs[message[1], message[2]] = None
+            _, calculation, numbers, *_ = message
+            slave.jobs.update(dict.fromkeys(zip(repeat(calculation), numbers if message[0] == m.ROW else (numbers,))))
         elif message[0] == m.SETUP:
             slave.setups[message[1]] = next(reversed(slave.jobs), None)
         slave.lines.line.put(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import socket
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -248,10 +249,16 @@ class ScriptedSlave:
                 self.on_setup(calculation)
             elif kind == m.JOB:
                 job = Job(calculation, message[2], codec.decode(message[3]))  # type: ignore[arg-type]
-                self.jobs.append(job)
-                self.on_job(job)
+                self._take(job)
+            elif kind == m.ROW:
+                for number, data in zip(*message[2:], strict=True):
+                    self._take(Job(calculation, number, pickle.loads(data)))
             elif kind == m.STOP:
                 self.on_stop()
+
+    def _take(self, job: Job) -> None:
+        self.jobs.append(job)
+        self.on_job(job)
 
     def _control_ready(self) -> None:
         for message in _received(self, self._control):

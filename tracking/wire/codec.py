@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from tracking.errors import EncodeError
@@ -75,6 +75,17 @@ def encode_user(obj: object, what: str) -> Payload:
     Args and errors are those of :func:`encode`.
     """
     return encode_with(USER_PICKLERS, obj, what, {})
+
+
+def encode_each(objects: Iterable[object]) -> list[bytes] | None:
+    """A pickle of each, for many small objects; None: one of them is large, or wants more than pickle can do."""
+    try:
+        pickles = [pickle.dumps(obj, PROTOCOL) for obj in objects]
+    except Exception:  # noqa: BLE001  as in encode
+        return None
+    if max(map(len, pickles), default=0) > OUT_OF_BAND_BYTES or any(map(names_what_goes_by_value, pickles)):
+        return None
+    return pickles
 
 
 def decode(payload: Payload) -> object:
