@@ -9,8 +9,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -19,15 +17,13 @@ if TYPE_CHECKING:
     from tracking.master.status import Status
     from tracking.store.stored_results import StoredResults
 
-_MOST_AHEAD = 64  # results that are read at once for who asks for one after the other ...
-_LARGE_BYTES = 1 << 16  # ... as long as all of them together are no larger than that
-
 
 class RecordedResults(Mapping[Any, Any]):
     """{id: result} as it stands in a run file; read-only, also when the calculation is over and its slaves are gone.
 
-    Each look reads the file, so go over all of them with ``items()`` or ``values()``, which hold those of a few jobs
-    at a time, in the order in which they came. Pickled it is a dict.
+    Each look reads the results of one job, and keeps them for the next look. Who wants all of them goes over
+    ``items()`` or ``values()``: they come in the order in which they were recorded, those of one job at a time.
+    Pickled it is a dict.
 
     Attributes:
         kept: results that are in memory, since the file does not hold them.
@@ -44,28 +40,23 @@ class RecordedResults(Mapping[Any, Any]):
         self._status = status
         self._n_recorded = n_recorded
         self.kept = dict(kept)
-        self._lock = threading.Lock()
-        self._ahead: dict[int, Any] = {}  # read last, by position; under _lock
-        self._next = -1  # the position behind these; under _lock
 
     def __getitem__(self, id: Any) -> Any:
         if id in self.kept:
             return self.kept[id]
         position = self._status._tr_positions().get(id)
-        if position is not None and self._status._tr_items.count(position) == 0:
-            with self._lock:
-                if position not in self._ahead:
-                    self._read_from(position)
-                if position in self._ahead:
-                    return self._ahead[position]
-        raise KeyError(id)
+        if position is None:
+            raise KeyError(id)
+        try:
+            return self._stored.at(position)
+        except KeyError:
+            raise KeyError(id) from None
 
-    def _read_from(self, position: int) -> None:
-        n_read = 1
-        if position == self._next and sum(map(sys.getsizeof, self._ahead.values())) < _LARGE_BYTES:
-            n_read = min(2 * len(self._ahead), _MOST_AHEAD)
-        self._next = position + max(1, n_read)
-        self._ahead = dict(self._stored.among(range(position, self._next)))
+    def __contains__(self, id: object) -> bool:
+        if id in self.kept:
+            return True
+        position = self._status._tr_positions().get(id)
+        return position is not None and self._status._tr_items.count(position) == 0 and self.get(id, self) is not self
 
     def __iter__(self) -> Iterator[Any]:
         return (id for id, _ in self._pairs())

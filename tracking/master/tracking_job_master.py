@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import os
-import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
@@ -19,22 +16,12 @@ from tracking.errors import EncodeError, InputError, StoreError
 from tracking.fabrics.base import Fabric
 from tracking.master.job_master import JobMaster
 from tracking.master.options import DEFAULT_NICENESS
+from tracking.master.saving import saveable, takes_more_than
 from tracking.master.status import Status
 from tracking.pool import SlavePool
 
 _NO_DATA: Mapping[Any, Any] = MappingProxyType({})
 _LARGEST_RECIPE_BYTES = 64 * 1024 * 1024
-_OF_THIS_PROCESS = (
-    io.IOBase,
-    socket.socket,
-    threading.Thread,
-    threading.Condition,
-    threading.Event,
-    threading.Semaphore,
-    threading.Barrier,
-    type(threading.Lock()),
-    type(threading.RLock()),
-)
 _NOT_SAVED = frozenset({"status", "lock", "lockMsg", "slaves"})
 _FOR_RESTART = ("master_class", "tracking_options", "host_settings")
 
@@ -159,6 +146,8 @@ class TrackingJobMaster(JobMaster):
         self.add_hosts = add_hosts
         self._tr_checks_hosts = bool(add_hosts)
 
+    _tr_is_recipe = False  # while the run file's recipe is made, by start()
+
     # ---- the end
 
     def finish(self) -> None:
@@ -282,16 +271,17 @@ class TrackingJobMaster(JobMaster):
         return self._tr_between_jobs(self._tr_rst)
 
     def _tr_rst(self) -> dict[str, Any]:
+        leaves_states = self._tr_is_recipe or not self._tr_options.keep_results  # these are in the run file
         rst: dict[str, Any] = {
-            "status_objects": self.status._tr_states(),
+            "status_objects": {} if leaves_states else self.status._tr_states(),
             "master_class": type(self),
-            "tracking_options": _saveable(self._tr_options.lasting()),
+            "tracking_options": saveable(self._tr_options.lasting()),
             "host_settings": {host: asdict(its) for host, its in self._tr_fabrics.settings.items()},
         }
         fields = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in _NOT_SAVED}
-        if not self._tr_options.keep_results:
-            rst["status_objects"], fields["result"] = {}, getattr(self.result, "kept", self.result)
-        return _saveable(fields) | rst
+        if leaves_states:
+            fields["result"] = {} if self._tr_is_recipe else getattr(self.result, "kept", self.result)
+        return saveable(fields) | rst
 
     def saveRst(self, fname: str | os.PathLike[str]) -> None:
         """Write what ``getRst`` gives to a file; the old file stays until the new one is whole.
@@ -324,43 +314,19 @@ class TrackingJobMaster(JobMaster):
         """What a run file needs to make this master anew: as a restart file, without results."""
         if self._tr_recipe is not None:
             return self._tr_recipe
+        if takes_more_than(self.data, _LARGEST_RECIPE_BYTES):
+            return None
         from tracking.store.pickling import to_bytes
 
-        rst = self.getRst()
-        rst["result"] = {}
-        rst["status_objects"] = {}
+        self._tr_is_recipe = True
         try:
-            recipe = to_bytes(rst, "the master")
+            recipe = to_bytes(self.getRst(), "the master")
         except EncodeError:
             return None
+        finally:
+            self._tr_is_recipe = False
         return recipe if len(recipe) <= _LARGEST_RECIPE_BYTES else None
 
 
 def _progress_line(given: int = 0, done: int = 0, time_s: float = 0.0, started_at: float = 0.0) -> dict[str, float]:
     return {"given": given, "done": done, "time": time_s, "timeStart": started_at}
-
-
-def _saveable(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Those that can be pickled; dicts are copied, since they may change while they are written."""
-    return {
-        name: value.copy() if type(value) is dict else value
-        for name, value in fields.items()
-        if _can_be_saved(name, value)
-    }
-
-
-def _can_be_saved(name: str, value: Any) -> bool:
-    """Whether a field can be pickled: no threads, locks, open files."""
-    if value is None or isinstance(value, str | int | float | bytes):
-        return True
-    if isinstance(value, _OF_THIS_PROCESS):
-        return False  # some picklers would take an imitation of it
-    if name in ("data", "result"):
-        return True  # looked at when it is written; a second look would cost as much again
-    from tracking.store.pickling import to_bytes
-
-    try:
-        to_bytes(value, name)
-    except EncodeError:
-        return False
-    return True
