@@ -261,3 +261,12 @@ def test_copies_begin_at_the_end_of_a_job_so_that_what_it_is_stuck_in_comes_last
     made.done(made.slaves[2], seconds=0.04)
     made.tick(1.0)
     assert tuple(made.positions[made.slaves[2].jobs[0]]) == (3, 2, 1)
+
+
+def test_where_nothing_may_be_copied_a_slave_with_one_job_is_not_watched() -> None:
+    made = world(3, slaves=2)
+    made.done(made.slaves[1], seconds=0.1)
+    assert made.slaves[2].jobs
+    made.done(made.slaves[1], seconds=0.1)
+    assert made.scheduler.next_wakeup() is None, "no timer for a call that has the pool to itself"
+    made.finish()

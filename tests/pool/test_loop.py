@@ -109,3 +109,15 @@ def test_a_timer_that_is_due_in_years_or_never_breaks_nothing(loop: Loop) -> Non
         loop.after(delay_s, lambda: None)
     loop.turn(0.0)
     assert loop._until_timer(None) == 86400.0
+
+
+def test_a_timer_that_is_not_the_next_one_wakes_nobody(loop: Loop) -> None:
+    loop.at(5.0, lambda: None)
+    loop.turn(0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        woken: list[None] = []
+        patch.setattr(loop, "wake", lambda: woken.append(None))
+        loop.at(7.0, lambda: None)
+        assert not woken
+        loop.at(3.0, lambda: None)
+        assert woken

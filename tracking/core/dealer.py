@@ -60,7 +60,7 @@ class Dealer:
     def supply(self, slave: Slave, now: float) -> bool:
         """Give the slave jobs up to its depth; True if it got any."""
         has_got = False
-        if slave.is_usable and not slave.is_closed:
+        if slave.is_usable and not slave.is_closed and (self._items.count_not_started or self.waiting):
             pace = slave.pace
             depth = self._policy.depth(pace.item_s, pace.job_s, pace.job_bytes)
             has_got = depth > FEW_JOBS and self._supply_row(slave, depth, now)
@@ -372,16 +372,12 @@ class Dealer:
 
     def next_wakeup(self, now: float) -> float | None:
         """When something is to be looked at if nothing happens before; None: never."""
-        times: list[float] = []
-        if (deadline := self.limits.next_wakeup()) is not None:
-            times.append(deadline)
-        if (closing := self.lifetimes.next_wakeup()) is not None:
-            times.append(closing)
-        if self.lifetimes.able(now) and (late_at := self._spares.next_wakeup()) is not None:
-            times.append(late_at)
-        if self.slaves.idle or self.slaves.resting:
+        times = [self.limits.next_wakeup(), self.lifetimes.next_wakeup()]
+        if self.jobs and self.lifetimes.able(now):
+            times.append(self._spares.next_wakeup())
+        if self.waiting and (self.slaves.idle or self.slaves.resting):
             times += self.waiting.next_wakeups(now)
-        return min(times, default=None)
+        return min((at for at in times if at is not None), default=None)
 
     def _stop(self, slave: Slave, reason: str) -> None:
         slave.is_ending = True

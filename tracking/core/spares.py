@@ -67,8 +67,8 @@ class Spares:
 
     def follow(self, slave: Slave, now: float) -> None:
         """Something about the jobs of this slave has changed."""
-        if not slave.jobs or slave.is_silent:
-            self.forget(slave)
+        if not slave.jobs or slave.is_silent or (len(slave.jobs) == 1 and not self._policy.redistribute):
+            self.forget(slave)  # there is nothing that others could have
             return
         self._longest.put(slave.number, -slave.busy_until)
         self._late.put(slave.number, self._look_again_at(slave, now))

@@ -60,7 +60,7 @@ class Waiting:
         self._retries: deque[Piece] = deque()
 
     def __bool__(self) -> bool:
-        return self.has_usual or bool(self.long)
+        return bool(self._pieces or self._retries or self.suspects or self.long)
 
     @property
     def has_usual(self) -> bool:

@@ -13,10 +13,12 @@
 A hand-over between threads costs more than all else that is done for a short call. So the only client that wants
 anything drives in its own thread, if it can: from the moment that it comes for its messages; until then the
 pool's thread does. While somebody helps, the pool's thread stands back, and for a moment afterwards, since who
-waits once often waits again.
+waits once often waits again: the longer that goes on, the longer the moment. To be called back after each of many
+short helps would cost these more than they do themselves.
 
 Only the one in select has to be woken, and only one is: so no ``wake`` can be taken by somebody else.
-Attributes: _candidate, _driver are written under the crew's lock; _is_helped, _helped_until by who holds _turning.
+Attributes: _candidate, _driver are written under the crew's lock; _helps, _is_helped, _helped_until by who holds
+_turning.
 Stop order: ``stop`` -> everybody leaves -> ``alone`` can be entered by who closes the loop.
 """
 
@@ -36,7 +38,9 @@ from tracking.pool.interrupts import held_back
 
 logger = logging.getLogger("tracking")
 
-_HELP_S = 0.002  # for so long after a help the next one is waited for
+_HELP_S = 0.002  # for so long after a help the next one is waited for ...
+_HELP_SHARE = 0.1  # ... or for this share of the time that they have followed each other ...
+_LONGEST_BACK_S = 0.02  # ... but no longer than that
 _LONGEST_SLEEP_S = 60.0
 
 
@@ -59,6 +63,7 @@ class Driving:
         self._driver: Client | None = None  # drives
         self._needs_server = Event()  # set while no client drives
         self._needs_server.set()
+        self._helps = 0  # how often somebody has helped
         self._is_helped = False
         self._helped_until = 0.0  # seconds, time.monotonic
         self._stands_back = False  # written by the pool's thread
@@ -115,18 +120,29 @@ class Driving:
 
     def serve(self) -> None:
         """Turn the loop whenever nobody else does, until ``stop``."""
+        helped_since = None
         while not self.is_stopping:
             if not self._needs_server.wait(_LONGEST_SLEEP_S):
                 continue
-            if self._is_helped:
-                self._wait_for_helper()
-            elif (left_s := self._helped_until - time.monotonic()) > 0.0:
-                time.sleep(left_s)
+            now = time.monotonic()
+            if self._is_helped or now < self._helped_until:
+                helped_since = now if helped_since is None else helped_since
+                self._stand_back(now - helped_since)
             else:
+                helped_since = None
                 with self._turning:
                     if not self.is_stopping:
                         self._turn(0.0 if self._later else _LONGEST_SLEEP_S)
                 self.run_later()
+
+    def _stand_back(self, helped_s: float) -> None:
+        """For a moment; to the end of a help that lasts all that time."""
+        helps = self._helps
+        self._help_is_over.clear()
+        if not self.is_stopping:
+            self._help_is_over.wait(min(_LONGEST_BACK_S, max(_HELP_S, _HELP_SHARE * helped_s)))
+        if self._is_helped and self._helps == helps:
+            self._wait_for_helper()
 
     def _wait_for_helper(self) -> None:
         self._help_is_over.clear()
@@ -165,6 +181,7 @@ class Driving:
             if not self._turning.acquire(timeout=_HELP_S):
                 return False
         self._is_helped = True
+        self._helps += 1
         try:
             self._turn(0.0 if self._later or is_done() or self.is_stopping else timeout_s)
         finally:
@@ -185,6 +202,7 @@ class Driving:
         """From a thread that turns nothing: see to it that what is to be done later is done soon."""
         if self._later:
             self._wake()
+            self._help_is_over.set()
 
     def run_later(self, is_enough: Callable[[], bool] = lambda: False) -> None:
         """Do what ``later`` was told, until it is enough; not under the lock."""

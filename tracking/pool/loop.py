@@ -54,6 +54,7 @@ class Loop:
         self._waker, self._wakes = os.pipe()
         for end in (self._waker, self._wakes):
             os.set_blocking(end, False)
+        self._handlers: dict[int, Handler] = {}  # of each descriptor: what is called for it now
         self._timers: list[tuple[float, int, Callable[[], None]]] = []  # a heap
         self._count = itertools.count()
         self._is_closed = False
@@ -65,14 +66,15 @@ class Loop:
         """Call the handler whenever this can be read or written; instead of the one that was called before."""
         with self._lock:
             try:
-                self._selector.register(what, mask, handler)
+                key = self._selector.register(what, mask, handler)
             except KeyError:
-                self._selector.modify(what, mask, handler)
+                key = self._selector.modify(what, mask, handler)
+            self._handlers[key.fd] = handler
 
     def forget(self, what: int | HasDescriptor) -> None:
         """Watch this no more. Always before it is closed: its number may soon mean something else."""
         with self._lock, contextlib.suppress(KeyError, ValueError):
-            self._selector.unregister(what)
+            self._handlers.pop(self._selector.unregister(what).fd, None)
 
     def after(self, delay_s: float, action: Callable[[], None]) -> None:
         """Have something done, so many seconds from now."""
@@ -81,8 +83,10 @@ class Loop:
     def at(self, when: float, action: Callable[[], None]) -> None:
         """Have something done at this time of the clock."""
         with self._lock:
-            heapq.heappush(self._timers, (when, next(self._count), action))
-        self.wake()  # whoever waits must not wait longer than that
+            timer = (when, next(self._count), action)
+            heapq.heappush(self._timers, timer)
+            if self._timers[0] is timer:
+                self.wake()  # whoever waits must not wait longer than that
 
     def wake(self) -> None:
         """Make a ``turn`` that waits return, or else the next one; from any thread."""
@@ -103,19 +107,16 @@ class Loop:
             return
         for key, mask in self._selector.select(self._until_timer(timeout_s)):
             with self._lock:
-                if self._is_current(key):
+                # An earlier handler of this turn may have closed what this one is called for.
+                if self._handlers.get(key.fd) is key.data:
                     key.data(mask)
         if self._timers:
             with self._lock:
                 self._run_timers()
 
-    def _is_current(self, key: selectors.SelectorKey) -> bool:
-        """An earlier handler of this turn may have closed what a later one was called for."""
-        now = self._selector.get_map()
-        current = now.get(key.fd) if now else None
-        return current is not None and current.data is key.data
-
     def _until_timer(self, timeout_s: float | None) -> float | None:
+        if not self._timers:
+            return timeout_s
         with self._lock:
             if not self._timers:
                 return timeout_s
