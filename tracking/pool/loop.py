@@ -108,8 +108,9 @@ class Loop:
         for key, mask in self._selector.select(self._until_timer(timeout_s)):
             with self._lock:
                 # An earlier handler of this turn may have closed what this one is called for.
-                if self._handlers.get(key.fd) is key.data:
-                    key.data(mask)
+                handler = self._handlers.get(key.fd)
+                if handler is not None and handler is key.data:
+                    handler(mask)
         if self._timers:
             with self._lock:
                 self._run_timers()
