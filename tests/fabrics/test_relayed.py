@@ -258,6 +258,8 @@ UP = {"is": "up", "version": VERSION, "host": "h", "pid": 1, "slots": None, "lef
         {"is": "not_forked", "tid": 2, "why": "x" * 5000},
         {"is": "seen", "tid": 2, "state": ["R"], "ticks": 1},
         {"is": "seen", "tid": 2, "state": "R", "ticks": None},
+        {"is": "kept", "parcel": 0, "well": True},
+        {"is": "kept", "parcel": 1, "well": "yes"},
         {"is": "nonsense"},
         {},
     ],

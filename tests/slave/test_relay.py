@@ -15,8 +15,12 @@ import pytest
 from tests.slave import jobs
 from tests.slave.near_end import NearEnd
 from tests.slave.puppet import wait_for_end
+from tracking.errors import ProtocolError
 from tracking.slave.relay import VERSION, streams_of
+from tracking.slave.shelf import stream_of
+from tracking.wire import codec, mapped
 from tracking.wire import messages as m
+from tracking.wire.mapped import SharedPayload
 from tracking.wire.streams import WINDOW_BYTES
 
 
@@ -29,7 +33,10 @@ def near() -> Iterator[NearEnd]:
 def test_it_says_what_it_is(near: NearEnd) -> None:
     up = near.expect("up")
     assert up.pop("host")
-    assert up == {"is": "up", "version": VERSION, "pid": near.process.pid, "slots": None, "left_s": None}
+    assert up == {
+        "is": "up", "version": VERSION, "pid": near.process.pid, "slots": None, "left_s": None,
+        "keeps": True,
+    }
 
 
 def test_slaves_start_work_and_end_by_themselves(near: NearEnd) -> None:
@@ -72,6 +79,71 @@ def test_what_is_loaded_ahead_is_there_in_slaves_to_come(near: NearEnd) -> None:
 
 def loaded(name: str) -> bool:
     return name in sys.modules
+
+
+def test_what_it_is_to_keep_is_mapped_by_its_slaves_until_it_is_dropped(near: NearEnd) -> None:
+    with shared_bytes() as shared:
+        send(near, shared)
+        assert near.expect("kept") == {"is": "kept", "parcel": 1, "well": True}
+        slave = near.start(2)
+        slave.set_up(read_shared)
+        elsewhere = SharedPayload("/dev/null", shared.key, shared._parts)
+        assert slave.do([elsewhere]) == ["found"]
+        near.order(do="drop", parcel=1)
+        assert slave.do([elsewhere]) == ["gone"]
+
+
+def test_what_does_not_come_whole_is_not_kept(near: NearEnd) -> None:
+    with shared_bytes() as shared:
+        send(near, shared, extent=shared.extent + 1)
+        assert near.expect("kept") == {"is": "kept", "parcel": 1, "well": False}
+        near.order(do="drop", parcel=1)
+        send(near, shared)
+        assert near.expect("kept")["well"]
+
+
+def test_what_there_is_no_room_for_is_not_kept_and_said_at_once() -> None:
+    with closing(NearEnd(most_files=32)) as near, shared_bytes() as shared:
+        for number in range(1, 40):
+            near.order(do="keep", parcel=number, key=shared.key.hex(), extent=shared.extent)
+        assert not near.expect("kept")["well"]
+        near.order(do="end")
+        assert near.wait() == (0, "")
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"do": "keep", "parcel": 0, "key": "00" * 16, "extent": 5},
+        {"do": "keep", "parcel": 1, "key": "00" * 15, "extent": 5},
+        {"do": "keep", "parcel": 1, "key": "no key", "extent": 5},
+        {"do": "keep", "parcel": 1, "key": "00" * 16, "extent": 0},
+        {"do": ["keep"]},
+    ],
+)
+def test_an_order_to_keep_something_that_makes_no_sense_is_its_end(near: NearEnd, order: dict[str, Any]) -> None:
+    near.order(**order)
+    status, words = near.wait()
+    assert status == 1
+    assert "nothing of ours" in words
+
+
+def shared_bytes() -> SharedPayload:
+    shared = mapped.share(codec.encode(b"x" * 3_000_000, "bytes"))
+    assert shared is not None
+    return shared
+
+
+def send(near: NearEnd, shared: SharedPayload, extent: int = 0) -> None:
+    near.order(do="keep", parcel=1, key=shared.key.hex(), extent=extent or shared.extent)
+    near.pump.send_file(stream_of(1), shared.descriptor(), then=lambda: near.pump.say(do="seal", parcel=1))
+
+
+def read_shared(shared: Any) -> str:
+    try:
+        return "found" if codec.decode(mapped.open_shared(shared)) == b"x" * 3_000_000 else "wrong"
+    except ProtocolError:
+        return "gone"
 
 
 def test_told_to_end_it_ends_well_with_all_its_slaves(near: NearEnd) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tracking.errors import ProtocolError
 from tracking.fabrics.base import Condition, SlaveLines, SlaveSpec
+from tracking.fabrics.lent import Lent
 from tracking.slave.looks import Looks
 from tracking.slave.relay import VERSION, streams_of
 from tracking.wire import talk
@@ -36,12 +37,14 @@ class Greeting:
         host: where it is.
         slots: so many slaves it has room for; None: any number.
         left_s: in so many seconds its time is up; None: it may stay.
+        can_keep: it can keep shared memory for its slaves.
     """
 
     version: int
     host: str = ""
     slots: int | None = None
     left_s: float | None = None
+    can_keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class RelayLine:
         self._looks = Looks()
         self._conditions: dict[int, Condition] = {}
         self.pump = Pump(carrier, self._heard, clock)
+        self.lent = Lent(self.pump)
         self.pump.say(do="begin", beat_s=beat_s)
         self.pump.flush()
 
@@ -110,6 +114,8 @@ class RelayLine:
             self._ended(news, talk.text(news, "why"))
         elif what == "seen":
             self._seen(news)
+        elif what == "kept":
+            self.lent.heard(news)
         elif what != "forked":
             raise ProtocolError("it tells news of a kind that there is not")
 
@@ -121,7 +127,8 @@ class RelayLine:
             self.greeting = Greeting(version)
             return
         slots = talk.number_or_none(news, "slots", 1, _MOST_SLOTS)
-        self.greeting = Greeting(version, talk.text(news, "host"), slots, talk.seconds_or_none(news, "left_s", 0.0))
+        left_s = talk.seconds_or_none(news, "left_s", 0.0)
+        self.greeting = Greeting(version, talk.text(news, "host"), slots, left_s, news.get("keeps") is True)
 
     def _ended(self, news: dict[str, Any], status: int | str) -> None:
         tid = talk.number(news, "tid", 0, talk.LAST_TID)
@@ -162,6 +169,11 @@ class RelayLine:
         )  # fmt: skip
         return lines
 
+    @property
+    def can_lend(self) -> bool:
+        """Whether its slaves can share memory; where there is room for one only, there is no use in it."""
+        return self.greeting is not None and self.greeting.can_keep and self.greeting.slots != 1
+
     def look_at(self, tid: int) -> Condition:
         """What was seen of a slave when it was last asked for; the next answer is asked for."""
         self.pump.say(do="look", tid=tid)
@@ -191,6 +203,7 @@ class RelayLine:
         self._ends.pop(tid, None)
         self._conditions.pop(tid, None)
         self._looks.forget(tid)
+        self.lent.forget(tid)
         for stream in streams_of(tid):
             self.pump.detach(stream)
 

@@ -27,6 +27,7 @@ from tracking.fabrics.local import how_it_ended
 from tracking.fabrics.relay_line import Greeting, RelayLine
 from tracking.fabrics.seating import Launch, Release, Seat, Seating
 from tracking.slave.relay import VERSION
+from tracking.wire.mapped import SharedPayload
 
 logger = logging.getLogger("tracking")
 
@@ -134,6 +135,21 @@ class RelayedFabric(BaseFabric):
         """What its relay saw of a slave when it was last asked."""
         relay = self._relay_of(tid)
         return Condition.UNKNOWN if relay is None else relay.look_at(tid)
+
+    def can_lend(self, tid: int) -> bool:
+        """Slaves of one relay can share memory, where their system has that."""
+        relay = self._relay_of(tid)
+        return relay is not None and relay.can_lend
+
+    def lend(self, tid: int, shared: SharedPayload) -> bool:
+        """The relay of this slave gets it once; what the slave is sent meanwhile waits for that."""
+        relay = self._relay_of(tid)
+        return relay is not None and relay.can_lend and relay.lent.lend(tid, shared)
+
+    def take_back(self, shared: SharedPayload) -> None:
+        """Relays let go of it."""
+        for relay in self._relays.values():
+            relay.lent.take_back(shared)
 
     def _relay_of(self, tid: int) -> RelayLine | None:
         return self._relays.get(self._seating.relay_of(tid) or 0)

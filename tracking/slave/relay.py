@@ -5,9 +5,9 @@ its line from who starts it. It has one thread and runs no user's code, so it he
 
     master <== one line: pipe, TLS ==> relay --fork--> slaves
       says  begin, start, stop, look,    |  job line, control line, output of each: a stream on the line, both ways
-            preload                      |
+            preload, keep, seal, drop    |  what is large, for all slaves: a stream of its own, into shared memory
       hears up, forked, not_forked,      +-- signs of life go both ways; without any the master is gone
-            ended, seen
+            ended, seen, kept
 
 Stop order: the line ends, or the master is silent for too long, or a signal asks for it -> all slaves and what they
 have started are killed -> the relay ends. Should it be killed itself, the kernel kills the slaves (on Linux).
@@ -33,17 +33,19 @@ from tracking.slave.cores import Share
 from tracking.slave.forks import Forks
 from tracking.slave.identity import Identity
 from tracking.slave.looks import look_at_process
+from tracking.slave.shelf import CAN_KEEP, Shelf
 from tracking.wire import talk
 from tracking.wire.carriers import Carrier
 from tracking.wire.pump import Pump
 
-VERSION: Final = 1
+VERSION: Final = 2
 MASTER_SILENCE_S: Final = 60.0
 _JOB, _CONTROL, _OUTPUT = 1, 2, 3
 _BEAT_S = 2.5  # until the master says another
 _SHORTEST_BEAT_S = 0.01
 _MOST_NICENESS = 1_000_000  # the system makes of it what it can
 _DOUBT_S = 0.25  # so long after a slave's end by a signal of _ENDS the same signal may still come to its relay
+_OF_SHELF = {"keep": Shelf.keep, "seal": Shelf.seal, "drop": Shelf.drop}
 _ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2)  # queues warn in many ways
 
 
@@ -93,6 +95,7 @@ class Relay:
         self._beat_s = _BEAT_S
         self._directory = directory
         self._pump = Pump(carrier, self._obey, time.monotonic)
+        self._shelf = Shelf(self._pump)
         self._slaves = Forks(self._tell)
         self._ended: dict[int, int] = {}  # tid -> wait status: not told yet, since more of its bytes must go first
         self._doubtful: dict[int, float] = {}  # tid -> until then it is not sure whether it alone was to end
@@ -102,7 +105,8 @@ class Relay:
         for number in _ENDS:
             signal.signal(number, self._end)
         self._pump.say(
-            **{"is": "up"}, version=VERSION, host=socket.gethostname(), pid=os.getpid(), slots=slots, left_s=left_s
+            **{"is": "up"}, version=VERSION, host=socket.gethostname(), pid=os.getpid(), slots=slots, left_s=left_s,
+            keeps=CAN_KEEP,
         )
 
     def _end(self, *_: object) -> None:
@@ -157,6 +161,8 @@ class Relay:
             self._stop(_tid_of(order))
         elif what == "look":
             self._look(_tid_of(order))
+        elif isinstance(what, str) and what in _OF_SHELF:
+            _OF_SHELF[what](self._shelf, order)
         elif what == "preload":
             self._preload(talk.texts(order, "modules"))
         elif what == "begin":

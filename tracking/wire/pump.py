@@ -4,6 +4,7 @@
 
     local descriptors  --read while there is room at the other end-->  Streams  --> carrier
                        <-- written as fast as they take it, queued --   (pure)  <--
+    files of which all is sent                                    -->
 
 Stop order: ``close`` lets go of the carrier and of all local descriptors, which belong to the pump.
 """
@@ -22,6 +23,7 @@ from tracking.wire.carriers import Carrier
 from tracking.wire.streams import LONGEST_FRAME_BYTES, Came, Ended, MayGoOn, Said, Streams
 
 _MOST_OUTGOING_BYTES = 1024 * 1024  # beyond that nothing local is read
+_MOST_AHEAD_BYTES = _MOST_OUTGOING_BYTES // 2  # of files: so that they never keep anything else from being read
 _READS_A_TURN = 16  # of the carrier, so that a flood does not keep us from all else ...
 _TURN_S = 0.01  # ... nor one of the smallest frames, of which a single read brings thousands
 _SMALL_BYTES = 4096  # pieces that wait are put together up to so many: each costs more than it holds
@@ -30,7 +32,7 @@ _SMALL_BYTES = 4096  # pieces that wait are put together up to so many: each cos
 class _Local:
     """A local descriptor and what is known of it."""
 
-    __slots__ = ("descriptor", "is_ending", "is_read", "mask", "queue", "stream")
+    __slots__ = ("descriptor", "is_ending", "is_held", "is_read", "mask", "queue", "stream")
 
     def __init__(self, stream: int, descriptor: int, is_read: bool) -> None:
         self.stream = stream
@@ -38,6 +40,7 @@ class _Local:
         self.is_read = is_read
         self.queue: deque[bytes | memoryview] = deque()  # came for it, not written yet
         self.is_ending = False  # nothing more comes for it
+        self.is_held = False  # what can be read of it waits
         self.mask = 0  # what it is watched for
 
     def put(self, data: bytes) -> None:
@@ -63,6 +66,17 @@ class _Local:
         return total
 
 
+class _File:
+    """A file that is sent, and what comes then."""
+
+    __slots__ = ("descriptor", "offset", "then")
+
+    def __init__(self, descriptor: int, then: Callable[[], None]) -> None:
+        self.descriptor = descriptor
+        self.offset = 0
+        self.then = then
+
+
 class Pump:
     """Carries local descriptors over a carrier.
 
@@ -85,6 +99,7 @@ class Pump:
         self._clock = clock
         self._streams = Streams()
         self._locals: dict[int, _Local] = {}  # by stream
+        self._files: dict[int, _File] = {}  # by stream
         self._selector = selectors.DefaultSelector()
         self._carrier_masks: dict[int, int] = {}
         self.fault = ""
@@ -106,8 +121,33 @@ class Pump:
         local = self._locals[stream] = _Local(stream, descriptor, is_read)
         self._watch(local)
 
+    def send_file(self, stream: int, descriptor: int, then: Callable[[], None]) -> None:
+        """Send all that is in a file, then the stream's end; the file belongs to the pump from now on.
+
+        Args:
+            then: called when all of it is on its way.
+        """
+        self._streams.open(stream)
+        self._files[stream] = _File(descriptor, then)
+
+    def hold(self, stream: int) -> None:
+        """Let wait what a local descriptor has to be read, until ``release``."""
+        self._set_held(stream, True)
+
+    def release(self, stream: int) -> None:
+        """Read it again."""
+        self._set_held(stream, False)
+
+    def _set_held(self, stream: int, is_held: bool) -> None:
+        local = self._locals.get(stream)
+        if local is not None:
+            local.is_held = is_held
+            self._watch(local)
+
     def detach(self, stream: int) -> None:
         """Carry it no more: it is closed, and what still comes for it is dropped."""
+        if stream in self._files:
+            self._close_file(stream)
         local = self._locals.pop(stream, None)
         if local is not None:
             self._set_mask(local, 0)
@@ -170,7 +210,7 @@ class Pump:
         """Write what the carrier takes."""
         streams = self._streams
         try:
-            while not self.fault and (pieces := streams.pieces()):
+            while not self.fault and (pieces := self._pieces()):
                 written = self.carrier.write(pieces)
                 if not written:
                     break
@@ -182,6 +222,28 @@ class Pump:
         except OSError as error:
             self._break(f"its line broke: {error.strerror or error}")
         self._watch_carrier()
+
+    def _pieces(self) -> list[bytes | memoryview]:
+        for stream in list(self._files):
+            self._read_file(stream)
+        return self._streams.pieces()
+
+    def _read_file(self, stream: int) -> None:
+        """Send of a file what there is room for."""
+        file = self._files[stream]
+        while (room := self._streams.room(stream)) and self._streams.outgoing_bytes <= _MOST_AHEAD_BYTES:
+            data = os.pread(file.descriptor, min(LONGEST_FRAME_BYTES, room), file.offset)
+            if not data:
+                self._streams.end(stream)
+                self._close_file(stream)
+                file.then()
+                return
+            self._streams.send(stream, data)
+            file.offset += len(data)
+
+    def _close_file(self, stream: int) -> None:
+        os.close(self._files.pop(stream).descriptor)
+        self._streams.forget(stream)
 
     def _receive(self) -> None:
         self.has_more = False
@@ -227,6 +289,7 @@ class Pump:
     def _may_read(self, local: _Local) -> bool:
         return bool(
             local.is_read
+            and not local.is_held
             and self._streams.room(local.stream)
             and self._streams.outgoing_bytes <= _MOST_OUTGOING_BYTES
             and not self.fault
@@ -313,7 +376,7 @@ class Pump:
         if self._is_closed:
             return
         self._is_closed = True
-        for stream in list(self._locals):
+        for stream in [*self._locals, *self._files]:
             self.detach(stream)
         self._watch_carrier()
         self._selector.close()

@@ -1,0 +1,307 @@
+"""Large payloads on hosts with relays: over each line once, in memory there once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.fabrics.relays import LauncherHere
+from tests.fabrics.sshd import sshd
+from tests.pool import jobs
+from tests.pool.helpers import WAIT_S, wait_for_slaves
+from tracking import JobSlave, SlavePool, TrackingJobMaster
+from tracking.fabrics.launcher import RelayNews, RelayUp
+from tracking.fabrics.lent import Lent
+from tracking.fabrics.relayed import RelayedFabric
+from tracking.fabrics.ssh.fabric import SshFabric
+from tracking.slave.relay import streams_of
+from tracking.wire import codec, mapped
+from tracking.wire.carriers import Carrier, Piece, SocketCarrier
+from tracking.wire.mapped import SharedPayload
+from tracking.wire.pump import Pump
+
+MB = 1 << 20
+SLAVES = 8
+LARGE = np.arange(2 * MB, dtype=np.float64)
+
+
+class Counted:
+    """A carrier that counts what is written."""
+
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
+        self.written = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._carrier, name)
+
+    def write(self, pieces: Sequence[Piece]) -> int:
+        count = self._carrier.write(pieces)
+        self.written += count
+        return count
+
+
+class CountingLauncher(LauncherHere):
+    """Counts what goes over the lines to its relays."""
+
+    def __init__(self) -> None:
+        super().__init__(is_by_host=True)
+        self.carriers: list[Counted] = []
+
+    @property
+    def written(self) -> int:
+        return sum(carrier.written for carrier in self.carriers)
+
+    def poll(self) -> list[RelayNews]:
+        return [self._counted(one) if isinstance(one, RelayUp) else one for one in super().poll()]
+
+    def _counted(self, up: RelayUp) -> RelayUp:
+        carrier: Any = Counted(up.carrier)
+        self.carriers.append(carrier)
+        return RelayUp(up.number, carrier)
+
+
+@pytest.fixture
+def launcher() -> CountingLauncher:
+    return CountingLauncher()
+
+
+@pytest.fixture
+def pool(launcher: CountingLauncher) -> Iterator[SlavePool]:
+    with closing(RelayedFabric(launcher)) as fabric, SlavePool(["there"] * SLAVES, fabric=fabric) as pool:
+        wait_for_slaves(pool, SLAVES)
+        yield pool
+
+
+def memory_of(launcher: LauncherHere) -> int:
+    """How many pieces of shared memory the relays keep."""
+    count = 0
+    for process in launcher.processes.values():
+        if process.poll() is None:
+            directory = Path(f"/proc/{process.pid}/fd")
+            count += sum(os.readlink(link).startswith("/memfd:tracking") for link in directory.iterdir())
+    return count
+
+
+def pss(pids: Sequence[int]) -> int:
+    """Bytes of memory of these processes, what they share counted once."""
+    total = 0
+    for pid in pids:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        total += next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return total
+
+
+def read_everywhere(pool: SlavePool, array: Any) -> None:
+    """Have each slave read all of it."""
+    seen: set[int] = set()
+    while len(seen) < SLAVES:
+        futures = [pool.submit(jobs.sum_of, array) for _ in range(4 * SLAVES)]
+        results = [future.result(WAIT_S) for future in futures]
+        assert len({total for total, _ in results}) == 1
+        seen |= {pid for _, pid in results}
+
+
+def test_a_large_function_goes_over_the_line_once_for_all_slaves_there(
+    pool: SlavePool, launcher: CountingLauncher
+) -> None:
+    data = dict.fromkeys(range(4 * SLAVES), 5)
+    master = TrackingJobMaster(data, function=partial(jobs.look_up, LARGE), pool=pool, verbose=0, chunk_size=1)
+    results = master.calculateResult().values()
+    assert {result[:2] for result in results} == {(5.0, False)}
+    assert LARGE.nbytes < launcher.written < 1.2 * LARGE.nbytes
+    assert pool.submit(jobs.pid).result(WAIT_S)
+    assert memory_of(launcher) == 0
+
+
+def test_equal_parameters_go_over_the_line_once(pool: SlavePool, launcher: CountingLauncher) -> None:
+    class Slave(JobSlave):
+        def initialize(self, params: Any) -> None:
+            self.array = params
+
+        def go(self, jobs: dict[Any, Any]) -> dict[Any, Any]:
+            return {id: (float(self.array[id]), self.array.flags.writeable) for id in jobs}
+
+    master = TrackingJobMaster(dict.fromkeys(range(20)), slave_script=Slave, pool=pool, verbose=0)
+    master.getInitParameters = lambda tid: LARGE  # type: ignore[method-assign,assignment]
+    assert master.calculateResult() == {id: (float(id), False) for id in range(20)}
+    assert LARGE.nbytes < launcher.written < 1.2 * LARGE.nbytes
+
+
+def test_what_a_pool_shares_goes_over_the_line_once_and_lies_there_once(
+    pool: SlavePool, launcher: CountingLauncher
+) -> None:
+    pids = list(pool.pids.values())
+    read_everywhere(pool, np.ones(10))  # loads numpy
+    before = pss(pids)
+    with pool.share(LARGE) as shared:
+        read_everywhere(pool, shared)
+        assert pss(pids) - before < 1.5 * LARGE.nbytes
+        assert memory_of(launcher) == 1
+    assert LARGE.nbytes < launcher.written < 1.2 * LARGE.nbytes
+
+
+def test_a_slave_that_takes_the_place_of_another_maps_what_is_there(
+    pool: SlavePool, launcher: CountingLauncher
+) -> None:
+    with pool.share(LARGE) as shared:
+        assert pool.submit(jobs.look_up, shared, 3).result(WAIT_S)[0] == 3.0
+        for pid in list(pool.pids.values()):
+            os.kill(pid, signal.SIGKILL)
+        assert pool.submit(jobs.look_up, shared, 4).result(WAIT_S)[0] == 4.0
+    assert launcher.written < 1.2 * LARGE.nbytes
+
+
+def test_a_relay_that_is_killed_takes_it_along_and_the_next_one_gets_it_anew(
+    pool: SlavePool, launcher: CountingLauncher
+) -> None:
+    with pool.share(LARGE) as shared:
+        assert pool.submit(jobs.look_up, shared, 3).result(WAIT_S)[0] == 3.0
+        for process in launcher.processes.values():
+            process.kill()
+        assert pool.submit(jobs.look_up, shared, 4).result(WAIT_S)[0] == 4.0
+        assert memory_of(launcher) == 1
+    assert 2 * LARGE.nbytes < launcher.written < 2.4 * LARGE.nbytes
+
+
+def test_what_is_taken_back_while_it_is_on_its_way_holds_nobody_up(pool: SlavePool, launcher: CountingLauncher) -> None:
+    for _ in range(3):
+        pool.share(LARGE).close()
+    assert pool.submit(jobs.add, 1, 2).result(WAIT_S) == 3
+    with pool.share(LARGE) as shared:
+        assert pool.submit(jobs.look_up, shared, 3).result(WAIT_S)[0] == 3.0
+        assert memory_of(launcher) == 1
+
+
+@pytest.mark.engine
+def test_all_slaves_of_a_host_reached_by_ssh_map_one_copy(tmp_path: Path) -> None:
+    with (
+        sshd(tmp_path) as config,
+        closing(SshFabric(config, python=sys.executable)) as fabric,
+        SlavePool([f"node*{SLAVES}"], fabric=fabric, check_hosts=False) as pool,
+    ):
+        pids = wait_for_slaves(pool, SLAVES)
+        read_everywhere(pool, np.ones(10))
+        before = pss(pids)
+        with pool.share(np.ones(4 * MB)) as shared:
+            read_everywhere(pool, shared)
+            assert pss(pids) - before < 1.5 * 32 * MB
+        master = TrackingJobMaster({1: 5}, function=partial(jobs.look_up, LARGE), pool=pool, verbose=0)
+        assert master.calculateResult()[1][:2] == (5.0, False)
+
+
+# ---- by hand
+
+
+class Line:
+    """The near end of a line with slaves 2 and 3, and the far one."""
+
+    def __init__(self) -> None:
+        near, far = socket.socketpair()
+        self.pump = Pump(SocketCarrier(near, "near"), print, time.monotonic)
+        self.lent = Lent(self.pump)
+        self.said: list[dict[str, Any]] = []
+        self._far = Pump(SocketCarrier(far, "far"), self.said.append, time.monotonic)
+        self._writing: dict[int, int] = {}
+        self._arrived: dict[int, Any] = {}
+        for tid in (2, 3):
+            stream = streams_of(tid)[0]
+            reading, self._writing[tid] = os.pipe()
+            os.set_blocking(reading, False)
+            self.pump.attach(stream, reading, is_read=True)
+            self._arrived[tid] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in close)
+            self._far.attach(stream, os.dup(self._arrived[tid].fileno()), is_read=False)
+
+    def send(self, tid: int) -> bool:
+        """Send the slave something; whether it came."""
+        before = os.fstat(self._arrived[tid].fileno()).st_size
+        os.write(self._writing[tid], b"x")
+        for _ in range(50):  # as often as there may be pieces of a parcel before it
+            self.turn()
+        return os.fstat(self._arrived[tid].fileno()).st_size > before
+
+    def turn(self) -> None:
+        self.pump.turn()
+        self._far.turn()
+
+    def close(self) -> None:
+        self.pump.close()
+        self._far.close()
+        for tid, writing in self._writing.items():
+            os.close(writing)
+            self._arrived[tid].close()
+
+
+@pytest.fixture
+def line() -> Iterator[Line]:
+    with closing(Line()) as line:
+        yield line
+
+
+@pytest.fixture
+def shared() -> Iterator[SharedPayload]:
+    with shared_array() as shared:
+        yield shared
+
+
+def shared_array() -> SharedPayload:
+    shared = mapped.share(codec.encode(LARGE, "array"))
+    assert shared is not None
+    return shared
+
+
+def test_what_a_slave_is_sent_waits_until_the_relay_has_what_it_needs(line: Line, shared: SharedPayload) -> None:
+    assert line.lent.lend(2, shared)
+    assert not line.send(2)
+    assert line.send(3)
+    line.lent.heard({"is": "kept", "parcel": 1, "well": True})
+    assert line.send(2)
+    assert line.lent.lend(3, shared)
+    assert line.send(3)
+    assert [one["do"] for one in line.said] == ["keep"]
+
+
+def test_a_slave_that_needs_two_waits_for_both(line: Line, shared: SharedPayload) -> None:
+    with shared_array() as other:
+        line.lent.lend(2, shared)
+        line.lent.lend(2, other)
+        line.lent.heard({"is": "kept", "parcel": 1, "well": True})
+        assert not line.send(2)
+        line.lent.take_back(other)
+        assert line.send(2)
+
+
+def test_what_the_relay_has_no_room_for_is_not_lent_again(line: Line, shared: SharedPayload) -> None:
+    assert line.lent.lend(2, shared)
+    line.lent.heard({"is": "kept", "parcel": 1, "well": False})
+    assert line.send(2)
+    assert not line.lent.lend(3, shared)
+    assert line.send(3)
+
+
+def test_what_the_relay_says_of_what_was_taken_back_means_nothing(line: Line, shared: SharedPayload) -> None:
+    line.lent.lend(2, shared)
+    line.lent.take_back(shared)
+    line.lent.heard({"is": "kept", "parcel": 1, "well": True})
+    assert line.lent.lend(2, shared)
+    assert not line.send(2)
+    line.lent.heard({"is": "kept", "parcel": 2, "well": True})
+    assert line.send(2)
+
+
+def test_what_was_closed_cannot_be_lent(line: Line, shared: SharedPayload) -> None:
+    shared.close()
+    assert not line.lent.lend(2, shared)
+    assert line.send(2)
