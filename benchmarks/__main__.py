@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
-from benchmarks.contenders import NAMES
+from benchmarks.contenders import NAMES, VARIANTS
 from benchmarks.engines.command import engines
 from benchmarks.faults.command import faults
 from benchmarks.machine import described
 from benchmarks.profiling import profile
 from benchmarks.rows import Row, all_rows
 from benchmarks.runner import Rounds, adopt_orphans, run_rows
-from benchmarks.tables import markdown, row_table
+from benchmarks.summary import Judged, cost_lines, goal_lines, markdown, terminal_table, write
+from benchmarks.tables import row_table
 from benchmarks.verdicts import medians_of, verdicts
+
+_PATH = click.Path(path_type=Path)
 
 
 def _rows(_context: click.Context, _option: click.Parameter, text: str | None) -> list[Row]:
@@ -41,8 +46,9 @@ def _names(_context: click.Context, _option: click.Parameter, text: str | None) 
 @click.option("--peers", "names", callback=_names, help=f"Some of {','.join(NAMES)}; all by default.")
 @click.option("--rounds", default=3, show_default=True, help="Interleaved rounds; medians are shown.")
 @click.option("--quick", is_flag=True, help="Tiny sizes, one round: shows only that everything works.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all measurements here.")
-@click.option("--markdown", "markdown_path", type=click.Path(path_type=Path), help="Write the table here.")
+@click.option("--json", "json_path", type=_PATH, help="Write all measurements here, after each row.")
+@click.option("--markdown", "markdown_path", type=_PATH, help="Write the tables here; in a README, where it is marked.")
+@click.option("--again", "again_path", type=_PATH, help="Measure nothing: the tables of what --json wrote.")
 @click.option("--profile", "profiled", is_flag=True, help="Instead, profile our side of these rows.")
 def main(
     context: click.Context,
@@ -52,51 +58,72 @@ def main(
     quick: bool,
     json_path: Path | None,
     markdown_path: Path | None,
+    again_path: Path | None,
     profiled: bool,
 ) -> None:
     """Measure this package beside its peers, row by row, in one run."""
     if context.invoked_subcommand is not None:
         return
-    sizes = "quick" if quick else "full"
+    sizes, rounds = ("quick", 1) if quick else ("full", rounds)
     if profiled:
         for row in rows:
             profile(row, sizes, functions=25)
         return
-    machine = described(names, "python -m benchmarks " + " ".join(sys.argv[1:]))
-    adopt_orphans()
-    measurements = run_rows(rows, names, 1 if quick else rounds, sizes, _say)
-    _report(machine, rows, measurements, json_path, markdown_path)
-    if quick and any(_is_broken(cells) for row in measurements.values() for cells in row.get("ours", [])):
-        raise SystemExit("ours is broken in at least one row")
+    if again_path:
+        machine, measured = _again(json.loads(again_path.read_text()))
+    else:
+        command = "python -m benchmarks " + " ".join(sys.argv[1:])
+        machine = described(names, command) | {"rounds": rounds}
+        adopt_orphans()
+        measured = run_rows(rows, names, rounds, sizes, _say)
+    measurements = _reported(machine, measured, json_path, markdown_path)
+    if quick and (broken := [letter for letter, found in measurements.items() if _is_broken(letter, found)]):
+        raise SystemExit(f"ours is broken in {', '.join(broken)}")
 
 
 def _say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _is_broken(cells: dict[str, float | str]) -> bool:
-    return any(isinstance(cell, str) for cell in cells.values())
+def _is_broken(letter: str, rounds: Rounds) -> bool:
+    """Whether ours, or a variant that can do this row, has no number somewhere."""
+    asked = {"ours", *VARIANTS} - all_rows()[letter].skipped.keys()
+    cells = [cell for who in asked & rounds.keys() for found in rounds[who] for cell in found.values()]
+    return any(isinstance(cell, str) for cell in cells)
 
 
-def _report(
+def _again(whole: dict[str, Any]) -> tuple[dict[str, object], Iterator[tuple[Row, Rounds]]]:
+    """What was measured on, and the measurements, from a JSON file."""
+    rows = all_rows()
+    machine = {name: part for name, part in whole.items() if name not in ("rows", "verdicts")}
+    return machine, ((rows[letter], rounds) for letter, rounds in whole["rows"].items())
+
+
+def _reported(
     machine: dict[str, object],
-    rows: list[Row],
-    measurements: dict[str, Rounds],
+    measured: Iterator[tuple[Row, Rounds]],
     json_path: Path | None,
     markdown_path: Path | None,
-) -> None:
-    console = Console()
-    tables = []
-    for row in rows:
-        cells = medians_of(measurements[row.letter], row.metrics)
-        tables.append((row, cells, verdicts(row, cells)))
-        console.print(row_table(*tables[-1]))
-    if json_path:
-        judged = {row.letter: {f"{v.metric.name} {v.goal}": v.word for v in all_} for row, _, all_ in tables}
-        whole = machine | {"rows": measurements, "verdicts": judged}
-        json_path.write_text(json.dumps(whole, indent=1) + "\n")
+) -> dict[str, Rounds]:
+    """All measurements, each row shown and written as soon as it is there; at the end the summary."""
+    console, measurements, judged = Console(), dict[str, Rounds](), list[Judged]()
+    for row, rounds in measured:
+        cells = medians_of(rounds, row.metrics)
+        measurements[row.letter] = rounds
+        judged.append((row, cells, verdicts(row, cells)))
+        console.print(row_table(*judged[-1]))
+        if json_path:
+            json_path.write_text(json.dumps(_whole(machine, measurements, judged), indent=1) + "\n")
+    console.print(terminal_table("Against the goals", goal_lines(judged)))
+    console.print(terminal_table("What safety costs", cost_lines(judged)))
     if markdown_path:
-        markdown_path.write_text(markdown(machine, tables))
+        write(markdown(machine, judged), markdown_path)
+    return measurements
+
+
+def _whole(machine: dict[str, object], measurements: dict[str, Rounds], judged: list[Judged]) -> dict[str, object]:
+    words = {row.letter: {f"{v.metric.name} {v.goal}": v.word for v in all_} for row, _, all_ in judged}
+    return machine | {"rows": measurements, "verdicts": words}
 
 
 main.add_command(faults)

@@ -1,6 +1,6 @@
 """The program of row G: `python -m benchmarks.first CONTENDER 's by name'|'s by value'`.
 
-Prints the time of the monotonic clock, which all processes share, when the first result is there.
+Prints "first: " and the time of the monotonic clock, which all processes share, when the first result is there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ if __name__ == "__main__":
     function = same if kind == "s by name" else lambda value: value
     contender = make(name)
     result = contender.first(function, 7)
-    print(time.monotonic(), flush=True)
+    sys.stdout.write(f"first: {time.monotonic()}\n")  # in one piece, as others write, too
+    sys.stdout.flush()
     assert result == 7
     contender.stop()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.contenders import is_installed, package
+from benchmarks.contenders import VARIANTS, is_installed, package
 
 
 def described(names: list[str], command: str) -> dict[str, object]:
@@ -22,7 +24,7 @@ def described(names: list[str], command: str) -> dict[str, object]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "load before": os.getloadavg()[0],
-        "versions": {name: _version(name) for name in names if is_installed(name)},
+        "versions": {name: version for name in names if (version := _version(name))},
     }
 
 
@@ -33,9 +35,19 @@ def _processor() -> str:
     return platform.machine()
 
 
-def _version(name: str) -> str:
-    """Version of the contender's package; that of Python where it is part of it."""
-    try:
+def _version(name: str) -> str | None:
+    """Version of the contender's package; None where it is not there, or is part of Python or of ours."""
+    if name == "ours":
+        return f"commit {_commit()}"
+    if name in VARIANTS or not is_installed(name):
+        return None
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version(package(name))
-    except importlib.metadata.PackageNotFoundError:
-        return "checkout" if name == "ours" else f"Python {platform.python_version()}"
+    return None
+
+
+def _commit() -> str:
+    asked = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() or "unknown"

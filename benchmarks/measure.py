@@ -10,7 +10,7 @@ import json
 import os
 import sys
 
-from benchmarks.contenders import Contender, make
+from benchmarks.contenders import Contender, NotOfferedError, make
 from benchmarks.rows import Cells, Row, all_rows, without_numbers
 
 
@@ -25,6 +25,8 @@ def main(letter: str, name: str, sizes: str, descriptor: str) -> None:
     try:
         contender = make(name)
         cells = measured(row, contender, sizes)
+    except NotOfferedError as exc:
+        cells = without_numbers(str(exc))
     except Exception as exc:
         cells = without_numbers(f"fails: {type(exc).__name__}: {exc}".partition("\n")[0])
     os.write(int(descriptor), json.dumps(cells).encode() + b"\n")

@@ -20,7 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
@@ -41,33 +42,40 @@ def adopt_orphans() -> None:
 
 
 def run_rows(
-    rows: Iterable[Row], names: list[str], rounds: int, sizes: str, say: Callable[[str], None]
-) -> dict[str, Rounds]:
-    """Measure all rows: letter -> contender -> one cell dict a round. Rows with one measurement share it."""
+    rows: list[Row], names: list[str], rounds: int, sizes: str, say: Callable[[str], None]
+) -> Iterator[tuple[Row, Rounds]]:
+    """Measure the rows one after the other; those with one measurement share it. Says how far it is."""
     done: dict[Callable[..., Cells], Rounds] = {}
+    steps = len({row.measure for row in rows}) * rounds * len(names)
+    begin_s, steps_done = time.monotonic(), count(1)
+
+    def tell(text: str) -> None:
+        say(f"[{next(steps_done)} of {steps}, {(time.monotonic() - begin_s) / 60:.1f} min] {text}")
+
     for row in rows:
         if row.measure not in done:
-            done[row.measure] = _interleaved(row, names, rounds, sizes, say)
-    return {row.letter: done[row.measure] for row in rows}
+            done[row.measure] = _interleaved(row, names, rounds, sizes, tell)
+        yield row, done[row.measure]
 
 
-def _interleaved(row: Row, names: list[str], rounds: int, sizes: str, say: Callable[[str], None]) -> Rounds:
+def _interleaved(row: Row, names: list[str], rounds: int, sizes: str, tell: Callable[[str], None]) -> Rounds:
     results: Rounds = {name: [] for name in names}
     for number in range(rounds):
         for name in names:
+            begin_s = time.monotonic()
             cells = _asked(row, name, sizes, results[name])
             results[name].append(cells)
-            say(f"{row.letter} round {number + 1} {name}: {json.dumps(cells)}")
+            tell(f"{row.letter} round {number + 1} {name}, {time.monotonic() - begin_s:.1f} s: {json.dumps(cells)}")
     return results
 
 
 def _asked(row: Row, name: str, sizes: str, before: list[Cells]) -> Cells:
-    """A measurement, or why there is none; what hung once is not asked again."""
+    """A measurement, or why there is none; what took too long once is not asked again."""
     if not is_installed(name):
         return without_numbers("not installed")
     if name in row.skipped:
         return without_numbers(row.skipped[name])
-    if before and before[-1] == without_numbers("hangs"):
+    if before and before[-1] == took_too_long(row.limit_s):
         return before[-1]
     return measure_apart(row, name, sizes)
 
@@ -77,12 +85,17 @@ def measure_apart(row: Row, name: str, sizes: str) -> Cells:
     return told_apart(["benchmarks.measure", row.letter, name, sizes], row.limit_s)
 
 
+def took_too_long(limit_s: float) -> Cells:
+    """A measurement that was ended."""
+    return without_numbers(f"nothing in {limit_s:g} s")
+
+
 def told_apart(arguments: list[str], limit_s: float, variables: Mapping[str, str] = MappingProxyType({})) -> Cells:
     """What a module told that ran in a fresh process, with a terminal and a folder for temporary files of its own.
 
     Args:
         arguments: the module, and its arguments; one more says to which file descriptor it tells its line of JSON.
-        limit_s: after so many seconds it "hangs".
+        limit_s: after so many seconds it is ended.
         variables: more of its environment.
     """
     others = set(descendants(os.getpid()))
@@ -104,12 +117,16 @@ def told_apart(arguments: list[str], limit_s: float, variables: Mapping[str, str
             end_all(child, others)
             os.close(outcome)
             os.close(screen)
-    return json.loads(line) if line else without_numbers(_what_happened(child, shown))
+    if line:
+        cells: Cells = json.loads(line)
+        return cells
+    return took_too_long(limit_s) if child.returncode == -signal.SIGKILL else without_numbers(_last_words(child, shown))
 
 
 def environment(folder: str) -> dict[str, str]:
     """That of a user at a terminal: an installed package has its bytecode, so one in a checkout may keep it, too."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    kept["PYTHONPATH"] = str(ROOT)  # or workers that are started anew by some peers do not find the functions
     return kept | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30", "TMPDIR": folder}
 
 
@@ -161,8 +178,6 @@ def kill(pids: set[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def _what_happened(child: subprocess.Popen[bytes], shown: bytes) -> str:
-    if child.returncode == -signal.SIGKILL:
-        return "hangs"
+def _last_words(child: subprocess.Popen[bytes], shown: bytes) -> str:
     last = shown.decode(errors="replace").strip().rpartition("\n")[2]
     return f"fails: exit {child.returncode}: {last}"

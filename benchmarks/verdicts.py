@@ -41,6 +41,7 @@ class Verdict:
     limit: float | None
     ours: Cell
     peers: tuple[tuple[str, float], ...]  # best first
+    then: bool = False  # a second goal
 
     @property
     def word(self) -> str:
@@ -54,6 +55,11 @@ class Verdict:
             return "met"
         return f"{ceil(100 * high / low) / 100:.2f} times off" if low > 0 else "not met"
 
+    @property
+    def ratio(self) -> str:
+        """Ours to the goal, where both are there."""
+        return "" if isinstance(self.ours, str) or not self.limit else f"{self.ours / self.limit:.2f} of it"
+
 
 def verdicts(row: Row, cells: dict[str, dict[str, Cell]]) -> list[Verdict]:
     """One for each goal of the row, from its medians."""
@@ -66,4 +72,4 @@ def _verdict(row: Row, goal: Goal, cells: dict[str, dict[str, Cell]], medians: M
     peers = [(who, medians[who][metric.name]) for who in PEERS if metric.name in medians.get(who, {})]
     peers.sort(key=lambda peer: peer[1], reverse=metric.better == "more")
     ours = cells.get("ours", {}).get(metric.name, "not run")
-    return Verdict(metric, goal.text, goal.limit(medians), ours, tuple(peers))
+    return Verdict(metric, goal.text, goal.limit(medians), ours, tuple(peers), goal.then)

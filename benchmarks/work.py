@@ -8,19 +8,41 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy as np
 
     Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 def same(value: T) -> T:
     """Do nothing: what is measured is everything around it."""
     return value
+
+
+def each(function: Callable[[T], U], values: Sequence[T]) -> list[U]:
+    """A chunk, for those that know nothing of chunks."""
+    return [function(value) for value in values]
+
+
+class Chunk:
+    """Values in one piece, for those that would look at each element of a list: dask takes 35 us for one."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.values = values
+
+
+def each_of_chunk(function: Callable[[Any], Any], chunk: Chunk) -> Chunk:
+    """`each`, from and to one piece."""
+    return Chunk(each(function, chunk.values))
 
 
 def nap(seconds: float) -> int:

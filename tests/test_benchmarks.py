@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import cloudpickle
 import pytest
+from click.testing import CliRunner
 
+from benchmarks.__main__ import main
+from benchmarks.contenders import PEERS, VARIANTS, is_installed
+from benchmarks.contenders.variants import only_for_dill
 from benchmarks.engines import tables as engine_tables
 from benchmarks.engines.crews import CREWS, ENGINES
 from benchmarks.engines.there import variables
@@ -18,14 +25,16 @@ from benchmarks.faults.cases import CASES, Trial, best, shortfalls
 from benchmarks.faults.tables import cell, verdict
 from benchmarks.faults.tables import markdown as faults_markdown
 from benchmarks.rows import Goal, Metric, Row, all_rows, best_peer, fixed, relative, without_numbers
-from benchmarks.runner import ROOT, Rounds, measure_apart
-from benchmarks.tables import markdown, shown
+from benchmarks.runner import ROOT, Rounds, measure_apart, took_too_long
+from benchmarks.summary import BEGIN, END, cost_lines, goal_lines, markdown, write
+from benchmarks.tables import shown
 from benchmarks.verdicts import Verdict, median_cell, medians_of, verdicts
 from tests.engines import engine
 
 RATE, TIME = Metric("items/s", "more"), Metric("s", "less", 2)
 GOAL = Goal("s", "<= 2 x mp.Pool", relative(2, "mp.Pool", "s"))
-ROW = Row("Z", "a row", lambda _: {}, (RATE, TIME), (GOAL,), {}, {})
+THEN = Goal("s", "<= 5", fixed(5), then=True)
+ROW = Row("Z", "a row", lambda _: {}, (RATE, TIME), (GOAL, THEN), {}, {})
 ROUNDS: Rounds = {
     "ours": [{"items/s": 1.0, "s": 3.0}, {"items/s": 3.0, "s": 6.0}, {"items/s": 2.0, "s": "hangs"}],
     "mp.Pool": [{"items/s": 4.0, "s": 1.0}],
@@ -62,7 +71,7 @@ def test_a_verdict_says_met_or_by_how_much_not(
 
 
 def test_a_row_is_judged_against_the_peers_of_the_same_run() -> None:
-    (verdict,) = verdicts(ROW, medians_of(ROUNDS, ROW.metrics))
+    verdict, _ = verdicts(ROW, medians_of(ROUNDS, ROW.metrics))
     assert (verdict.limit, verdict.word) == (2.0, "2.25 times off")
     assert verdict.peers == (("mp.Pool", 1.0),)
 
@@ -75,13 +84,36 @@ def test_limits_leave_out_who_has_no_number() -> None:
     assert fixed(3)(medians) == 3
 
 
-def test_the_markdown_table_has_a_line_for_each_goal() -> None:
+MACHINE = {"date": "d", "command": "c", "cores": 2, "processor": "p", "memory GB": 8, "system": "s", "rounds": 3,
+           "python": "3.11", "versions": {"cf": "1"}}  # fmt: skip
+
+
+def test_the_summary_has_a_line_for_each_metric_with_goals() -> None:
     cells = medians_of(ROUNDS, ROW.metrics)
-    machine = {"date": "d", "command": "c", "cores": 2, "processor": "p", "memory GB": 8, "system": "s",
-               "python": "3.11", "versions": {"cf": "1"}}  # fmt: skip
-    text = markdown(machine, [(ROW, cells, verdicts(ROW, cells))])
-    assert "| Z a row: s | <= 2 x mp.Pool (2.00) | 4.50 | 2.25 times off | - | mp.Pool 1.00 |" in text
-    assert "cf 1" in text
+    head, line = goal_lines([(ROW, cells, verdicts(ROW, cells))])
+    assert head == ["", "raw", "mp.Pool", "best peer", "dask", "ray", "executorlib", "ours", "first goal", "then"]
+    goals = ["<= 2 x mp.Pool (2.00): 2.25 times off", "<= 5: met, 0.90 of it"]
+    assert line == ["Z a row: s", "-", "1.00", "mp.Pool 1.00", "-", "-", "-", "4.50", *goals]
+
+
+def test_what_safety_costs_is_told_as_a_ratio_to_ours() -> None:
+    cells = medians_of(ROUNDS | {"ours+file": [{"s": 9.0}], "ours+dill": [without_numbers("none")]}, ROW.metrics)
+    _, line = cost_lines([(ROW, cells, verdicts(ROW, cells))])
+    assert line == ["Z a row: s", "4.50", "9.00 (2.00 x)", "-", "none"]
+
+
+def test_tables_are_written_where_a_readme_is_marked_for_them(tmp_path: Path) -> None:
+    cells = medians_of(ROUNDS, ROW.metrics)
+    text = markdown(MACHINE, [(ROW, cells, verdicts(ROW, cells))])
+    assert "| Z a row: s | - | 1.00 | mp.Pool 1.00 |" in text
+    assert "Medians of 3 rounds, d, `c`; 2 cores (p), 8 GB, s, Python 3.11; cf 1." in text
+    plain, readme = tmp_path / "table.md", tmp_path / "README.md"
+    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    for _ in range(2):
+        write(text, plain)
+        write(text, readme)
+    assert plain.read_text() == text
+    assert readme.read_text() == f"before\n{BEGIN}\n{text}{END}\nafter\n"
 
 
 @pytest.mark.slow
@@ -99,24 +131,58 @@ def test_every_goal_is_about_a_metric_of_its_row() -> None:
 
 
 @pytest.mark.slow
-def test_a_measurement_that_takes_too_long_hangs_and_is_ended() -> None:
+def test_a_measurement_that_takes_too_long_is_ended() -> None:
     endless = dataclasses.replace(all_rows()["H"], limit_s=0.1)
-    assert measure_apart(endless, "raw", "full") == without_numbers("hangs")
+    assert measure_apart(endless, "raw", "full") == took_too_long(0.1) == without_numbers("nothing in 0.1 s")
+
+
+def quick(*options: str, out: Path) -> Any:
+    """The measurements of a quick run."""
+    argv = [sys.executable, "-m", "benchmarks", "--quick", *options, "--json", str(out)]
+    ran = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return json.loads(out.read_text())["rows"]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_the_quick_form_gives_numbers_for_raw_and_ours(tmp_path: Path) -> None:
-    out = tmp_path / "all.json"
-    argv = ["--quick", "--rows", "A,B,D,E,F,I,K,L", "--peers", "ours,raw", "--json", str(out)]
-    ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *argv], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    rows = json.loads(out.read_text())["rows"]
+    names = ["ours", "raw", *VARIANTS]
+    rows = quick("--peers", ",".join(names), out=tmp_path / "all.json")
     cells = {(row, who): cell for row, rounds in rows.items() for who, (cell,) in rounds.items()}
-    del cells["K", "raw"]  # knows no faults
-    assert len(cells) == 15
-    assert all(isinstance(number, float | int) for cell in cells.values() for number in cell.values())
+    assert len(cells) == len(all_rows()) * len(names)
+    told = {letter: set(row.skipped) for letter, row in all_rows().items()} | {"G": {"raw"}}  # it can't send a lambda
+    numbers = [cell for (row, who), cell in cells.items() if who not in told[row]]
+    assert all(isinstance(number, float | int) for cell in numbers for number in cell.values())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", PEERS)
+def test_a_peer_gives_numbers_or_is_not_installed(name: str, tmp_path: Path) -> None:
+    rows = quick("--rows", "A,C,D", "--peers", name, out=tmp_path / "all.json")
+    cells = [cell for rounds in rows.values() for (cell,) in rounds.values()]
+    if not is_installed(name):
+        assert cells == [without_numbers("not installed")] * 3
+    else:
+        assert all(isinstance(number, float) for cell in cells for number in cell.values()), cells
+
+
+def test_tables_are_made_again_of_what_was_written(tmp_path: Path) -> None:
+    whole, table = tmp_path / "all.json", tmp_path / "table.md"
+    whole.write_text(json.dumps(MACHINE | {"rows": {"C": {"ours": [{"s": 0.5}], "mp.Pool": [{"s": 0.25}]}}}))
+    ran = CliRunner().invoke(main, ["--again", str(whole), "--markdown", str(table)])
+    assert ran.exit_code == 0, ran.output
+    goals = "<= 2 x mp.Pool (0.50): met, 1.00 of it | <= 1.3 x mp.Pool (0.33): 1.54 times off"
+    assert f"| 0.50 | {goals} |" in table.read_text()
+
+
+def test_a_variant_does_what_ours_does_and_its_function_is_one_for_dill() -> None:
+    function = only_for_dill(abs)
+    assert function(-7) == 7
+    for dumps in (pickle.dumps, cloudpickle.dumps):
+        with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+            dumps(function)
 
 
 def test_a_fault_is_judged_by_answers_time_and_what_was_said() -> None:

@@ -28,6 +28,7 @@ class Contender(ABC):
 
     name = ""  # as in NAMES; set by `make`
     slaves = 0
+    part_of_items = 1.0  # of the tiny items that the others get, where a rate is measured: for those of half a minute
     has_time_limit = False  # whether an item can be given one
     has_record = False  # whether a killed calculation can be resumed
 
@@ -85,6 +86,11 @@ class Contender(ABC):
         """Four chunks a worker: mp.Pool's rule, for those that have none."""
         return math.ceil(len(work) / (4 * self.slaves))
 
+    def chunks(self, work: Sequence[Any]) -> list[Sequence[Any]]:
+        """The work cut by `chunk_size`, for those that know nothing of chunks."""
+        size = self.chunk_size(work)
+        return [work[begin : begin + size] for begin in range(0, len(work), size)]
+
 
 def going_on(answers: Iterable[Any]) -> Iterator[Any]:
     """All that an iterator gives that goes on after an error: results, and exceptions in the place of others."""
@@ -100,6 +106,9 @@ def going_on(answers: Iterable[Any]) -> Iterator[Any]:
 
 _CLASSES = {  # name -> (package that must be there, module, class); in the order of a round
     "ours": ("tracking", "ours", "Ours"),
+    "ours+file": ("tracking", "variants", "WithRunFile"),
+    "ours+progress": ("tracking", "variants", "WithProgress"),
+    "ours+dill": ("tracking", "variants", "WithDill"),
     "raw": ("multiprocessing", "raw", "Raw"),
     "mp.Pool": ("multiprocessing", "mp_pool", "MpPool"),
     "cf": ("concurrent.futures", "executors", "ConcurrentFutures"),
@@ -107,9 +116,14 @@ _CLASSES = {  # name -> (package that must be there, module, class); in the orde
     "joblib": ("joblib", "joblib_parallel", "Joblib"),
     "mpire": ("mpire", "mpire_pool", "Mpire"),
     "pebble": ("pebble", "pebble_pool", "Pebble"),
+    "dask": ("distributed", "dask_cluster", "Dask"),
+    "ray": ("ray", "ray_tasks", "Ray"),
+    "executorlib": ("executorlib", "executorlib_node", "Executorlib"),
 }
 NAMES = tuple(_CLASSES)
-PEERS = tuple(name for name in NAMES if name not in ("ours", "raw"))
+VARIANTS = tuple(name for name in NAMES if name.startswith("ours+"))
+SURVIVORS = ("dask", "ray", "executorlib")  # those that go on when a worker dies
+PEERS = tuple(name for name in NAMES if name not in ("ours", *VARIANTS, "raw"))
 
 
 def package(name: str) -> str:

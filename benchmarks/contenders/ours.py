@@ -55,9 +55,13 @@ class Ours(Contender):
     def first(self, function: Function, value: Any) -> Any:
         """Through a master, by iteration: `run` would return only when its slaves are gone."""
         self.start(2)
-        master = TrackingJobMaster({0: value}, function=function, pool=self._pool, verbose=0)
+        options: dict[str, Any] = {"pool": self._pool} | self._first_options()
+        master = TrackingJobMaster({0: value}, function=function, **options)
         master.start()
         return next(iter(master))[1]
+
+    def _first_options(self) -> dict[str, Any]:
+        return {"verbose": 0}
 
     def watched(self, function: Function, work: dict[int, Any], folder: Path) -> Iterable[Any]:
         return self._run(function, work, 1, verbose=1, run_file=folder / "run")

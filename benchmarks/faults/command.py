@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks.contenders import NAMES
+from benchmarks.contenders import NAMES, SURVIVORS, VARIANTS
 from benchmarks.faults import tables
 from benchmarks.faults.cases import CASES, Case, Trial, best, shortfalls
 from benchmarks.faults.stage import ORPHANS_AFTER_S, tried
 from benchmarks.machine import described
 from benchmarks.runner import adopt_orphans
 
-_NAMES = tuple(name for name in NAMES if name != "raw")  # raw knows no faults
+_NAMES = tuple(name for name in NAMES if name not in ("raw", *VARIANTS, *SURVIVORS))  # raw knows no faults
 _QUICK_ORPHANS_AFTER_S = 5.0
 
 

@@ -27,11 +27,12 @@ class Metric:
 
 @dataclass(frozen=True)
 class Goal:
-    """What ours must reach in one metric."""
+    """What ours must reach in one metric; `then`: what comes after the first goal."""
 
     metric: str
     text: str
     limit: Limit
+    then: bool = False
 
 
 @dataclass(frozen=True)

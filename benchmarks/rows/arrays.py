@@ -32,7 +32,7 @@ ROWS = (
         (Metric("MB/s", "more"),),
         (
             Goal("MB/s", ">= every peer here", best_peer(1, "MB/s", PEERS)),
-            Goal("MB/s", "then 1.5 x", best_peer(1.5, "MB/s", PEERS)),
+            Goal("MB/s", "1.5 x", best_peer(1.5, "MB/s", PEERS), then=True),
         ),
         {"arrays": 50, "megabytes": 8, "slaves": 2},
         {"arrays": 4, "megabytes": 1, "slaves": 2},

@@ -11,7 +11,8 @@ from benchmarks.work import same
 
 
 def one_per_job(contender: Contender, *, items: int, slaves: int) -> Cells:
-    """Items a second and processor time an item, each item a job of its own."""
+    """Items a second and processor time an item, each item a job of its own; slow contenders get fewer."""
+    items = round(items * contender.part_of_items)
     started(contender, slaves)
     work = contender.prepare(range(items))
     cpu, begin = CpuMeter(), time.perf_counter()
@@ -48,8 +49,8 @@ ROWS = (
         (
             Goal("items/s", ">= 0.5 x mp.Pool", relative(0.5, "mp.Pool", "items/s")),
             Goal("items/s", "> pebble", relative(1, "pebble", "items/s")),
-            Goal("items/s", "then >= 0.75 x mp.Pool", relative(0.75, "mp.Pool", "items/s")),
-            Goal("items/s", "then level with mp.Pool", relative(1, "mp.Pool", "items/s")),
+            Goal("items/s", ">= 0.75 x mp.Pool", relative(0.75, "mp.Pool", "items/s"), then=True),
+            Goal("items/s", "level with mp.Pool", relative(1, "mp.Pool", "items/s"), then=True),
         ),
         SIZES,
         QUICK,
@@ -62,8 +63,8 @@ ROWS = (
         (
             Goal("us master", "<= 35", fixed(35)),
             Goal("us machine", "<= 60", fixed(60)),
-            Goal("us master", "then <= 20", fixed(20)),
-            Goal("us machine", "then <= 40", fixed(40)),
+            Goal("us master", "<= 20", fixed(20), then=True),
+            Goal("us machine", "<= 40", fixed(40), then=True),
         ),
         SIZES,
         QUICK,
@@ -75,7 +76,7 @@ ROWS = (
         (Metric("s", "less", 2),),
         (
             Goal("s", "<= 2 x mp.Pool", relative(2, "mp.Pool", "s")),
-            Goal("s", "then <= 1.3 x mp.Pool", relative(1.3, "mp.Pool", "s")),
+            Goal("s", "<= 1.3 x mp.Pool", relative(1.3, "mp.Pool", "s"), then=True),
         ),
         {"items": 1_000_000, "slaves": 2},
         {"items": 2_000, "slaves": 2},
