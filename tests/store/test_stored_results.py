@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.store.helpers import job, recorded
-from tracking.store.run_file import RunFile
+from tracking.store.records import SingleJobs
+from tracking.store.run_file import JobRecord, RunFile, RunFileReader
 
 
 @pytest.fixture
@@ -43,3 +46,39 @@ def test_results_are_read_by_position_as_soon_as_they_are_committed_and_when_the
     assert dict(stored.among(range(4))) == {0: "F", 3: "C"}
     run.close("finished")
     assert stored.at(4) == "B"
+
+
+def singles(results: dict[Any, Any], positions: list[int]) -> SingleJobs:
+    """Jobs of one item each."""
+    n = len(results)
+    payloads = [pickle.dumps([result]) for result in results.values()]
+    return SingleJobs(
+        list(results), positions, payloads, ["node"] * n, ["node_0"] * n, [0.0] * n, [0.5] * n, [b"12345678"] * n
+    )
+
+
+@pytest.mark.parametrize("positions", [[1, 3], [0, 2], [1, 1]], ids=["right", "wrong", "twice"])
+def test_jobs_of_one_item_are_recorded_together_wherever_they_are_said_to_stand(
+    path: Path, positions: list[int]
+) -> None:
+    run = RunFile.open(path, "abcd")
+    run.record_error("b", "ValueError: bad", "node", "node_0", 1, b"")
+    run.record_singles(singles({"b": "B", "d": "D"}, positions))
+    run.record_singles(singles({"a": "A", "b": "late"}, [0, 1]))
+    assert run.commit()
+    assert run.results() == {"b": "B", "d": "D", "a": "A"}
+    assert not run.errors()
+    run.close("interrupted")
+    summary = RunFileReader(path).summary()
+    assert (summary.n_finished, summary.hosts[0].jobs, summary.hosts[0].seconds) == (3, 3, 1.5)
+
+
+def test_an_item_of_a_large_job_takes_its_result_and_its_digest_in_the_file_and_nothing_else(path: Path) -> None:
+    n = 50_000
+    run = RunFile.open(path, list(range(n)))
+    for first in range(0, n, 5000):
+        ids = range(first, first + 5000)
+        payload = pickle.dumps([float(id) for id in ids])
+        run.record(JobRecord(ids, payload, "node", "node_0", 0.0, 0.5, bytes(8 * len(ids)), ids))
+    run.close("finished")
+    assert path.stat().st_size < 18 * n + 80_000  # 9 + 8

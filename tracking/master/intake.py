@@ -85,7 +85,7 @@ class Intake:
         if len(ids) or (kind == m.DONE and len(wanted)):
             ids, results = self._show(tid, ids, results)
             self._answers.settle(finished)
-            are_recorded = self._record.add(ids, results, job.slave, seconds)
+            are_recorded = self._record.add(ids, results, job.slave, seconds, finished)
             self._keep(ids, results, are_recorded=are_recorded)
         if kind == m.PART:
             self._decide(e.JobProgressed(number, tid, finished, seconds, first + count, *message[7:]))
@@ -117,7 +117,7 @@ class Intake:
             del self._answers.jobs[number]
         self._answers.settle(position for job in known for position in job.positions)
         for job, its_results, its_seconds in zip(known, results, seconds, strict=True):
-            are_recorded = self._record.add(job.ids, its_results, job.slave, its_seconds)
+            are_recorded = self._record.add(job.ids, its_results, job.slave, its_seconds, job.positions)
             self._keep(job.ids, its_results, are_recorded=are_recorded)
         size = sum(map(len, pickles)) + mean_bytes * len(jobs)
         self._decide(e.JobsDone(numbers, tid, sum(seconds) + sum(job.seconds for job in known), size))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import pickle
-import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from tracking.errors import EncodeError, ItemError, StoreError
 from tracking.pool.crew import SlaveInfo
 
 if TYPE_CHECKING:
+    from tracking.master.writing import Writer
     from tracking.store.run_file import RunFile
 
 Batch = tuple[Sequence[Hashable], Sequence[Any]]
@@ -41,46 +41,41 @@ class Record:
         is_only_place: bool = False,
     ) -> None:
         self._run_file = run_file
-        self._digests = digests
+        self._writer = None if run_file is None else _writer(run_file, digests)
         self._is_only_place = is_only_place
         self._now_at = float("-inf")
         self._untold: list[Batch] = []
         self._commit_at = 0.0
         self._problem: str | None = None
 
-    def add(self, ids: Sequence[Hashable], results: Sequence[Any], slave: SlaveInfo, seconds: float) -> bool:
+    def add(
+        self,
+        ids: Sequence[Hashable],
+        results: Sequence[Any],
+        slave: SlaveInfo,
+        seconds: float,
+        positions: Sequence[int] | None = None,
+    ) -> bool:
         """Note the results of one job, or of a part of it, in the order of these ids; both are kept as they are.
 
+        Args:
+            seconds: that it took.
+            positions: where the ids stand among those of all items; to know that costs less than to look for it.
+
         Returns:
-            Whether the run file has taken them.
+            Whether the run file takes them; what it does not take though it seemed so is in memory, too.
         """
         are_recorded = False
-        if self._run_file is not None and ids:
-            try:
-                self._write(self._run_file, ids, results, slave, seconds)
-                are_recorded = True
-            except (EncodeError, StoreError) as error:
-                # The file cannot take these, too large or no pickle; to lose them here as well would help nobody.
-                shown = ", ".join(map(repr, ids[:5]))
-                logger.error("the results of %d items (%s ...) are kept in memory only: %s", len(ids), shown, error)
+        if self._writer is not None and ids:
+            self._writer.add(ids, results, slave, seconds, positions)
+            are_recorded = self._writer.write() if self._is_only_place else True
         self._untold.append((ids, results))
         return are_recorded
 
-    def _write(
-        self, run_file: RunFile, ids: Sequence[Hashable], results: Sequence[Any], slave: SlaveInfo, seconds: float
-    ) -> None:
-        from tracking.store.pickling import to_bytes  # the store, with sqlite3, only where it is used
-        from tracking.store.records import JobRecord
-
-        payload = to_bytes(results, "the results of a job")
-        given_at = time.time() - seconds
-        run_file.record(
-            JobRecord(ids, payload, slave.host, slave.nickname, given_at, seconds, self._digests(ids))
-        )
-
     def add_error(self, error: ItemError) -> None:
         """Note an item that failed for good."""
-        if self._run_file is not None:
+        if self._run_file is not None and self._writer is not None:
+            self._writer.write()  # what has come before it
             self._run_file.record_error(
                 error.id,
                 str(error.args[0]),
@@ -154,6 +149,8 @@ class Record:
     def commit(self, now: float) -> list[Batch]:
         """Record what was added, durably; then it may be told: the results, in the order they came."""
         self._commit_at = now + _COMMIT_INTERVAL_S
+        if self._writer is not None:
+            self._writer.write()
         if self._run_file is not None and self._run_file.has_uncommitted:
             self._run_file.commit()
             self._tell_problem(self._run_file.problem)
@@ -181,6 +178,8 @@ class Record:
         if self._run_file is None:
             return
         run_file, self._run_file = self._run_file, None
+        if self._writer is not None:
+            self._writer.write()
         if not run_file.close(state):
             if self._is_only_place and self._untold:
                 n = sum(len(ids) for ids, _ in self._untold)
@@ -189,3 +188,9 @@ class Record:
                     f"they are computed again when the calculation goes on: {run_file.problem}"
                 )
             logger.error("the run file lacks what came last, which is in memory only: %s", run_file.problem)
+
+
+def _writer(run_file: RunFile, digests: Callable[[Sequence[Hashable]], bytes | None]) -> Writer:
+    from tracking.master.writing import Writer  # the store, with sqlite3, only where it is used
+
+    return Writer(run_file, digests)

@@ -38,6 +38,14 @@ class Finished:
             for position in positions:
                 self._is[position] = _YES
 
+    def add_new(self, positions: Sequence[int]) -> bool:
+        """These are finished, if none of them was, and none is named twice; whether it was so."""
+        if any(map(self._is.__getitem__, positions)) or len(set(positions)) < len(positions):
+            return False
+        for position in positions:
+            self._is[position] = _YES
+        return True
+
     def discard(self, position: int) -> None:
         """This one is not."""
         if position in self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +29,28 @@ class JobRecord(NamedTuple):
     seconds: float
     digests: bytes | None = None
     positions: Sequence[int] | None = None
+
+
+class SingleJobs(NamedTuple):
+    """Many finished jobs of one item each, column by column; what the columns are see ``JobRecord``.
+
+    Attributes:
+        positions: all of them are known.
+    """
+
+    ids: list[Hashable]
+    positions: list[int]
+    payloads: Sequence[bytes]
+    hosts: Sequence[str]
+    nicknames: Sequence[str]
+    given_at: Sequence[float]
+    seconds: Sequence[float]
+    digests: Sequence[bytes | None]
+
+    def one_by_one(self) -> Iterator[JobRecord]:
+        """The same jobs as such."""
+        for id, position, payload, host, nickname, given_at, seconds, digest in zip(*self, strict=True):
+            yield JobRecord((id,), payload, host, nickname, given_at, seconds, digest, (position,))
 
 
 @dataclass(frozen=True, slots=True)
