@@ -71,8 +71,9 @@ class Writer:
         done, self._done = self._done, []
         singles = [job for job in done if job.is_single]
         is_written = len(singles) > 1 and self._write_singles(singles)
-        others = [job for job in done if not (is_written and job.is_single)]
-        return all([self._write(job) for job in others])
+        others = (job for job in done if not (is_written and job.is_single))
+        refused = [job for job in others if not self._write(job)]
+        return not refused
 
     def _write_singles(self, jobs: list[_Done]) -> bool:
         """Record jobs of one item all at once; False if one of them makes trouble, and none is recorded."""
