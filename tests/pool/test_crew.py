@@ -672,3 +672,28 @@ def test_places_that_wait_for_a_slave_are_not_filled_at_the_end() -> None:
         it.turn_until(lambda: len(it.fabric.slaves) == 2)
         it.settle()
     assert len(it.fabric.slaves) == 2
+
+
+# ---- many slaves
+
+
+def test_what_is_put_for_many_slaves_is_sent_before_all_is_put() -> None:
+    with stage(ScriptedFabric(), ("here",) * 9) as it:
+        client = it.client()
+        it.turn_until(lambda: len(client.up) == 9)
+        unsent = []
+        for slave in client.up:
+            it.crew.send(slave.tid, (m.JOB, client.calculation, 1, VALUES))
+            it.crew.flush_early()
+            unsent.append(it.crew._post.n_unflushed)
+    assert unsent == [1, 2, 3, 4, 5, 6, 7, 0, 1]
+
+
+def test_what_slaves_are_to_forget_is_sent_with_the_next_turn() -> None:
+    with stage(ScriptedFabric(), ("here",) * 2) as it:
+        client = it.client()
+        it.turn_until(lambda: len(client.up) == 2)
+        it.crew.detach(client)
+        assert it.crew._post.n_unflushed == 2
+        it.turn()
+        assert it.crew._post.n_unflushed == 0

@@ -20,6 +20,7 @@ import threading
 import time
 from collections import deque
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tracking.core import commands as c
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 _SHORTEST_DELAY_S = 0.01
 _MESSAGES_A_TURN = 100  # a flood of users' messages must not hold up jobs
+_SETUPS_A_TURN = 16  # nor must many slaves that come up hold up the jobs of those that are ready
 
 
 class Calculation:
@@ -98,6 +100,7 @@ class Calculation:
         )
         self._to_send: c.SendJob | None = None
         self._put_back: deque[Note] = deque()
+        self._arrivals: dict[int, SlaveInfo] = {}  # by tid: slaves that are up and not yet set up
         self._events: deque[e.Event] = deque()  # that the scheduler has not seen yet
         self._is_deciding = False
         self._disabled: frozenset[str] = frozenset()
@@ -122,6 +125,7 @@ class Calculation:
                 raise Interrupted(self._master._tr_interruption)
             self._look_around()
             n_taken = self._take(self._sleep_s())
+            self._set_up_some()
             self.crew.flush()
             if not n_taken or self.record.is_due(time.monotonic()):
                 self._tell_results()
@@ -144,7 +148,7 @@ class Calculation:
     def _sleep_s(self) -> float:
         if self.record.has_untold:
             return 0.0  # only look whether more has come; if not, commit
-        if self._master._tr_has_messages:
+        if self._master._tr_has_messages or self._arrivals:
             return 0.0
         now = time.monotonic()
         wakeup = self.scheduler.next_wakeup()
@@ -221,8 +225,9 @@ class Calculation:
         if isinstance(note, Came):
             self._take_message(note.tid, note.message)
         elif isinstance(note, SlaveUp):
-            self._set_up(note.slave)
+            self._arrivals[note.slave.tid] = note.slave
         elif isinstance(note, SlaveGone):
+            self._arrivals.pop(note.slave.tid, None)
             self._slave_gone(note)
         elif isinstance(note, SlaveQuiet):
             self._slave_is_quiet(note.slave, is_silent=note.is_silent)
@@ -270,6 +275,13 @@ class Calculation:
             self._master._tr_handle_messages(_MESSAGES_A_TURN)
 
     # ---- slaves
+
+    def _set_up_some(self) -> None:
+        """The rest comes behind what those have said meanwhile that are ready."""
+        for tid in list(islice(self._arrivals, _SETUPS_A_TURN)):
+            slave = self._arrivals.pop(tid, None)
+            if slave is not None:  # a hook of the master may have let the loop run
+                self._set_up(slave)
 
     def _set_up(self, slave: SlaveInfo) -> None:
         master = self._master

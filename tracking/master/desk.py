@@ -14,6 +14,8 @@ from tracking.pool.client import SlaveGone, SlaveInfo
 from tracking.pool.crew import Crew
 from tracking.wire.channel import Message
 
+_NOTES_AT_A_TIME = 16  # after so many, slaves are sent what came of them
+
 
 @dataclass(frozen=True, slots=True)
 class Came:
@@ -145,4 +147,6 @@ class Desk:
         while count < most and not notes.empty():  # a hook that waits for an answer takes notes, too
             handle(notes.get_nowait())
             count += 1
+            if not count % _NOTES_AT_A_TIME:
+                self._crew.flush_early()
         return count

@@ -43,6 +43,8 @@ from tracking.pool.watching import Watched
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
 
+_MANY_SLAVES = 8  # what was put for so many is worth a write before all is put
+
 __all__ = ["MASTER_NUMBERS", "Client", "Crew", "HostTrouble", "JobKey", "Place", "SlaveInfo", "names_for"]
 
 
@@ -253,8 +255,8 @@ class Crew:
             self._client_threads.pop(calculation, None)
             for slave in list(self._slaves.values()):
                 self._recalls.leave_calculation(slave, calculation)
-            self.flush()
             self.look_who_is_busy()
+            self._loop.wake()  # whoever turns it next sends what was put: nobody waits for that
 
     def look_who_is_busy(self) -> None:
         """To be called when a client has begun, or ceased, to wait for something."""
@@ -326,6 +328,11 @@ class Crew:
         """Send what was put."""
         with self.lock:
             self._post.flush_all()
+
+    def flush_early(self) -> None:
+        """Send what was put if it is for many slaves: the first shall not wait for what is yet to be put for others."""
+        if self._post.n_unflushed >= _MANY_SLAVES:
+            self.flush()
 
     def unwritten_bytes(self, tid: int) -> int:
         """Bytes on the job line that the slave has not taken yet."""

@@ -35,6 +35,11 @@ class Post:
         self._unflushed: dict[int, Slave] = {}
 
     @property
+    def n_unflushed(self) -> int:
+        """For how many slaves something was put that no ``flush`` has sent."""
+        return len(self._unflushed)
+
+    @property
     def has_unflushed(self) -> bool:
         """Whether something was put that no ``flush`` has sent."""
         return bool(self._unflushed)
