@@ -4,6 +4,7 @@ Run `python -m benchmarks.millions --items 10_000_000`. Each line is a process o
 
 ==================  ===========================================================================
 lazy                data made when it is needed: `LazyMapping` over a range
+iterator            taken from a generator: `IteratorMapping`
 dict                a plain dict {0: 0.0, 1: 1.0, ...}
 ..., killed         the same, which kills itself (SIGKILL) when half of the results are there
 ..., resumed        goes on with what that has left; all digests of values are compared
@@ -30,11 +31,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tracking import LazyMapping, TrackingJobMaster
+from tracking import IteratorMapping, LazyMapping, TrackingJobMaster
 
 MB = 1e6
 LOOK_S = 0.02
-FORMS = ("lazy", "dict")
+FORMS = ("lazy", "iterator", "dict")
 
 
 def half(value: float) -> float:
@@ -60,7 +61,11 @@ class Watched(TrackingJobMaster):
 
 def data_of(form: str, n_items: int) -> Mapping[int, float]:
     """The items in one of the forms."""
-    return LazyMapping(range(n_items), float) if form == "lazy" else {n: float(n) for n in range(n_items)}
+    if form == "lazy":
+        return LazyMapping(range(n_items), float)
+    if form == "iterator":
+        return IteratorMapping((float(n) for n in range(n_items)), n_items)
+    return {n: float(n) for n in range(n_items)}
 
 
 def work(form: str, n_items: int, path: Path, *, slaves: int, dies: bool) -> dict[str, Any]:

@@ -140,7 +140,7 @@ def test_values_of_an_iterator_are_taken_in_order_and_only_as_far_as_needed() ->
 def test_a_value_is_kept_until_its_item_is_finished() -> None:
     finished: set[int] = {1}
     data = IteratorMapping(iter("abcdef"), 6)
-    data._tr_keep_until(finished.__contains__)
+    data._tr_keep_until(lambda positions: [position for position in positions if position not in finished])
     assert (data[2], data[0]) == ("c", "a")
     with pytest.raises(KeyError, match="item 1 is not kept any more"):
         data[1]

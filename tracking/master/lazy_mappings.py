@@ -12,7 +12,6 @@ nothing here until its turn comes. Used by the thread of the master.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import Any, TypeVar
 
 from tracking.core.items import Items
@@ -102,7 +101,7 @@ class IteratorMapping(Mapping[int, Any]):
         self._n_taken = 0
         self._kept: dict[int, Any] = {}
         self._most_kept = 0
-        self._is_finished: Callable[[int], bool] = lambda position: False
+        self._unfinished: Callable[[Sequence[int]], Sequence[int]] = lambda positions: positions
 
     def __getitem__(self, id: int) -> Any:
         if id not in self.ids:
@@ -115,23 +114,34 @@ class IteratorMapping(Mapping[int, Any]):
             raise KeyError(f"the value of item {id!r} is not kept any more: the item was finished") from None
 
     def _take_until(self, id: int) -> None:
+        """Take the values up to this one; it is kept, and those of unfinished items are."""
         self._let_go()
-        first, n_wanted = self._n_taken, id + 1 - self._n_taken
-        for position, value in enumerate(islice(self._values, n_wanted), first):
-            self._n_taken += 1
-            if position == id or not self._is_finished(position):
-                self._kept[position] = value
+        positions = range(self._n_taken, id + 1)
+        wanted, n_kept = self._unfinished(positions), len(self._kept)
+        if len(wanted) == len(positions):
+            self._kept.update(zip(positions, self._values, strict=False))
+            self._n_taken += len(self._kept) - n_kept
+        else:
+            self._take_some(positions, {*wanted, id})
         if self._n_taken <= id:
             raise InputError(f"the iterator ended after {self._n_taken} values: {len(self.ids)} were announced")
+
+    def _take_some(self, positions: range, wanted: set[int]) -> None:
+        """None of the others is held for longer than a moment."""
+        for position, value in zip(positions, self._values, strict=False):
+            self._n_taken += 1
+            if position in wanted:
+                self._kept[position] = value
 
     def _let_go(self) -> None:
         """Keep nothing of finished items; looked at when the kept have doubled, so it costs little each time."""
         if len(self._kept) > self._most_kept:
-            self._kept = {id: value for id, value in self._kept.items() if not self._is_finished(id)}
+            self._kept = {id: self._kept[id] for id in self._unfinished(list(self._kept))}
             self._most_kept = 2 * len(self._kept)
 
-    def _tr_keep_until(self, is_finished: Callable[[int], bool]) -> None:
-        self._is_finished = is_finished
+    def _tr_keep_until(self, unfinished: Callable[[Sequence[int]], Sequence[int]]) -> None:
+        """The calculation that begins says which of some positions are unfinished: other values need not be kept."""
+        self._unfinished = unfinished
 
     def __contains__(self, id: object) -> bool:
         return id in self.ids
@@ -152,12 +162,14 @@ class IteratorMapping(Mapping[int, Any]):
 def keep_while_wanted(data: Mapping[Any, Any], items: Items) -> None:
     """The calculation that begins knows which items are finished: the values of an iterator are kept until then."""
     if isinstance(data, IteratorMapping):
-        data._tr_keep_until(lambda position: items.count(position) == 0)
+        data._tr_keep_until(items.unfinished)
 
 
 def values_of(data: Mapping[Any, Any], ids: Sequence[Any]) -> list[Any]:
     """The values of these ids, which the data has."""
     get = data.value if type(data) is LazyMapping else data.__getitem__
+    if isinstance(data, IteratorMapping) and ids:
+        data[max(ids)]  # all at once
     return list(map(get, ids))
 
 
