@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from tracking.fabrics.queues.pace import Pace
 from tracking.fabrics.queues.tasks import (
     ASK_AGAIN_S,
     CUT_S,
     ENDING_S,
     GONE,
+    STUCK_S,
     WHOLE,
     WHY_S,
     End,
-    Pace,
     Phase,
     Seen,
     Task,
@@ -345,3 +346,41 @@ def test_while_an_end_is_looked_for_the_queue_is_asked_again_and_again() -> None
     pace = Pace()
     pace.was_asked(1.0, is_urgent=True)
     assert pace.due_in(1.0) == 0.25
+
+
+# ---- nodes that are down, which the queue has not noticed yet
+
+STARTING = Seen(Phase.STARTING, "starting", "node2")
+
+
+def test_a_job_that_starts_for_ever_is_told_to_have_ended_and_cancelled() -> None:
+    tasks = spread()
+    tasks.saw(["5"], {ONE: STARTING}, 1.0)
+    tasks.saw(["5"], {ONE: STARTING}, STUCK_S)
+    assert tasks.ends(STUCK_S) == []
+    assert tasks.to_cancel() == []
+    tasks.saw(["5"], {ONE: STARTING}, 2.0 + STUCK_S)
+    ends = tasks.ends(2.0 + STUCK_S)
+    assert [end.number for end in ends] == [7, 8, 9]
+    assert ends[0].words == "had been starting for 21 s: the node, or the network to it?"
+    assert ends[0].host == "node2"
+    assert tasks.to_cancel() == [ONE]
+
+
+def test_one_whose_relay_is_up_has_begun_whatever_the_queue_said_last() -> None:
+    tasks = spread()
+    tasks.saw(["5"], {ONE: STARTING}, 1.0)
+    tasks.is_up(7)
+    tasks.saw(["5"], {ONE: STARTING}, 1.0 + STUCK_S)
+    assert tasks.ends(1.0 + STUCK_S) == []
+
+
+def test_the_next_job_may_start_for_twice_as_long_until_one_is_up() -> None:
+    tasks = array()
+    tasks.saw(["5"], {ONE: STARTING, TWO: PENDING}, 1.0)
+    tasks.saw(["5"], {ONE: STARTING, TWO: STARTING}, 1.0 + STUCK_S)
+    assert [end.number for end in tasks.ends(1.0 + STUCK_S)] == [7]
+    tasks.saw(["5"], {TWO: STARTING}, 1.0 + 2 * STUCK_S)
+    assert tasks.ends(1.0 + 2 * STUCK_S) == []
+    tasks.saw(["5"], {TWO: STARTING}, 1.0 + 3 * STUCK_S)
+    assert [end.number for end in tasks.ends(1.0 + 3 * STUCK_S)] == [8]

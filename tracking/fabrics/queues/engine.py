@@ -23,11 +23,13 @@ class Order:
         numbers: of the relays.
         ticket: path of the ticket.
         output: path where outputs go; the engine puts ".INDEX" of a task behind it.
+        is_first: of a fabric; later ones are for slaves that replace others, or were added.
     """
 
     numbers: tuple[int, ...]
     ticket: str
     output: str
+    is_first: bool = True
 
 
 class Engine(Protocol):

@@ -26,7 +26,8 @@ from tracking.errors import EngineError, InputError
 from tracking.fabrics.commands import Command, Outcome, run_command
 from tracking.fabrics.launcher import RelayEnded, RelayNews
 from tracking.fabrics.queues.engine import Engine, Order
-from tracking.fabrics.queues.tasks import GONE, WHOLE, End, Pace, Seen, Task, Tasks
+from tracking.fabrics.queues.pace import Pace
+from tracking.fabrics.queues.tasks import GONE, WHOLE, End, Seen, Task, Tasks
 from tracking.fabrics.reception import Reception
 from tracking.fabrics.shared_folder import SharedFolder
 
@@ -40,6 +41,7 @@ _EXPLAIN_S = 1.4
 _CLOSE_S = 10.0
 _OWN_WORDS = re.compile(rb"^this relay cannot work: .*", re.MULTILINE)
 _TICKET = "ticket"
+_FIRST = "relays-1"
 
 
 class QueuedLauncher:
@@ -170,7 +172,7 @@ class QueuedLauncher:
             self._reception.expect(number)
 
     def _order(self, name: str, numbers: Sequence[int]) -> Order:
-        return Order(tuple(numbers), self.folder.file(_TICKET), self.folder.file(name))
+        return Order(tuple(numbers), self.folder.file(_TICKET), self.folder.file(name), is_first=name == _FIRST)
 
     def _prepare(self) -> None:
         self.folder.make()
@@ -185,7 +187,7 @@ class QueuedLauncher:
         return self._engine.script(self._example(self._count or MOST_BY_DEFAULT))
 
     def _example(self, count: int) -> Order:
-        return self._order("relays-1", range(1, min(count, self._engine.most_tasks) + 1))
+        return self._order(_FIRST, range(1, min(count, self._engine.most_tasks) + 1))
 
     def line_is_cut(self, number: int) -> None:
         """The queue is asked at once."""

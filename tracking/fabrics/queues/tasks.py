@@ -5,8 +5,11 @@
     ordered -> submitted -> (the queue: pending, running) -> up -> its line is cut: its end is looked for at once
        |           |                    |                             |
     refused    unwanted: cancel     failed, ended, or gone: ask why, then tell; cut off but running: tell, cancel
+                                    starting for too long: tell, cancel
 
 A *task* is what the queue knows: one of an array of jobs, with one relay, or one job with several relays.
+
+A queue that has not yet noticed that a node is down gives its slots to the next job, which then starts for ever.
 """
 
 from __future__ import annotations
@@ -27,17 +30,16 @@ ASK_AGAIN_S = 0.5
 WHOLE: Final = -1
 """An index that stands for all tasks of a job that are not named."""
 GONE = "is not in the queue any more"
+STUCK_S = 20.0
+"""A task that starts for longer is given up: the node that it was given to is down. Doubled each time."""
 _GONE_ANSWERS = 2  # a task that the queue does not know in so many answers is gone
-_FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 30.0
-_URGENT_PAUSE_S = 0.25
-_GROWTH = 1.5
 
 
 class Phase(Enum):
     """Where a task is."""
 
     PENDING = "pending"
+    STARTING = "starting"  # a node has been chosen, and has not confirmed that it has begun
     RUNNING = "running"
     ENDING = "ending"  # how, the queue will know in a moment
     FAILED = "failed"  # it will never run, but is still in the queue
@@ -95,6 +97,8 @@ class _Task:
     seen: Seen | None = None  # in the last answer that knew it
     host: str = ""
     missing: int = 0  # in so many answers, one after the other
+    starting_at: float | None = None
+    is_stuck: bool = False
     ending_at: float | None = None
     ended_at: float | None = None
     why: str = ""
@@ -114,7 +118,8 @@ class _Task:
     @property
     def is_failed(self) -> bool:
         """Whether it is in the queue though it can never run."""
-        return not self.is_gone and self.seen is not None and self.seen.phase is Phase.FAILED
+        is_failed = self.seen is not None and self.seen.phase is Phase.FAILED
+        return not self.is_gone and (is_failed or self.is_stuck)
 
     @property
     def is_urgent(self) -> bool:
@@ -137,6 +142,7 @@ class Tasks:
         self._ordered: dict[str, list[int]] = {}  # by the name of the order, until the engine has taken it
         self._tasks: dict[Task, _Task] = {}
         self._by_number: dict[int, _Task] = {}
+        self._stuck_s = STUCK_S
 
     # ---- what happens
 
@@ -159,6 +165,8 @@ class Tasks:
         """The line to a relay is there."""
         if (task := self._by_number.get(number)) is not None:
             task.up.add(number)
+            self._stuck_s = STUCK_S
+            task.starting_at = None
 
     def line_is_cut(self, number: int, now: float) -> None:
         """The line to a relay is gone."""
@@ -177,11 +185,14 @@ class Tasks:
     def saw(self, jobs: Collection[str], states: Mapping[Task, Seen], now: float) -> bool:
         """What the queue says of these jobs, and nothing of others; whether there is news in it."""
         is_news = False
+        stuck = sum(task.is_stuck for task in self._tasks.values())
         for name, task in self._tasks.items():
             if name.job in jobs and task.ended_at is None:
                 seen = states.get(name) or states.get(Task(name.job, WHOLE))
                 is_news |= seen is not None and (task.seen is None or seen.phase is not task.seen.phase)
                 self._saw_one(task, seen, now)
+        if sum(task.is_stuck for task in self._tasks.values()) > stuck:
+            self._stuck_s *= 2
         self._forget()
         return is_news
 
@@ -191,9 +202,14 @@ class Tasks:
         else:
             task.missing, task.seen, task.host = 0, seen, seen.host or task.host
         phase = None if task.seen is None else task.seen.phase
+        if phase is not Phase.STARTING or task.starting_at is None:
+            task.starting_at = now if phase is Phase.STARTING else None
         if phase is Phase.ENDING and task.ending_at is None:
             task.ending_at = now
         if task.is_gone or phase in (Phase.FAILED, Phase.ENDED):
+            _end(task, now)
+        elif task.starting_at is not None and now >= task.starting_at + self._stuck_s:
+            task.is_stuck, task.why = True, _stuck_words(now - task.starting_at)
             _end(task, now)
 
     def explained(self, name: Task, words: str, now: float, host: str = "") -> None:
@@ -309,7 +325,7 @@ class Tasks:
             reasons = [reason for reason, _ in Counter(filter(None, pending)).most_common(3)]
             what = f"{len(pending)} of {_jobs(len(tasks))} wait{'s' * (len(pending) == 1)} in {queue}"
             words.append(f"{what}: {', '.join(reasons)}" if reasons else what)
-        others = Counter(state.words for state in seen if state.phase in (Phase.RUNNING, Phase.ENDING))
+        others = Counter(state.words for state in seen if state.phase in _AT_WORK)
         words += [f"{_jobs(count)} {state}, not heard yet" for state, count in others.most_common()]
         return "; ".join(words)
 
@@ -320,9 +336,16 @@ class Tasks:
                 del self._tasks[name]
 
 
+_AT_WORK = (Phase.STARTING, Phase.RUNNING, Phase.ENDING)
+
+
+def _stuck_words(seconds: float) -> str:
+    return f"had been starting for {seconds:.0f} s: the node, or the network to it?"
+
+
 def _end(task: _Task, now: float) -> None:
     task.ended_at = now
-    task.ask_at = None if task.is_cancelled or not task.numbers else now
+    task.ask_at = None if task.is_cancelled or not task.numbers or task.why else now
 
 
 def _due(task: _Task, number: int) -> float:
@@ -343,35 +366,3 @@ def _words(task: _Task) -> str:
 
 def _jobs(count: int) -> str:
     return f"{count} job{'s' * (count != 1)}"
-
-
-class Pace:
-    """How often the queue is asked: soon after something has happened, then less and less."""
-
-    def __init__(self) -> None:
-        self._pause_s = _FIRST_PAUSE_S
-        self._at = 0.0
-
-    def hurry(self, now: float, within_s: float = _FIRST_PAUSE_S) -> None:
-        """Something has happened that the queue may know of."""
-        self._pause_s = _FIRST_PAUSE_S
-        self._at = min(self._at, now + within_s)
-
-    def rest(self, now: float) -> None:
-        """The queue has no news yet, since nothing that it has was there a moment ago: asking would only cost time."""
-        self._at = max(self._at, now + _FIRST_PAUSE_S)
-
-    def was_asked(self, now: float, *, is_news: bool = False, is_urgent: bool = False) -> None:
-        """The queue has just answered, or failed to.
-
-        Args:
-            now: the time, in seconds.
-            is_news: there was something new in it.
-            is_urgent: the end of a task is looked for.
-        """
-        self._pause_s = _FIRST_PAUSE_S if is_news else min(_GROWTH * self._pause_s, _LONGEST_PAUSE_S)
-        self._at = now + (_URGENT_PAUSE_S if is_urgent else self._pause_s)
-
-    def due_in(self, now: float) -> float:
-        """In how many seconds to ask."""
-        return max(0.0, self._at - now)

@@ -126,7 +126,7 @@ def test_all_states_come_from_one_answer() -> None:
         Task("11", 3): Seen(Phase.PENDING),
         Task("11", 4): Seen(Phase.PENDING),
         Task("11", 9): Seen(Phase.PENDING),
-        Task("12", 1): Seen(Phase.RUNNING, "starting", "node3"),
+        Task("12", 1): Seen(Phase.STARTING, "starting", "node3"),
         Task("13", 1): Seen(Phase.PENDING, "on hold"),
         Task("14", 1): Seen(Phase.FAILED, "in error (state Eqw)"),
     }
@@ -140,7 +140,7 @@ def test_nothing_is_learnt_from_an_answer_that_is_none(outcome: Outcome) -> None
 def test_who_is_asked_why_a_task_has_ended() -> None:
     task = Task("14", 3)
     assert ARRAY.why_argv(task, None) == ["qacct", "-j", "14", "-t", "3"]
-    assert SPREAD.why_argv(task, None) == ["qacct", "-j", "14"]
+    assert SPREAD.why_argv(task, None) == ["qacct", "-j", "14", "-t", "3"]
     assert ARRAY.why_argv(task, Seen(Phase.FAILED)) == ["qstat", "-j", "14"]
     assert ARRAY.why_argv(task, Seen(Phase.ENDED, "deleted")) is None
 
@@ -169,9 +169,9 @@ def test_free_slots_are_those_of_the_queues_that_are_used() -> None:
     assert GridEngineText("p", "u", queue="c*@node1").idle_of(answer) == 5
 
 
-def test_tasks_are_cancelled_one_by_one_and_spread_jobs_as_a_whole() -> None:
+def test_tasks_are_cancelled_one_by_one_and_jobs_as_a_whole() -> None:
     assert ARRAY.cancel_argv([Task("5", 1), Task("6", 2)]) == ["qdel", "5.1", "6.2"]
-    assert SPREAD.cancel_argv([Task("5", 1)]) == ["qdel", "5"]
+    assert SPREAD.cancel_argv([Task("5", 1)]) == ["qdel", "5.1"]
     assert ARRAY.cancel_argv([Task("5", WHOLE), Task("5", WHOLE)]) == ["qdel", "5"]
     assert SPREAD.cancel_argv([Task("5", WHOLE)]) == ["qdel", "5"]
 
@@ -212,3 +212,12 @@ def test_names_that_grid_engine_refuses_are_refused_first() -> None:
     for wrong in ("", "2fit", "a b", "a/b", "a:b"):
         with pytest.raises(InputError, match="job_name"):
             GridEngineText("p", "u", job_name=wrong)
+
+
+def test_what_comes_after_the_first_order_in_a_parallel_environment_has_a_slot_and_a_task_each() -> None:
+    order = Order((6, 7, 8), "/files/ticket", "/files/relays-2", is_first=False)
+    script = SPREAD.script(order)
+    assert "#$ -t 1-3\n" in script
+    assert "#$ -pe mpi 1\n" in script
+    assert "tracking.slave.spread" not in script
+    assert SPREAD.tasks_of("5", order) == {Task("5", 1): [6], Task("5", 2): [7], Task("5", 3): [8]}

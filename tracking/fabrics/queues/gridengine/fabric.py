@@ -29,7 +29,8 @@ class GridEngineFabric(QueuedFabric):
             that will not fit, and are replaced. None: that of the queue.
         memory: of each slave (h_vmem): bytes, or the engine's own words ("2G").
         parallel_environment: one job with so many slots in this environment, with a relay on each host that it gets
-            (needs ``control_slaves TRUE``); None: an array of jobs of one slot.
+            (needs ``control_slaves TRUE``); for slaves that replace others, jobs of one slot in it. None: an array of
+            jobs of one slot.
         project: to which the jobs are accounted.
         resources: more resources by name ({"gpu": 1}).
         options: further arguments of qsub, each one text.

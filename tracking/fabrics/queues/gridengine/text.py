@@ -1,7 +1,10 @@
 """What Grid Engine is told and what it says: scripts, arguments, and the answers of its commands. Pure.
 
-An array has one relay a task. In a parallel environment one job gets slots on several hosts: its script starts
-``tracking.slave.spread`` on the first, which runs the same script on each host, and there it starts the relay.
+An array has one relay a task. In a parallel environment one task gets slots on several hosts: its script starts
+``tracking.slave.spread`` on the first, which runs the same script on each host, and there it starts the relay. Only the
+first order asks for its slots together; what comes later asks for them one by one, as tasks of one slot each. For when
+the host of such a script crashes all relays of the job are lost, its slots are held until that host is back, and some
+of the others', too, where the engine has not noticed yet and starts the next job there.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ _TIME = re.compile(r"(?:(\d*):(\d*):)?(\d+)")
 _MEMORY = re.compile(r"\d+(\.\d+)?[kmgKMG]?")
 
 _NO_OUTPUT = "can't open output file"
-_STATES = {"s": "suspended", "S": "suspended", "T": "suspended", "t": "starting", "r": "running"}
+_STATES = {"s": "suspended", "S": "suspended", "T": "suspended", "r": "running"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +80,13 @@ class GridEngineText:
 
     def script(self, order: Order) -> str:
         """The job, for ``/bin/sh``."""
-        body = self._array_body(order) if self.parallel_environment is None else self._spread_body(order)
+        body = self._spread_body(order) if self._is_spread(order) else self._array_body(order)
         requests = "".join(f"#$ {shlex.join(request)}\n" for request in self._requests(order))
         setup = "".join(f"{line}\n" for line in self.setup)
         return f"#!/bin/sh\n{requests}{ticket_check(order)}{setup}{body}"
+
+    def _is_spread(self, order: Order) -> bool:
+        return self.parallel_environment is not None and order.is_first
 
     def _requests(self, order: Order) -> Iterator[list[str]]:
         yield ["-N", self.job_name]
@@ -88,12 +94,11 @@ class GridEngineText:
         yield ["-b", "n"]
         yield ["-r", "n"]
         yield ["-j", "y"]
-        if self.parallel_environment is None:
-            yield ["-t", f"1-{len(order.numbers)}"]
-            yield ["-o", f":{order.output}.$TASK_ID"]
-        else:
-            yield ["-pe", self.parallel_environment, str(len(order.numbers))]
-            yield ["-o", f":{order.output}.1"]
+        n_tasks, n_slots = (1, len(order.numbers)) if self._is_spread(order) else (len(order.numbers), 1)
+        yield ["-t", f"1-{n_tasks}"]
+        yield ["-o", f":{order.output}.$TASK_ID"]
+        if self.parallel_environment is not None:
+            yield ["-pe", self.parallel_environment, str(n_slots)]
         if self.queue:
             yield ["-q", self.queue]
         if self.project:
@@ -135,7 +140,7 @@ class GridEngineText:
         raise EngineError(f"qsub does not say which job it has made: {answer.strip()!r}")
 
     def tasks_of(self, job: str, order: Order) -> Mapping[Task, Sequence[int]]:
-        if self.parallel_environment is not None:
+        if self._is_spread(order):
             return {Task(job, 1): order.numbers}
         return {Task(job, index): [number] for index, number in enumerate(order.numbers, 1)}
 
@@ -166,7 +171,7 @@ class GridEngineText:
             return ["qstat", "-j", task.job]
         if seen is not None:
             return None
-        return ["qacct", "-j", task.job, *([] if self.parallel_environment is not None else ["-t", str(task.index)])]
+        return ["qacct", "-j", task.job, "-t", str(task.index)]
 
     def why_of(self, task: Task, seen: Seen | None, outcome: Outcome) -> tuple[str, str]:
         if not outcome.is_good:
@@ -191,14 +196,13 @@ class GridEngineText:
     # ---- ending
 
     def cancel_argv(self, tasks: Sequence[Task]) -> list[str]:
-        is_array = self.parallel_environment is None
-        names = (f"{task.job}.{task.index}" if is_array and task.index != WHOLE else task.job for task in tasks)
+        names = (task.job if task.index == WHOLE else f"{task.job}.{task.index}" for task in tasks)
         return ["qdel", *dict.fromkeys(names)]
 
     # ---- words
 
     def label(self, task: Task) -> str:
-        return f"Grid Engine job {task.job}" + (f".{task.index}" if self.parallel_environment is None else "")
+        return f"Grid Engine job {task.job}.{task.index}"
 
     def how_to_choose(self, host: str) -> str:
         return f"queue='all.q@{host}' of GridEngineFabric asks for certain ones, where the queue is called all.q"
@@ -283,6 +287,8 @@ def _seen(state: str, queue: str) -> Seen:
         return Seen(Phase.ENDED, "deleted", host)
     if "q" in state:
         return Seen(Phase.PENDING, "on hold" if "h" in state else "")
+    if "t" in state:
+        return Seen(Phase.STARTING, "starting", host)
     return Seen(Phase.RUNNING, next((words for letter, words in _STATES.items() if letter in state), state), host)
 
 
