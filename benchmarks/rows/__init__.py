@@ -92,7 +92,7 @@ def started(contender: Contender, slaves: int) -> None:
 
 
 _MODULES = ("tiny_items", "round_trip", "arrays", "shared_object", "first_result", "many_slaves",
-            "processor_work", "uneven", "killed", "recording")  # fmt: skip
+            "processor_work", "uneven", "killed", "recording", "waiting_items")  # fmt: skip
 
 
 def all_rows() -> dict[str, Row]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from types import FrameType
 from typing import Any
 
 from tracking import TrackingJobMaster
@@ -29,3 +31,26 @@ def test_slaves_that_are_ready_get_jobs_while_others_are_set_up() -> None:
     assert len(master.calculateResult()) == 60
     assert master.noted.count("set up") == 50
     assert "set up" in master.noted[master.noted.index("job") :]
+
+
+def calls_per_item(slaves: int, items_each: int = 12) -> float:
+    """Python functions that the master's thread calls for an item; its slaves are scripted, and live in it."""
+    count = 0
+
+    def note(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    data = dict.fromkeys(range(slaves * items_each), 1)
+    hosts = [f"h{number}" for number in range(slaves)]
+    master = TrackingJobMaster(data, 1, hosts, function=abs, verbose=0, fabric=ScriptedFabric(), add_hosts=0)
+    threading.setprofile(note)
+    try:
+        master.calculateResult()
+    finally:
+        threading.setprofile(None)
+    return count / len(data)
+
+
+def test_an_item_costs_no_more_with_many_slaves_than_with_few() -> None:
+    assert calls_per_item(64) < 1.3 * calls_per_item(4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 from collections.abc import Callable, Iterable
@@ -39,6 +40,10 @@ class Immortal(ScriptedSlave):
 
     def on_kill(self) -> None:
         pass
+
+
+def has_no_descriptors(spec: SlaveSpec, fabric: ScriptedFabric) -> ScriptedSlave:
+    raise OSError(errno.EMFILE, "Too many open files")
 
 
 def cannot_start(spec: SlaveSpec, fabric: ScriptedFabric) -> ScriptedSlave:
@@ -675,6 +680,13 @@ def test_places_that_wait_for_a_slave_are_not_filled_at_the_end() -> None:
 
 
 # ---- many slaves
+
+
+def test_who_has_too_few_descriptors_for_all_slaves_is_told_how_to_get_more() -> None:
+    with stage(ScriptedFabric(slave=has_no_descriptors)) as it:
+        (trouble,) = it.crew.trouble()
+        assert "a slave takes 3 of this program's" in trouble.reason
+        assert "`ulimit -n`" in trouble.reason
 
 
 def test_what_is_put_for_many_slaves_is_sent_before_all_is_put() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
+import resource
 from dataclasses import replace
 
 from tracking.fabrics.base import SlaveConnected, SlaveLines, SlaveSpec
@@ -68,6 +70,8 @@ class Starting:
                 file.close()
             if isinstance(error, OSError):
                 self._fabrics.has_failed(fabric)
+                if error.errno == errno.EMFILE:
+                    raise OSError(errno.EMFILE, _too_many_files()) from error
             raise
         self._fabrics.follow(fabric)
         output = SlaveOutput(place.nickname, choose_show(place.show_output, os.environ), self._console, file=file)
@@ -97,3 +101,8 @@ class Starting:
         assert slave.lines is not None
         if not slave.read_output() and slave.lines.output is not None:
             self._loop.forget(slave.lines.output)
+
+
+def _too_many_files() -> str:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return f"too many open files: a slave takes 3 of this program's {limit}, whose number `ulimit -n` sets"
