@@ -261,6 +261,29 @@ def test_run_and_restart_files_of_a_program_can_be_gone_on_with_from_here(here: 
     assert results(here / "resumed.json") == {"0": 0, "1": 1, "2": 4, "3": 9}
 
 
+def test_what_keeps_no_results_goes_on_from_here_with_its_run_file(here: Path) -> None:
+    (here / "program.py").write_text(
+        "from tracking import LazyMapping, TrackingJobMaster\n"
+        "import work\n"
+        "master = TrackingJobMaster(LazyMapping(range(4), int), 1, 1, {}, function=work.square, verbose=0,\n"
+        "                           run_file='screen.run', keep_results=False)\n"
+        "master.calculateResult()\n"
+        "master.saveRst('screen.rst')\n"
+    )
+    subprocess.run([sys.executable, "program.py"], env=ENVIRONMENT, check=True, timeout=50, stdout=subprocess.DEVNULL)
+    assert call("resume", "screen.run", "-o", "resumed.json").returncode == 0
+    assert "keep_results=False needs run_file" in call("restart", "screen.rst", "-o", "no.json").stderr
+    assert call("restart", "screen.rst", "-o", "again.json", "--run-file", "screen.run").returncode == 0
+    assert results(here / "resumed.json") == results(here / "again.json") == {"0": 0, "1": 1, "2": 4, "3": 9}
+
+
+def test_data_of_a_module_may_be_made_when_it_is_needed(here: Path) -> None:
+    with (here / "work.py").open("a") as file:
+        file.write("\nimport tracking\n\ndef lazy():\n    return tracking.LazyMapping(range(3), int)\n")
+    assert call("run", "-q", "work:square", "work:lazy", "-o", "out.json").returncode == 0
+    assert results(here / "out.json") == {"0": 0, "1": 1, "2": 4}
+
+
 def test_changed_values_are_kept_recomputed_or_refused_as_was_said(here: Path) -> None:
     (here / "d.json").write_text('{"a": 1, "b": 2}')
     run = ["run", "work:square", "d.json", "-o", "out.json", "--run-file", "it.run", "-q"]

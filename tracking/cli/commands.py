@@ -108,7 +108,8 @@ _on_change = click.option(
 )
 _EPILOG_DATA = """
 DATA: .json (an object {id: value}, or a list), .jsonl (on each line a value, or an object with an "id" and
-perhaps a "value"), .csv (a header; perhaps a first column "id"), or MODULE:CALLABLE that returns a dict.
+perhaps a "value"), .csv (a header; perhaps a first column "id"), or MODULE:CALLABLE that returns a dict
+(or a LazyMapping, an IteratorMapping).
 OUT: .json, .jsonl, .csv or .pkl.
 """
 
@@ -289,27 +290,30 @@ def _resume_program(path: str, output: str, verbose: int, *, force: bool, trust:
 @tracking.command()
 @click.argument("restart_file", metavar="RSTFILE")
 @_output
+@click.option("--run-file", metavar="FILE", help="Record every result in FILE as it comes; go on from what it holds.")
 @_verbosity
 @_force
 @_trust
-def restart(restart_file: str, output: str, verbose: int, force: bool, trust: bool) -> int:
+def restart(restart_file: str, output: str, run_file: str | None, verbose: int, force: bool, trust: bool) -> int:
     """Go on from a restart file.
 
     RSTFILE is what an interrupted run, or the saveRst of a master, has written; only what it does not hold is
-    computed.
+    computed. One that was written with keep_results=False needs its run file, too.
 
     \b
     Examples:
       tracking restart screen.rst -o screen.json
       tracking restart screen.rst -o - --quiet
+      tracking restart screen.rst -o again.json --run-file screen.run
     """
     put_on_path(os.getcwd())
     with results_to(output, force=force) as place:
         from tracking.master import restart as restart_master
 
-        master = restart_master(restart_file, verbose=verbose, trust=trust)
+        options = {} if run_file is None else {"run_file": run_file}
+        master = restart_master(restart_file, verbose=verbose, trust=trust, **options)
         place.check_ids(master.data)
-        return carry_out(master, place, None)
+        return carry_out(master, place, run_file)
 
 
 @tracking.command()

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from tracking.errors import InputError
 from tracking.tables import INPUT_ENDINGS, read_items
@@ -43,8 +43,8 @@ def load_function(spec: str) -> Callable[..., Any]:
     return found
 
 
-def load_data(spec: str) -> dict[Hashable, Any]:
-    """The items that DATA means: a file, or MODULE:CALLABLE that returns a dict.
+def load_data(spec: str) -> Mapping[Hashable, Any]:
+    """The items that DATA means: a file, or MODULE:CALLABLE that returns a dict, or data made when it is needed.
 
     Raises:
         InputError: it cannot be read, or is no dict.
@@ -57,6 +57,10 @@ def load_data(spec: str) -> dict[Hashable, Any]:
     data = _call(spec)
     if not isinstance(data, Mapping):
         raise InputError(f"{spec} returned something of type {type(data).__name__}, not a dict {{id: value}}")
+    from tracking.master import IteratorMapping, LazyMapping
+
+    if isinstance(data, LazyMapping | IteratorMapping):
+        return cast("Mapping[Hashable, Any]", data)
     return dict(data)
 
 
