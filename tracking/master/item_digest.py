@@ -25,9 +25,11 @@ from tracking.master.canonical import ATOMS, QuickPickler, are_atoms, memory_che
 DIGEST_BYTES = 8
 UNKNOWN = bytes.fromhex("a73f1355e9c80b64")  # as in the store
 _LONG = 1 << 14  # bytes
+_SHORT = _LONG // 5  # characters, whose marshalled form is not long, whatever they are
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 _pack_int = struct.Struct("<q").pack
 _pack_float = struct.Struct("<d").pack
+_blake2b, _marshalled = hashlib.blake2b, marshal.dumps
 _MARSHAL_VERSION = 2  # the last one without references, so that equal values look equal
 
 
@@ -43,6 +45,9 @@ def item_digests(values: Sequence[Any]) -> bytes:
             return struct.pack(f"<{len(values)}q", *values)
         except struct.error:  # there are longer ones
             pass
+    if kinds == {str} and max(map(len, values)) <= _SHORT:
+        texts = [_marshalled(value, _MARSHAL_VERSION) for value in values]
+        return b"".join([_blake2b(text, digest_size=DIGEST_BYTES).digest() for text in texts])
     return b"".join(map(_digest, values))
 
 

@@ -21,6 +21,7 @@ from tracking.store.pickling import from_bytes, to_bytes
 from tracking.store.schema import columns
 
 BLOCK = 1000
+_PIECE = 1 << 16
 
 Row: TypeAlias = tuple[int, int, "int | str", "bytes | None"]
 """(first, items, ids, keys)"""
@@ -35,7 +36,7 @@ def rows_of(ids: Sequence[Hashable], first: int = 0) -> Iterator[Row]:
     >>> list(rows_of([7, 8, 9]))
     [(0, 3, 7, None)]
     >>> list(rows_of(["a", 2], first=5))
-    [(5, 2, '["a", 2]', None)]
+    [(5, 2, '["a",2]', None)]
     """
     if isinstance(ids, range) and ids.step == 1 and ids:
         yield first, len(ids), ids.start, None
@@ -64,16 +65,38 @@ def ids_of(items: int, ids: int | str, keys: bytes | None) -> Sequence[Any]:
     return found
 
 
+def are_same(given: Sequence[Any], recorded: Sequence[Any]) -> bool:
+    """Whether these are equal, one by one; without a copy of them all."""
+    if len(given) != len(recorded):
+        return False
+    if isinstance(given, range) and isinstance(recorded, range):
+        return given == recorded
+    return all(
+        list(given[place : place + _PIECE]) == list(recorded[place : place + _PIECE])
+        for place in range(0, len(given), _PIECE)
+    )
+
+
 def _row(block: list[Any], first: int) -> Row:
     kinds = set(map(type, block))
-    if kinds == {int} and _fit(block):
+    if kinds == {int} and min(block) >= -(2**63) and max(block) < 2**63:
         is_run = block[-1] - block[0] == len(block) - 1 and block == list(range(block[0], block[-1] + 1))
-        return first, len(block), block[0] if is_run else json.dumps(block), None
-    if kinds <= {int, str} and all(columns(id)[1] is None for id in block):
-        return first, len(block), json.dumps(block), None
+        return first, len(block), block[0] if is_run else _json(block), None
+    if (kinds == {str} and _can_be_text(block)) or (
+        kinds <= {int, str} and all(columns(id)[1] is None for id in block)
+    ):
+        return first, len(block), _json(block), None
     keys = to_bytes(block, "the list of all ids")
-    return first, len(block), json.dumps([columns(id)[0] for id in block]), keys
+    return first, len(block), _json([columns(id)[0] for id in block]), keys
 
 
-def _fit(block: list[int]) -> bool:
-    return min(block) >= -(2**63) and max(block) < 2**63
+def _can_be_text(block: list[str]) -> bool:
+    try:
+        "".join(block).encode()
+    except UnicodeEncodeError:  # half characters, as in undecodable file names
+        return False
+    return True
+
+
+def _json(block: list[Any]) -> str:
+    return json.dumps(block, separators=(",", ":"))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tracking.errors import StoreError
 from tracking.store.finished import Finished
-from tracking.store.id_blocks import ids_of
+from tracking.store.id_blocks import are_same, ids_of
 from tracking.store.positions import Positions, unpacked
 from tracking.store.schema import columns, number
 
@@ -62,11 +62,32 @@ class Items:
         """Count the finished items."""
         return number(self._connection, "SELECT (SELECT sum(items) FROM jobs) - (SELECT count(*) FROM outdated)")
 
-    def ids(self) -> Sequence[Any]:
-        """Give the ids of all items, in their order; a range if they are whole numbers one after the other."""
-        rows = self._connection.execute("SELECT items, ids, keys FROM ids ORDER BY first")
-        blocks = [ids_of(*row) for row in rows]
+    def ids(self, begin: int = 0) -> Sequence[Any]:
+        """Give the ids of all items from a block that begins there, in their order; as a range if they are one."""
+        blocks = [block for _, block in self._blocks(begin)]
         return blocks[0] if len(blocks) == 1 else [id for block in blocks for id in block]
+
+    def begin_with(self, given: Sequence[Any]) -> bool:
+        """Whether the ids begin with these, in their order; without a copy of them all."""
+        n = 0
+        for first, block in self._blocks():
+            if first >= len(given):
+                break
+            if not are_same(given[first : first + len(block)], block):
+                return False
+            n = first + len(block)
+        return n == len(given)
+
+    def as_range(self, n: int) -> range | None:
+        """Give the first ``n`` ids if they are whole numbers one after the other, else None."""
+        first = next(self._blocks(), (0, ()))[1]
+        return first[:n] if isinstance(first, range) and len(first) >= n else None
+
+    def _blocks(self, begin: int = 0) -> Iterator[tuple[int, Sequence[Any]]]:
+        rows = self._connection.execute(
+            "SELECT first, items, ids, keys FROM ids WHERE first >= ? ORDER BY first", (begin,)
+        )
+        return ((first, ids_of(*row)) for first, *row in rows)
 
     def ids_at(self, positions: Sequence[int]) -> Sequence[Any]:
         """Give the ids at these positions."""

@@ -208,15 +208,18 @@ def _ids(connection: sqlite3.Connection, path: Path, start: Start) -> tuple[Plac
     Raises:
         StoreError: others were given.
     """
-    recorded, given = Items(connection).ids(), start.ids or ()
-    n = Contents(connection, path).meta("n_items") if start.ids is not None else 0
-    own, more = recorded[:n], recorded[n:]
+    items = Items(connection)
+    if start.ids is None:
+        return Places((), items.ids()), Order(0)
+    given, n = start.ids, Contents(connection, path).meta("n_items")
+    if n == len(given) and items.begin_with(given):
+        return Places(items.as_range(n) or given, items.ids(n)), Order(n)
+    recorded = items.ids()[:n]
     try:
-        order = order_of(given, own)
+        return Places(recorded, items.ids(n)), order_of(given, recorded)
     except LookupError:
-        _refuse_ids(set(own), set(given), path)
+        _refuse_ids(set(recorded), set(given), path)
         raise
-    return Places(given if order.is_same and not isinstance(own, range) else own, more), order
 
 
 def _compare(
