@@ -21,6 +21,9 @@ class Agenda:
         self._keys: dict[int, float] = {}
         self._heap: list[tuple[float, int]] = []  # with entries of old, which differ from _keys
 
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
     def put(self, slave: int, key: float) -> None:
         """Enter the slave, or move it."""
         if self._keys.get(slave) == key:

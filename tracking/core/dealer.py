@@ -60,11 +60,14 @@ class Dealer:
     def supply(self, slave: Slave, now: float) -> bool:
         """Give the slave jobs up to its depth; True if it got any."""
         has_got = False
-        if slave.is_usable and not slave.is_closed and (self._items.count_not_started or self.waiting):
+        if slave.is_usable and not slave.is_closed and self._has_any:
             pace = slave.pace
             depth = self._policy.depth(pace.item_s, pace.job_s, pace.job_bytes)
             has_got = depth > FEW_JOBS and self._supply_row(slave, depth, now)
-            while len(slave.jobs) < depth and slave.jobs_left != 0 and (size := self._size(slave, depth, now)):
+            while self._has_any and len(slave.jobs) < depth and slave.jobs_left != 0:
+                size = self._size(slave, depth, now)
+                if not size:
+                    break
                 job = self._next_job(slave, size, now)
                 if job is None:
                     break
@@ -74,12 +77,19 @@ class Dealer:
             self._rest(slave, now)
         return has_got
 
+    @property
+    def _has_any(self) -> bool:
+        return self._items.count_not_started > 0 or bool(self.waiting)
+
     def _supply_row(self, slave: Slave, depth: int, now: float) -> bool:
         """Give the slave tiny jobs, as many as it is to hold; False: such that are to be looked at one by one."""
-        if self.waiting or slave.life is not None or slave.jobs_left is not None or slave.host.slowness > 1.0:
+        remaining = self._items.count_not_started
+        if remaining <= 2 * self.slaves.usable or self.waiting:
+            return False
+        if slave.life is not None or slave.jobs_left is not None or slave.host.slowness > 1.0:
             return False
         size = self._policy.size(slave.pace.item_s, 0, 0, 0)
-        count = self._policy.row(size, self._items.count_not_started, self.slaves.usable, depth - len(slave.jobs))
+        count = self._policy.row(size, remaining, self.slaves.usable, depth - len(slave.jobs))
         if count < 2:
             return False
         row = jobs_in_row(slave, self._items.take(count * size), size, self.last_job + 1, now)
@@ -372,12 +382,14 @@ class Dealer:
 
     def next_wakeup(self, now: float) -> float | None:
         """When something is to be looked at if nothing happens before; None: never."""
-        times = [self.limits.next_wakeup(), self.lifetimes.next_wakeup()]
+        times = [self.lifetimes.next_wakeup()] if self.lifetimes.are_limited else []
+        if self._policy.item_timeout_s is not None:
+            times.append(self.limits.next_wakeup())
         if self.jobs and self.lifetimes.able(now):
             times.append(self._spares.next_wakeup())
         if self.waiting and (self.slaves.idle or self.slaves.resting):
             times += self.waiting.next_wakeups(now)
-        return min((at for at in times if at is not None), default=None)
+        return min((at for at in times if at is not None), default=None) if times else None
 
     def _stop(self, slave: Slave, reason: str) -> None:
         slave.is_ending = True

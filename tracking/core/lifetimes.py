@@ -83,7 +83,7 @@ class Lifetimes:
         self._coming = 0  # slaves that take the place of those that were retired, and are not ready yet
         self._longest_s = 0.0  # the most time that a slave had left when it was ready
         self._unused = 0  # slaves that were retired before they got anything, since one came with so much time
-        self._are_limited = False  # some slave's time ever was
+        self.are_limited = False  # some slave's time ever was
 
     # ---- slaves come and go
 
@@ -92,7 +92,7 @@ class Lifetimes:
         self._coming = max(0, self._coming - 1)
         if slave.life is None:
             return
-        self._are_limited = True
+        self.are_limited = True
         self._closings.put(slave.number, slave.life.closes_at)
         left_s = slave.life.ends_at - now
         self._longest_s = max(self._longest_s, left_s)
@@ -153,7 +153,7 @@ class Lifetimes:
     def able(self, now: float) -> Mapping[int, Slave]:
         """The idle slaves that have the time for something; those with most of it in front, if it is limited."""
         idle = self._slaves.idle
-        if not self._are_limited:
+        if not self.are_limited:
             return idle
         able = [slave for slave in idle.values() if self.room(slave, now)]
         able.sort(key=lambda slave: slave.life.ends_at if slave.life else math.inf, reverse=True)
@@ -162,7 +162,7 @@ class Lifetimes:
     def asked(self, most: int) -> list[Slave]:
         """Idle slaves to be asked whether they can take what has become free; all of them if it may be too long."""
         idle, resting = self._slaves.idle.values(), self._slaves.resting.values()
-        return [*idle, *resting] if self._are_limited else [*islice(idle, most), *islice(resting, 1)]
+        return [*idle, *resting] if self.are_limited else [*islice(idle, most), *islice(resting, 1)]
 
     def _is_fresh(self, life: Life, now: float) -> bool:
         """Whether no other slave can be expected to have more time."""

@@ -91,7 +91,7 @@ class Spares:
             recalled: how many jobs are being recalled for them.
             now: seconds on the scheduler's clock.
         """
-        if not idle:
+        if not idle or not (self._late or self._longest):
             return None
         helper = Helper(next(iter(idle.values())), len(idle), recalled)
         while (first := self._late.first()) is not None and first[0] <= now:

@@ -119,9 +119,10 @@ class Calls:
                 raise RuntimeError("cannot submit a call after a shutdown")
             if self._lost:
                 raise NoSlavesError(self._lost)
-            if len(self._items) >= _MOST_CALLS and not self._calls:
-                self._begin_anew()
             position = len(self._items)
+            if position >= _MOST_CALLS and not self._calls:
+                self._begin_anew()
+                position = 0
             self._calls[position] = future
             self._payloads[position] = payload
             if len(self._calls) == 1:

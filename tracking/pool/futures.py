@@ -11,6 +11,7 @@ from tracking.pool.client import SlaveInfo
 from tracking.pool.crew import Crew
 from tracking.wire import codec
 
+_RUNNING = "RUNNING"
 _DONE = ("CANCELLED", "CANCELLED_AND_NOTIFIED", "FINISHED")  # states of concurrent.futures
 
 
@@ -47,7 +48,7 @@ class Call(Future[Any]):
 
     def begins(self) -> bool:
         """Whether the call is to be made (again). If it was cancelled, those who wait for it are told; once."""
-        if not self.running() and not self._is_dropped:
+        if self._state != _RUNNING and not self._is_dropped:
             has_outcome = self.done() and not self.cancelled()  # from somebody else
             self._is_dropped = has_outcome or not self.set_running_or_notify_cancel()
         return not self._is_dropped

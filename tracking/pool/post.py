@@ -54,13 +54,16 @@ class Post:
     def put(self, slave: Slave, message: Message) -> None:
         """Put a message on the job line, which must be there; it goes with the next ``flush``."""
         assert slave.lines is not None
-        if message[0] == m.JOB or message[0] == m.ROW:
+        kind, calculation = message[0], message[1]
+        if kind == m.JOB or kind == m.ROW:
             if not slave.jobs:
                 slave.began_at = None
-            _, calculation, numbers, *_ = message
-            slave.jobs.update(dict.fromkeys(zip(repeat(calculation), numbers if message[0] == m.ROW else (numbers,))))
-        elif message[0] == m.SETUP:
-            slave.setups[message[1]] = next(reversed(slave.jobs), None)
+            if kind == m.JOB:
+                slave.jobs[calculation, message[2]] = None
+            else:
+                slave.jobs.update(dict.fromkeys(zip(repeat(calculation), message[2])))
+        elif kind == m.SETUP:
+            slave.setups[calculation] = next(reversed(slave.jobs), None)
         slave.lines.line.put(message)
         self._unflushed[slave.info.tid] = slave
 

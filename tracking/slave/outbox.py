@@ -72,8 +72,9 @@ class Outbox:
 
     def flush(self) -> None:
         """Send what waits."""
-        with self._lock:
-            self._flush()
+        if self._waiting_bytes:
+            with self._lock:
+                self._flush()
 
     # ---- any thread
 

@@ -132,7 +132,7 @@ class BatchReader:
                 return messages
             frame, self._long = self._long, None
             self._frame_is_whole(frame, messages, is_own=True)
-        while self._next_frame(messages):
+        while self._start < self._end and self._next_frame(messages):
             pass
         return messages
 

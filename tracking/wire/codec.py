@@ -134,7 +134,7 @@ def names_what_goes_by_value(data: bytes) -> bool:
     """Whether a pickle may name a module that the user wants sent along (``cloudpickle.register_pickle_by_value``)."""
     cloudpickle = sys.modules.get("cloudpickle")
     registered = () if cloudpickle is None else cloudpickle.list_registry_pickle_by_value()
-    return any(name.encode() in data for name in registered)
+    return any(name.encode() in data for name in registered) if registered else False
 
 
 def _cloudpickle_dumps(obj: object, buffer_callback: BufferCallback) -> bytes:
