@@ -16,6 +16,7 @@ from tracking.core.lifetimes import Lifetimes
 from tracking.core.limits import Limits
 from tracking.core.policy import FEW_JOBS, Policy
 from tracking.core.rows import jobs_in_row
+from tracking.core.sizes import Sizes
 from tracking.core.slaves import Slave, Slaves
 from tracking.core.spares import MOST_COPIES, Spares
 from tracking.core.waiting import Piece, Waiting
@@ -50,6 +51,7 @@ class Dealer:
         self._items = items
         self._policy = policy
         self.lifetimes = Lifetimes(self.slaves, items, self.waiting)
+        self._sizes = Sizes(policy, items, self.waiting, self.slaves, self.lifetimes)
         self._given_back = GivenBack(items, self.waiting, self.slaves, self.lifetimes)
         self._spares = Spares(policy, self.slaves, self.ledger.pace, self.lifetimes)
         self._everywhere = Everywhere(items, self.lifetimes) if policy.redistribute == "always" else None
@@ -60,12 +62,12 @@ class Dealer:
     def supply(self, slave: Slave, now: float) -> bool:
         """Give the slave jobs up to its depth; True if it got any."""
         has_got = False
-        if slave.is_usable and not slave.is_closed and self._has_any:
+        if slave.is_usable and not slave.is_closed and self._sizes.has_any:
             pace = slave.pace
             depth = self._policy.depth(pace.item_s, pace.job_s, pace.job_bytes)
             has_got = depth > FEW_JOBS and self._supply_row(slave, depth, now)
-            while self._has_any and len(slave.jobs) < depth and slave.jobs_left != 0:
-                size = self._size(slave, depth, now)
+            while self._sizes.has_any and len(slave.jobs) < depth and slave.jobs_left != 0:
+                size = self._sizes.next_job(slave, depth, now)
                 if not size:
                     break
                 job = self._next_job(slave, size, now)
@@ -77,19 +79,9 @@ class Dealer:
             self._rest(slave, now)
         return has_got
 
-    @property
-    def _has_any(self) -> bool:
-        return self._items.count_not_started > 0 or bool(self.waiting)
-
     def _supply_row(self, slave: Slave, depth: int, now: float) -> bool:
         """Give the slave tiny jobs, as many as it is to hold; False: such that are to be looked at one by one."""
-        remaining = self._items.count_not_started
-        if remaining <= 2 * self.slaves.usable or self.waiting:
-            return False
-        if slave.life is not None or slave.jobs_left is not None or slave.host.slowness > 1.0:
-            return False
-        size = self._policy.size(slave.pace.item_s, 0, 0, 0)
-        count = self._policy.row(size, remaining, self.slaves.usable, depth - len(slave.jobs))
+        size, count = self._sizes.row(slave, depth)
         if count < 2:
             return False
         row = jobs_in_row(slave, self._items.take(count * size), size, self.last_job + 1, now)
@@ -152,21 +144,6 @@ class Dealer:
         slaves = chain(self.slaves.idle.values(), self.slaves.resting.values())
         return next((slave for slave in slaves if self.lifetimes.room(slave, now)), None)
 
-    def _size(self, slave: Slave, depth: int, now: float) -> int:
-        """How many items the next job of the slave is to have; 0: it gets none now."""
-        if slave.jobs and (self.waiting.suspects or slave.is_closed):
-            return 0
-        policy, slaves, host, item_s = self._policy, self.slaves, slave.host, slave.pace.item_s
-        remaining = self._items.count_not_started
-        if item_s is None:
-            item_s = host.pace.item_s
-        size = policy.size(item_s, host.pace.largest_job, remaining, slaves.usable * depth, host.slowness)
-        if slave.jobs and policy.is_scarce(size, remaining, slaves.usable):
-            return 0
-        if host.slowness > 1.0 and policy.leaves_last_jobs(size, host.slowness, remaining, slaves.brisk):
-            return 0
-        return size if slave.life is None else min(size, self.lifetimes.room(slave, now))
-
     def _next_job(self, slave: Slave, size: int, now: float) -> Job | None:
         if self.waiting and (found := self._given_back.next_for(slave, now)) is not None:
             piece, positions = found
@@ -176,7 +153,7 @@ class Dealer:
 
     def _supply_idle(self, now: float) -> bool:
         """Give one idle slave something, if there is anything that it may have."""
-        if not self.waiting and not self._items.has_queued:
+        if not self._sizes.has_any:
             return False
         return any(self.supply(slave, now) for slave in self.lifetimes.asked(_ASKED_AT_ONCE))
 
@@ -301,7 +278,8 @@ class Dealer:
             job.state = JobState.RUNNING
         if self._spares.is_following:
             self._foresee(job.slave, began_at)
-        self.limits.begin(job, began_at)
+        if self._policy.item_timeout_s is not None:
+            self.limits.begin(job, began_at)
 
     def progress(self, job: Job, reported: int, running_s: float | None, now: float) -> None:
         """The job is through with so many of its items; the next one is said to run for so long."""
@@ -398,9 +376,12 @@ class Dealer:
         self.commands.append(StopSlave(slave.number, reason))
 
     def _foresee(self, slave: Slave, now: float) -> None:
+        if not self._spares.may_take_from(slave):
+            return
         slave.busy_until = now + slave.load * (self._spares.item_s(slave) or 0.0)
         self._spares.follow(slave, now)
 
     def _forget(self, slave: Slave) -> None:
         self._spares.forget(slave)
-        self.limits.forget(slave)
+        if self._policy.item_timeout_s is not None:
+            self.limits.forget(slave)

@@ -47,7 +47,7 @@ class Items:
 
     def __init__(self, count: int = 0) -> None:
         self._states = bytearray(count)
-        self._not_started = count
+        self.count_not_started = count  # read only; asked so often that it is no property
         self._finished = 0
         self._cursor = 0
         self._requeued: deque[range] = deque()
@@ -61,14 +61,9 @@ class Items:
         return len(self._states)
 
     @property
-    def count_not_started(self) -> int:
-        """How many items are not started."""
-        return self._not_started
-
-    @property
     def count_active(self) -> int:
         """How many items are given out and not finished."""
-        return len(self._states) - self._not_started - self._finished
+        return len(self._states) - self.count_not_started - self._finished
 
     @property
     def count_finished(self) -> int:
@@ -202,7 +197,7 @@ class Items:
         if state == _FINISHED:
             return 0
         if state == _FRESH:
-            self._not_started -= 1
+            self.count_not_started -= 1
         self._states[position] = _FINISHED
         self._finished += 1
         if position == self._once_from:
@@ -216,7 +211,7 @@ class Items:
         start, stop = positions[0], positions[-1] + 1
         states = self._states[start:stop]
         newly = stop - start - states.count(_FINISHED)
-        self._not_started -= states.count(_FRESH)
+        self.count_not_started -= states.count(_FRESH)
         self._states[start:stop] = _FINISHED_BYTE * (stop - start)
         self._finished += newly
         if start <= self._once_from < stop:
@@ -242,14 +237,14 @@ class Items:
                 self._release_some(run, set_aside)
                 continue
             self._states[run.start : run.stop] = bytes(len(run))
-            self._not_started += len(run)
+            self.count_not_started += len(run)
             if not set_aside:
                 self._requeued.appendleft(run)
 
     def add(self, count: int) -> None:
         """Add ``count`` items, not started, behind the last one."""
         self._states.extend(bytes(count))
-        self._not_started += count
+        self.count_not_started += count
 
     def set_state(self, position: int, state: int | None) -> None:
         """Say what one item is: None not started, n active and given out n times, 0 finished."""
@@ -260,7 +255,7 @@ class Items:
         new = _FRESH if state is None else min(state, _MOST_OFTEN)
         self._states[position] = new
         self._finished -= old == _FINISHED
-        self._not_started += (new == _FRESH) - (old == _FRESH)
+        self.count_not_started += (new == _FRESH) - (old == _FRESH)
         if new != _FRESH:
             self._hint(new, range(position, position + 1))
         elif position < self._cursor:
@@ -308,7 +303,7 @@ class Items:
     def _mark_once(self, run: range) -> range:
         count = len(run)
         self._states[run.start : run.stop] = _ONCE_BYTE * count
-        self._not_started -= count
+        self.count_not_started -= count
         if run.start < self._once_from or run.stop > self._cursor:
             self._hint(1, run)
         return run

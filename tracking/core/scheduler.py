@@ -120,7 +120,7 @@ class Scheduler:
     @property
     def is_finished(self) -> bool:
         """True when every item is finished or given up, and none can be added."""
-        return self.items.is_done and not self._is_open_ended
+        return not self._is_open_ended and self.items.is_done
 
     @property
     def usable_slaves(self) -> int:

@@ -67,11 +67,19 @@ class Spares:
 
     def follow(self, slave: Slave, now: float) -> None:
         """Something about the jobs of this slave has changed."""
-        if not slave.jobs or slave.is_silent or (len(slave.jobs) == 1 and not self._policy.redistribute):
-            self.forget(slave)  # there is nothing that others could have
+        if not slave.jobs or slave.is_silent or not self.may_take_from(slave):
+            self.forget(slave)
             return
         self._longest.put(slave.number, -slave.busy_until)
         self._late.put(slave.number, self._look_again_at(slave, now))
+
+    def may_take_from(self, slave: Slave) -> bool:
+        """Whether this busy slave may have something that others could have; if not, it is followed no more."""
+        if self._policy.redistribute or len(slave.jobs) > 1:
+            return True
+        if self._late or self._longest:
+            self.forget(slave)
+        return False
 
     def forget(self, slave: Slave) -> None:
         """The slave is idle, silent or gone."""

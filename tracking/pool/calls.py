@@ -125,10 +125,9 @@ class Calls:
                 position = 0
             self._calls[position] = future
             self._payloads[position] = payload
+            self._decide(e.ItemsAdded(1), flush=self._crew.flush)
             if len(self._calls) == 1:
                 self._crew.look_who_is_busy()
-            self._decide(e.ItemsAdded(1))
-            self._crew.flush()
         self._crew.driving.hurry_later()
         return future
 
@@ -317,8 +316,11 @@ class Calls:
 
     # ---- decisions
 
-    def _decide(self, event: e.Event) -> None:
-        """Perform what the scheduler makes of this; what comes of that is decided after it, not within."""
+    def _decide(self, event: e.Event, flush: Callable[[], None] | None = None) -> None:
+        """Perform what the scheduler makes of this; what comes of that is decided after it, not within.
+
+        ``flush``: sends what was put at once, so that the slave works while we look at the clock.
+        """
         self._events.append(event)
         if self._is_deciding:
             return
@@ -329,6 +331,8 @@ class Calls:
                     self._perform(command)
         finally:
             self._is_deciding = False
+        if flush is not None:
+            flush()
         self._set_timer()
 
     def _set_timer(self) -> None:

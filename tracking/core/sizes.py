@@ -1,0 +1,61 @@
+"""How much a slave is given next, as things stand: what ``Policy`` says, within what is left and what may be given."""
+
+from __future__ import annotations
+
+from tracking.core.items import Items
+from tracking.core.lifetimes import Lifetimes
+from tracking.core.policy import Policy
+from tracking.core.slaves import Slave, Slaves
+from tracking.core.waiting import Waiting
+
+
+class Sizes:
+    """Looks, and changes nothing.
+
+    Args:
+        policy: what the user wants.
+        items: the items and their states.
+        waiting: what was given back.
+        slaves: all slaves.
+        lifetimes: know which slaves have the time for what.
+    """
+
+    def __init__(self, policy: Policy, items: Items, waiting: Waiting, slaves: Slaves, lifetimes: Lifetimes) -> None:
+        self._policy = policy
+        self._items = items
+        self._waiting = waiting
+        self._slaves = slaves
+        self._lifetimes = lifetimes
+
+    @property
+    def has_any(self) -> bool:
+        """Whether anything is left to give out for the first time, or again."""
+        return self._items.count_not_started > 0 or bool(self._waiting)
+
+    def next_job(self, slave: Slave, depth: int, now: float) -> int:
+        """How many items the next job of the slave is to have; 0: it gets none now."""
+        if slave.jobs and (self._waiting.suspects or slave.is_closed):
+            return 0
+        policy, slaves, host, item_s = self._policy, self._slaves, slave.host, slave.pace.item_s
+        remaining = self._items.count_not_started
+        if item_s is None:
+            item_s = host.pace.item_s
+        size = policy.size(item_s, host.pace.largest_job, remaining, slaves.usable * depth, host.slowness)
+        if slave.jobs and policy.is_scarce(size, remaining, slaves.usable):
+            return 0
+        if host.slowness > 1.0 and policy.leaves_last_jobs(size, host.slowness, remaining, slaves.brisk):
+            return 0
+        return size if slave.life is None else min(size, self._lifetimes.room(slave, now))
+
+    def row(self, slave: Slave, depth: int) -> tuple[int, int]:
+        """How many items each tiny job is to have, and how many of them the slave may be given at once.
+
+        None, where there is anything to be thought of that differs from one job to the next.
+        """
+        remaining = self._items.count_not_started
+        if remaining <= 2 * self._slaves.usable or self._waiting:
+            return 0, 0
+        if slave.life is not None or slave.jobs_left is not None or slave.host.slowness > 1.0:
+            return 0, 0
+        size = self._policy.size(slave.pace.item_s, 0, 0, 0)
+        return size, self._policy.row(size, remaining, self._slaves.usable, depth - len(slave.jobs))
