@@ -23,6 +23,7 @@ from benchmarks.tables import row_table
 from benchmarks.verdicts import medians_of, verdicts
 
 _PATH = click.Path(path_type=Path)
+_WIDTH = 200  # of what goes into a file
 
 
 def _rows(_context: click.Context, _option: click.Parameter, text: str | None) -> list[Row]:
@@ -106,7 +107,8 @@ def _reported(
     markdown_path: Path | None,
 ) -> dict[str, Rounds]:
     """All measurements, each row shown and written as soon as it is there; at the end the summary."""
-    console, measurements, judged = Console(), dict[str, Rounds](), list[Judged]()
+    width = None if sys.stdout.isatty() else _WIDTH
+    console, measurements, judged = Console(width=width), dict[str, Rounds](), list[Judged]()
     for row, rounds in measured:
         cells = medians_of(rounds, row.metrics)
         measurements[row.letter] = rounds
