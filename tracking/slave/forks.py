@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from typing import NoReturn
 
-from tracking.slave import orders, process
+from tracking.slave import heap, orders, process
 from tracking.slave.identity import Identity
 from tracking.wire.channel import Channel
 
@@ -110,6 +110,8 @@ class Forks:
         try:
             line, control, _ = descriptors
             self._leave_parent(descriptors)
+            if identity.memory_limit is None:  # what is kept would count
+                heap.keep_freed()
             job_line = Channel(socket.socket(fileno=line), blocking=True)
             control_line = Channel(socket.socket(fileno=control))
             process.SlaveProcess(identity, job_line, control_line).serve()
