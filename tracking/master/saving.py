@@ -22,13 +22,12 @@ _OF_THIS_PROCESS = (
     type(threading.Lock()),
     type(threading.RLock()),
 )
-_FEW = 10_000  # items that may as well be pickled
 
 
-def saveable(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of these fields that can be pickled; dicts are copied, since they may change while they are written."""
+def saveable(fields: Mapping[str, Any], *, copies: bool = True) -> dict[str, Any]:
+    """Those of these fields that can be pickled; dicts are copied, where they may change while they are written."""
     return {
-        name: value.copy() if type(value) is dict else value
+        name: value.copy() if copies and type(value) is dict else value
         for name, value in fields.items()
         if _can_be_saved(name, value)
     }
@@ -51,30 +50,37 @@ def _can_be_saved(name: str, value: Any) -> bool:
     return True
 
 
-def takes_more_than(data: Mapping[Any, Any], limit: int) -> bool:
-    """Whether these many items are certainly more than so many bytes when they are pickled; they need not fit twice."""
-    if type(data) is not dict or len(data) < _FEW:
-        return False
+def bytes_within(limit: int, obj: object, what: str) -> bytes | None:
+    """Pickle an object, everything in one piece; None: it is larger than so many bytes, or cannot be pickled.
+
+    What is much too large is left when the limit is reached, so that it need not fit into memory a second time.
+    """
+    buffer = _Buffer(limit)
     try:
-        pickle.Pickler(_Sink(limit), 5).dump(data)
-    except _SinkIsFullError:
-        return True
-    except Exception:  # noqa: BLE001  (other picklers may take what this one does not)
-        return False
-    return False
+        pickle.Pickler(buffer, 5).dump(obj)
+        return buffer.getvalue()
+    except _BufferIsFullError:
+        return None
+    except Exception:  # noqa: BLE001  (of the objects' own code; or it takes another pickler)
+        from tracking.store.pickling import to_bytes
+
+        try:
+            data = to_bytes(obj, what)
+        except EncodeError:
+            return None
+        return data if len(data) <= limit else None
 
 
-class _SinkIsFullError(Exception):
+class _BufferIsFullError(Exception):
     pass
 
 
-class _Sink:
-    """The file of a pickler, which counts and keeps nothing."""
+class _Buffer(io.BytesIO):
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
 
-    def __init__(self, room: int) -> None:
-        self._room = room
-
-    def write(self, data: Any) -> None:
-        self._room -= memoryview(data).nbytes
-        if self._room < 0:
-            raise _SinkIsFullError
+    def write(self, data: Any) -> int:
+        if self.tell() + memoryview(data).nbytes > self._limit:
+            raise _BufferIsFullError
+        return super().write(data)

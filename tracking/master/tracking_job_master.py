@@ -12,11 +12,11 @@ from typing import Any
 
 from tracking.core import events as e
 from tracking.core.policy import ChunkSize
-from tracking.errors import EncodeError, InputError, StoreError
+from tracking.errors import InputError, StoreError
 from tracking.fabrics.base import Fabric
 from tracking.master.job_master import JobMaster
 from tracking.master.options import DEFAULT_NICENESS
-from tracking.master.saving import saveable, takes_more_than
+from tracking.master.saving import bytes_within, saveable
 from tracking.master.status import Status
 from tracking.pool import SlavePool
 
@@ -281,7 +281,7 @@ class TrackingJobMaster(JobMaster):
         fields = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in _NOT_SAVED}
         if leaves_states:
             fields["result"] = {} if self._tr_is_recipe else getattr(self.result, "kept", self.result)
-        return saveable(fields) | rst
+        return saveable(fields, copies=not self._tr_is_recipe) | rst
 
     def saveRst(self, fname: str | os.PathLike[str]) -> None:
         """Write what ``getRst`` gives to a file; the old file stays until the new one is whole.
@@ -314,18 +314,15 @@ class TrackingJobMaster(JobMaster):
         """What a run file needs to make this master anew: as a restart file, without results."""
         if self._tr_recipe is not None:
             return self._tr_recipe
-        if takes_more_than(self.data, _LARGEST_RECIPE_BYTES):
-            return None
-        from tracking.store.pickling import to_bytes
-
         self._tr_is_recipe = True
         try:
-            recipe = to_bytes(self.getRst(), "the master")
-        except EncodeError:
-            return None
+            rst = self.getRst()
         finally:
             self._tr_is_recipe = False
-        return recipe if len(recipe) <= _LARGEST_RECIPE_BYTES else None
+        data = {"data": rst["data"]} if "data" in rst else {}
+        # First what may be too large, then what may need another pickler.
+        rst = {**data, **rst, "result": {}, "status_objects": {}}
+        return bytes_within(_LARGEST_RECIPE_BYTES, rst, "the master")
 
 
 def _progress_line(given: int = 0, done: int = 0, time_s: float = 0.0, started_at: float = 0.0) -> dict[str, float]:
