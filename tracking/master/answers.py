@@ -9,6 +9,7 @@ from typing import Any
 from tracking.core.commands import Cause, GiveUp
 from tracking.core.places import was
 from tracking.errors import ItemError, ItemKilledSlave, ItemRaised, ItemResultError, ItemTimeout
+from tracking.master.id_runs import ids_in_run
 from tracking.pool.client import outlasted_words
 from tracking.pool.crew import SlaveInfo
 from tracking.wire import codec
@@ -50,7 +51,7 @@ class Answers:
     def ids_at(self, positions: Sequence[int]) -> Sequence[Hashable]:
         """The ids of items by position."""
         if isinstance(positions, range) and positions.step == 1:
-            return self._ids[positions.start : positions.stop]
+            return ids_in_run(self._ids, positions)
         return [self._ids[position] for position in positions]
 
     def accept(

@@ -37,7 +37,7 @@ from tracking.master.leaving import MERCY_S, end_jobs
 from tracking.master.record import Record
 from tracking.master.roster import Roster
 from tracking.master.rows import RowSender
-from tracking.master.sending import Sender, Unsendable, Worker
+from tracking.master.sending import Sender, Unsendable, Worker, values_to_send
 from tracking.pool.client import SlaveGone
 from tracking.pool.crew import Crew, SlaveInfo
 from tracking.wire import codec
@@ -380,7 +380,7 @@ class Calculation:
             return
         slave = self.crew.info(command.slave)
         ids = self._answers.ids_at(command.positions)
-        items: Any = self._master._tr_values(ids, as_dict=self._takes_dict)
+        items: Any = values_to_send(self._master, ids, as_dict=self._takes_dict)
         if slave is None:
             return  # it has just gone; that news is on its way
         self._answers.jobs[command.job] = SentJob(command.positions, ids, slave)

@@ -388,13 +388,6 @@ class JobMaster(HostKeeper):
 
         return tell(self, id)
 
-    # ---- what the calculation asks for
-
-    def _tr_values(self, ids: Sequence[Any], *, as_dict: bool) -> Any:
-        if not as_dict and getattr(self.get_slave_chunk, "__func__", None) is JobMaster.get_slave_chunk:
-            return values_of(self.data, ids)
-        return sending.checked_values(ids, self.get_slave_chunk(ids), as_dict=as_dict)
-
     # ---- what people see
 
     def _tr_snapshot(self) -> report.Snapshot:

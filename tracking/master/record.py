@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tracking.errors import EncodeError, ItemError, StoreError
+from tracking.master.id_runs import IdRun
 from tracking.pool.crew import SlaveInfo
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Record:
         """
         are_recorded = False
         if self._writer is not None and ids:
+            ids = list(ids) if isinstance(ids, IdRun) else ids
             self._writer.add(ids, results, slave, seconds, positions)
             are_recorded = self._writer.write() if self._is_only_place else True
         self._untold.append((ids, results))

@@ -7,9 +7,11 @@ import sys
 import threading
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracking.errors import EncodeError, InputError
+from tracking.master.hooks import is_overridden
+from tracking.master.lazy_mappings import values_of
 from tracking.pool.arguments import working_directory
 from tracking.pool.crew import Crew
 from tracking.pool.lending import Parcels
@@ -18,6 +20,9 @@ from tracking.slave.surroundings import Context, installed
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
+
+if TYPE_CHECKING:
+    from tracking.master.job_master import JobMaster
 
 _SMALL_JOB_BYTES = 4096
 
@@ -223,17 +228,21 @@ def modules_needed(worker: Worker) -> tuple[str, ...]:
     return () if isinstance(worker.code, Script) else mainmodule.modules_needed(worker.code)
 
 
-def checked_values(ids: Sequence[Hashable], chunk: object, *, as_dict: bool) -> Any:
-    """What ``get_slave_chunk`` returned, as it is sent: {id: value} for ``go``, a list for a function.
+def values_to_send(master: JobMaster, ids: Sequence[Any], *, as_dict: bool) -> Any:
+    """The values of a job, as they are sent: {id: value} for ``go``, a list for a function.
 
     Raises:
-        InputError: says what is wrong with it.
+        InputError: ``get_slave_chunk`` returned something else than what it was asked for.
     """
-    checked = checked_chunk(ids, chunk)
-    return checked if as_dict else [checked[id] for id in ids]
+    if is_overridden(master, "get_slave_chunk"):
+        asked = list(ids)
+        chunk = _checked_chunk(asked, master.get_slave_chunk(asked))
+        return chunk if as_dict else [chunk[id] for id in asked]
+    values = values_of(master.data, ids)
+    return dict(zip(ids, values, strict=True)) if as_dict else values
 
 
-def checked_chunk(ids: Sequence[Hashable], chunk: object) -> Mapping[Hashable, Any]:
+def _checked_chunk(ids: Sequence[Hashable], chunk: object) -> Mapping[Hashable, Any]:
     """What ``get_slave_chunk`` returned, if it has a value for each id and no others.
 
     Raises:
