@@ -10,7 +10,7 @@ from typing import Any
 
 from tracking.errors import StoreError
 from tracking.store.items import Items
-from tracking.store.old_items import OldItems
+from tracking.store.old_items import Numbered, OldItems
 from tracking.store.pickling import from_bytes
 from tracking.store.records import CheckpointRecord, ErrorRecord, HostSummary
 from tracking.store.schema import KIND, version_of
@@ -140,12 +140,12 @@ class Contents:
         rows.close()  # an unfinished statement would hold its lock on the file
         return jobs
 
-    def _pairs(
-        self, items: list[tuple[int, Hashable]], first: int, payload: bytes
-    ) -> Iterator[tuple[Hashable, Any]]:
-        names = ", ".join(repr(id) for _, id in items[:5])
-        results = self._load(payload, f"the result of item {names}")
-        return ((id, results[item - first]) for item, id in items)
+    def _pairs(self, found: Numbered, first: int, payload: bytes) -> Iterator[tuple[Hashable, Any]]:
+        items, ids = found
+        results = self._load(payload, f"the result of item {', '.join(map(repr, ids[:5]))}")
+        if len(items) == len(results):
+            return zip(ids, results, strict=True)
+        return ((id, results[item - first]) for item, id in zip(items, ids, strict=True))
 
     def _id(self, id: Hashable, key: bytes | None) -> Hashable:
         restored: Hashable = id if key is None else self._load(key, f"the id {id}")

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tracking.errors import StoreError
 from tracking.store.finished import Finished
 from tracking.store.id_blocks import are_same, ids_of
+from tracking.store.old_items import Numbered
 from tracking.store.positions import Positions, unpacked
 from tracking.store.schema import columns, number
 
@@ -126,13 +127,13 @@ class Items:
         for job, first, positions, items in rows:
             yield JobItems(job, first, unpacked(positions, items)).without(outdated)
 
-    def of_jobs(self, begin: int, end: int) -> dict[int, list[tuple[int, Hashable]]]:
-        """Give {job: [(item, id)]} of the results that count, for the jobs from ``begin`` up to ``end``, inclusive."""
+    def of_jobs(self, begin: int, end: int) -> dict[int, Numbered]:
+        """Give {job: its results that count} for the jobs from ``begin`` up to ``end``, inclusive."""
         found = {}
         for job in self.jobs(begin, end):
             items, positions = job.counting()
             if items:
-                found[job.job] = list(zip(items, self.ids_at(positions), strict=True))
+                found[job.job] = items, self.ids_at(positions)
         return found
 
     def made(self, id: Hashable) -> list[tuple[int, int]]:

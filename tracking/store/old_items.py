@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from tracking.store.pickling import from_bytes
 from tracking.store.schema import columns, number, version_of
 
 _LAST_ITEM = 2**63 - 1
+
+Numbered: TypeAlias = tuple[Sequence[int], Sequence[Hashable]]
+"""Numbers of items, and their ids."""
 
 
 class OldItems:
@@ -43,16 +46,18 @@ class OldItems:
         """Give the ids of the finished items."""
         return (id for _, items in self.rows_by_job(self._counting) for _, id in items)
 
-    def of_jobs(self, begin: int, end: int) -> dict[int, list[tuple[int, Hashable]]]:
-        """Give {job: [(item, id)]} of the results that count, for the jobs from ``begin`` up to ``end``, inclusive."""
+    def of_jobs(self, begin: int, end: int) -> dict[int, Numbered]:
+        """Give {job: its results that count} for the jobs from ``begin`` up to ``end``, inclusive."""
         query = (
             f"SELECT item, job, id, key FROM items WHERE item >= ? AND item < ? AND {self._counting} "  # noqa: S608
             "ORDER BY item"
         )
-        jobs: dict[int, list[tuple[int, Hashable]]] = {}
+        jobs: dict[int, tuple[list[int], list[Hashable]]] = {}
         for item, job, id, key in self._connection.execute(query, (self.first_item(begin), self.first_item(end + 1))):
-            jobs.setdefault(job, []).append((item, _id(id, key)))
-        return jobs
+            items, ids = jobs.setdefault(job, ([], []))
+            items.append(item)
+            ids.append(_id(id, key))
+        return dict(jobs)
 
     def made(self, id: Hashable) -> list[tuple[int, int]]:
         """Give (item, job) of each recorded result of this item, the oldest first."""

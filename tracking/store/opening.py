@@ -273,7 +273,7 @@ def _check(connection: sqlite3.Connection, path: Path, start: Start) -> None:
         )
     upgrade(connection)
     if start.recipe is not None:
-        connection.execute("UPDATE meta SET value = ? WHERE key = 'recipe'", (start.recipe,))
+        connection.execute("UPDATE meta SET value = ?1 WHERE key = 'recipe' AND value IS NOT ?1", (start.recipe,))
 
 
 def _check_last_run(connection: sqlite3.Connection, path: Path, start: Start) -> None:
