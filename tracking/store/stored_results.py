@@ -21,6 +21,7 @@ from tracking.store.items import Items, JobItems
 from tracking.store.job_index import JobIndex
 from tracking.store.order import Order
 from tracking.store.pickling import from_bytes
+from tracking.store.positions import Positions
 from tracking.store.run_reader import RunFileReader
 from tracking.store.schema import KIND
 
@@ -90,25 +91,31 @@ class StoredResults:
             if number is None:
                 raise KeyError(wanted)
             (job,) = Items(connection).jobs(number, number)
-            return number, self._results(connection, job)
+            pairs = zip(job.positions, self._results(connection, number), strict=True)
+            return number, {place: result for place, result in pairs if place is not None}
 
     def _pairs(self, job: JobItems, positions: range | None) -> Pairs:
-        _, places = job.counting()
-        given = [(self._order.as_given(place), place) for place in places]
-        wanted = [pair for pair in given if pair[0] is not None and (positions is None or pair[0] in positions)]
-        if not wanted:
+        wanted = self._wanted(job.positions, positions)
+        if not isinstance(wanted, range) and all(position is None for position in wanted):
             return
         with self._reader.look() as connection:
-            results = self._results(connection, job)
-        for position, place in wanted:
-            yield position, results[place]  # type: ignore[misc]
+            results = self._results(connection, job.job)
+        for position, result in zip(wanted, results, strict=True):
+            if position is not None:
+                yield position, result
 
-    def _results(self, connection: sqlite3.Connection, job: JobItems) -> dict[int, Any]:
-        """{position in the file: result} of a job."""
-        (payload,) = connection.execute("SELECT payload FROM jobs WHERE job = ?", (job.job,)).fetchone()
+    def _wanted(self, places: Positions, positions: range | None) -> Positions:
+        """The positions, as they were given, of those at these places in the file; None: not wanted."""
+        order = self._order
+        if positions is None and order.is_same and isinstance(places, range) and order.as_given(places[-1]) is not None:
+            return places
+        given = [None if place is None else order.as_given(place) for place in places]
+        return given if positions is None else [place if place in positions else None for place in given]
+
+    def _results(self, connection: sqlite3.Connection, job: int) -> Sequence[Any]:
+        (payload,) = connection.execute("SELECT payload FROM jobs WHERE job = ?", (job,)).fetchone()
         try:
-            results: Sequence[Any] = from_bytes(payload, f"the results of job {job.job}")
+            results: Sequence[Any] = from_bytes(payload, f"the results of job {job}")
         except StoreError as exc:
             raise StoreError(f"{KIND} {self._reader.path}: {exc}") from exc
-        pairs = zip(job.positions, results, strict=True)
-        return {position: result for position, result in pairs if position is not None}
+        return results
