@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,12 @@ def test_a_value_is_made_each_time_that_it_is_asked_for() -> None:
             data[missing]  # type: ignore[index]
 
 
-@pytest.mark.parametrize(("ids", "value"), [(5, double), ("abc", double), ({1, 2}, double), (range(5), 7)])
+@pytest.mark.parametrize(
+    ("ids", "value"),
+    [(5, double), ("abc", double), ({1, 2}, double), (range(5), 7), ([1, 2, 1], double), ([[]], double)],
+)
 def test_wrong_ids_and_values_are_refused(ids: Any, value: Any) -> None:
-    with pytest.raises(InputError, match="must be a"):
+    with pytest.raises(InputError, match="must be "):
         LazyMapping(ids, value)
 
 
@@ -67,6 +70,26 @@ def test_no_list_is_made_of_a_range_of_ids() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 3 * MANY  # a byte an item is the status itself
+
+
+class Squares(Mapping[int, int]):
+    """A mapping of the user's own, whose ids are a range."""
+
+    def __getitem__(self, n: int) -> int:
+        return n * n
+
+    def __iter__(self) -> Iterator[int]:
+        raise AssertionError("nobody needs a list of the ids")
+
+    def __len__(self) -> int:
+        return 300
+
+    def keys(self) -> Any:
+        return range(300)
+
+
+def test_a_mapping_of_one_s_own_may_have_a_range_of_ids(tmp_path: Path) -> None:
+    assert run(abs, Squares(), hosts=1, verbose=0, run_file=tmp_path / "x.run", keep_results=False) == squares(300)
 
 
 def test_values_are_made_once_for_each_sending_and_never_all_at_once() -> None:

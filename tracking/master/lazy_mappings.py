@@ -11,6 +11,7 @@ nothing here until its turn comes. Used by the thread of the master.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -43,6 +44,8 @@ class LazyMapping(Mapping[K, V]):
             raise InputError(f"ids must be a range or another sequence, not of type {type(ids).__name__}")
         if not callable(value):
             raise InputError(f"value must be a function that makes the value of an id, not {value!r}")
+        if not isinstance(ids, range):
+            _check_each_is_once(ids)
         self.ids = ids
         self.value = value
         self._known: Container[object] | None = ids if isinstance(ids, range) else None  # made when it is needed
@@ -171,6 +174,16 @@ def values_of(data: Mapping[Any, Any], ids: Sequence[Any]) -> list[Any]:
     if isinstance(data, IteratorMapping) and ids:
         data[max(ids)]  # all at once
     return list(map(get, ids))
+
+
+def _check_each_is_once(ids: Sequence[Any]) -> None:
+    try:
+        n_different = len(set(ids))
+    except TypeError as error:
+        raise InputError(f"ids must be hashable: {error}") from None
+    if n_different != len(ids):
+        twice = next(id for id, n in Counter(ids).items() if n > 1)
+        raise InputError(f"ids must be different from each other: {twice!r} is there more than once")
 
 
 def _shown(ids: Sequence[Any]) -> str:

@@ -46,10 +46,11 @@ def places_of(ids: Sequence[Hashable]) -> Places:
 
 
 def sequence_of(objects: Iterable[Hashable]) -> Sequence[Any]:
-    """These ids as a sequence: that of a lazily made mapping itself, of all else a list."""
+    """These ids as a sequence: a range, a tuple and those of a lazily made mapping as they are, all else as a list."""
     if isinstance(objects, LazyMapping | IteratorMapping):
         return objects.ids
-    return objects if isinstance(objects, range) else list(objects)
+    ids = objects.keys() if isinstance(objects, Mapping) and type(objects) is not dict else objects
+    return ids if isinstance(ids, range | tuple) else list(ids)
 
 
 def _as_range(ids: Sequence[Any]) -> range | None:
