@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 from collections import deque
@@ -57,7 +56,11 @@ def choose_show(show_output: int, environ: Mapping[str, str]) -> Show:
 
 def can_open_windows(environ: Mapping[str, str]) -> bool:
     """Return whether there is a display, and an xterm on the PATH."""
-    return bool(environ.get("DISPLAY")) and shutil.which("xterm", path=environ.get("PATH")) is not None
+    if not environ.get("DISPLAY"):
+        return False
+    import shutil
+
+    return shutil.which("xterm", path=environ.get("PATH")) is not None
 
 
 def xterm_argv(nickname: str, descriptor: int) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 from dataclasses import dataclass
 
 from tracking.fabrics.machine import usable_cores
@@ -33,6 +32,8 @@ class HostReport:
 
 def report_here(host: str) -> HostReport:
     """This machine, under one of its names."""
+    import platform
+
     load = None
     with contextlib.suppress(OSError):  # this system does not say
         load = os.getloadavg()[0]

@@ -19,13 +19,10 @@ hosts are given by ``'@hosts.toml'``, some of its classes by ``'@hosts.toml:own+
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-import tomllib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tracking.errors import InputError
@@ -203,11 +200,13 @@ def read(path: str) -> HostsFile:
         InputError: it cannot be read, or something in it is wrong; names the file, the host and the key.
     """
     try:
-        return parse(Path(path).expanduser().read_text(encoding="utf-8"), path)
+        with open(os.path.expanduser(path), encoding="utf-8") as file:
+            text = file.read()
     except OSError as error:
         raise InputError(f"hosts file {path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"hosts file {path} is no text in UTF-8: {error}") from error
+    return parse(text, path)
 
 
 def parse(text: str, path: str) -> HostsFile:
@@ -216,6 +215,8 @@ def parse(text: str, path: str) -> HostsFile:
     Raises:
         InputError: something is wrong with it; names the host and the key.
     """
+    import tomllib  # only who has a hosts file waits for it
+
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -332,5 +333,7 @@ _KEYS: Mapping[str, tuple[str, Callable[[object], Any], str]] = {
 
 def _meant(word: str, words: Iterable[str]) -> str:
     """What may have been meant, as the end of a sentence."""
+    import difflib
+
     close = difflib.get_close_matches(word, list(words), n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(words)}"

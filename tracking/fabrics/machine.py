@@ -6,13 +6,13 @@ import os
 import socket
 from functools import lru_cache
 
-from tracking.fabrics.cgroups import quota_of_cgroups
-
 _LOOPBACK = {"localhost", "localhost.localdomain", "ip6-localhost", "127.0.0.1", "::1"}
 
 
 def usable_cores() -> int:
     """Cores that this process may use: affinity counts, and the quota of its control groups, rounded down."""
+    from tracking.fabrics.cgroups import quota_of_cgroups  # who names his hosts does not count cores
+
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = quota_of_cgroups()
     return max(1, min(cores, int(quota)) if quota else cores)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from tracking.core.policy import ChunkSize, Redistribute
@@ -104,27 +103,28 @@ def check_worker(function: object, slave_script: object) -> None:
     if not isinstance(slave_script, str | os.PathLike):
         hint = "; for a function: function=..." if callable(slave_script) else ""
         raise InputError(f"slave_script must be a path or a JobSlave subclass, not {slave_script!r}{hint}")
-    _check_script(Path(slave_script))
+    _check_script(os.fspath(slave_script))
 
 
-def _check_script(path: Path) -> None:
+def _check_script(path: str) -> None:
     try:
-        source = path.read_bytes()
+        with open(path, "rb") as file:
+            source = file.read()
     except OSError as error:
-        raise InputError(f"slave script {str(path)!r} cannot be read: {error.strerror}") from error
+        raise InputError(f"slave script {path!r} cannot be read: {error.strerror}") from error
     try:
-        tree = ast.parse(source, str(path))
+        tree = ast.parse(source, path)
     except (SyntaxError, ValueError) as error:
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
-        raise InputError(f"slave script {str(path)!r}{where}: {getattr(error, 'msg', error)}") from error
+        raise InputError(f"slave script {path!r}{where}: {getattr(error, 'msg', error)}") from error
     if _starts_something(tree) or _imports_all(tree):
         return  # an old-style program; what it starts is seen when it runs
     slaves = _slave_classes(tree)
     if not slaves and not _may_import_slave(tree):
-        raise InputError(f"slave script {str(path)!r} defines no JobSlave subclass and starts no slave")
+        raise InputError(f"slave script {path!r} defines no JobSlave subclass and starts no slave")
     if len(slaves) > 1:
         raise InputError(
-            f"slave script {str(path)!r} defines more than one JobSlave subclass ({', '.join(slaves)}) "
+            f"slave script {path!r} defines more than one JobSlave subclass ({', '.join(slaves)}) "
             "and starts none of them: end it with NAME().start()"
         )
 

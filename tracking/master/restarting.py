@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import os
 from collections.abc import Callable, Mapping
@@ -41,6 +40,8 @@ def run(
     """
     unknown = next((name for name in options if name not in _ARGUMENTS), None)
     if unknown is not None:
+        import difflib
+
         meant = difflib.get_close_matches(unknown, _ARGUMENTS, 1)
         raise TypeError(f"run() has no option {unknown!r}" + (f"; is {meant[0]!r} meant?" if meant else ""))
     if options.get("pool") is None:
