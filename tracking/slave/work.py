@@ -82,20 +82,35 @@ class GoWork:
         since = perf_counter()
         returned = self._go(items)
         copies.end_if_copy()
-        problem = _problem(ids, returned)
-        if problem:
-            raise WrongReturn(problem)
-        failures: Failures = {
-            index: reports.no_result(f"go returned no result for id {id!r}")
-            for index, id in enumerate(ids)
-            if id not in returned
-        }
-        payload = encode_results(0, [returned.get(id) for id in ids], failures)
+        results, failures = in_order_of(ids, returned)
+        payload = encode_results(0, results, failures)
         send(0, payload, failures, perf_counter() - since, True, None)
 
 
 class WrongReturn(Exception):
     """What ``go`` returned cannot be used."""
+
+
+def in_order_of(ids: list[Hashable], returned: object) -> tuple[list[Any], Failures]:
+    """The results of these ids in what ``go`` returned, None where one is missing, and reports of those.
+
+    Raises:
+        WrongReturn: it is no dict, or one of other ids.
+
+    >>> in_order_of(["a", "b"], {"b": 2, "a": 1})
+    ([1, 2], {})
+    """
+    if isinstance(returned, dict) and list(returned) == ids:  # as most do it, and seen without looking up each
+        return list(returned.values()), {}
+    problem = _problem(ids, returned)
+    if problem or not isinstance(returned, dict):
+        raise WrongReturn(problem)
+    failures: Failures = {
+        index: reports.no_result(f"go returned no result for id {id!r}")
+        for index, id in enumerate(ids)
+        if id not in returned
+    }
+    return [returned.get(id) for id in ids], failures
 
 
 def _problem(ids: list[Hashable], returned: object) -> str:
