@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.helpers import Clock
+from tracking.errors import ItemRaised
 from tracking.master.fingerprint import ItemDigests
 from tracking.master.record import Record
 from tracking.pool.crew import SlaveInfo
@@ -105,3 +106,40 @@ def test_what_cannot_be_noted_disturbs_nobody(file: RunFile) -> None:
     file.close("interrupted")
     record.note("lost", "killed", ids=["a"])
     record.note_now("{}", 0.0)
+
+
+def test_jobs_of_one_item_that_come_between_two_commits_are_recorded_each_as_itself(file: RunFile) -> None:
+    record = Record(file, ItemDigests({"a": 1, "b": 2.0, "c": "x"}))
+    other = SlaveInfo(2, "node_1", "node")
+    record.add(["c"], ["C"], SLAVE, 0.5, [2])
+    record.add(["a"], ["A"], other, 1.5, [0])
+    assert file.finished_ids() == set(), "they are written with the commit"
+    record.commit(0.0)
+    record.close("interrupted")
+    reader = RunFileReader(file.path)
+    assert dict(reader.results()) == {"c": "C", "a": "A"}
+    assert [(line.nickname, line.jobs, line.seconds) for line in reader.summary().hosts] == [
+        ("node_0", 1, 0.5),
+        ("node_1", 1, 1.5),
+    ]
+    assert reader.results_of("c")[0].digest == ItemDigests({0: "x"})([0])
+
+
+def test_one_result_that_cannot_be_recorded_spoils_no_other(file: RunFile, caplog: pytest.LogCaptureFixture) -> None:
+    record = Record(file)
+    results = {"a": "A", "b": (i for i in ()), "c": "C"}
+    for position, (id, result) in enumerate(results.items()):
+        record.add([id], [result], SLAVE, 0.5, [position])
+    assert len(record.commit(0.0)) == 3, "all are told"
+    record.close("interrupted")
+    assert dict(RunFileReader(file.path).results()) == {"a": "A", "c": "C"}
+    (said,) = caplog.messages
+    assert said.startswith("the results of 1 items ('b' ...) are kept in memory only: ")
+
+
+def test_an_error_that_comes_after_a_result_of_the_same_item_does_not_count(file: RunFile) -> None:
+    record = Record(file)
+    record.add(["a"], ["A"], SLAVE, 0.5, [0])
+    record.add_error(ItemRaised("too late", id="a"))
+    record.close("interrupted")
+    assert not RunFileReader(file.path).errors()

@@ -91,3 +91,45 @@ def form_of(path: Path) -> tuple[object, ...]:
 @pytest.mark.parametrize("sample", RESTART_FILES, ids=lambda path: path.name)
 def test_an_old_restart_file_is_read(sample: Path) -> None:
     assert restart_file.load(sample, trust=True) == RST
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_of_an_old_run_file_what_did_not_count_does_not_count_afterwards(version: int, tmp_path: Path) -> None:
+    path = changed_sample(version, tmp_path, "INSERT INTO outdated VALUES (2, 1, 'other code')")
+    left = {id: result for id, result in RESULTS.items() if id != "three"}
+    reader = RunFileReader(path, trust=True)
+    for is_upgraded in (False, True):
+        assert dict(reader.results()) == left
+        assert reader.summary().n_finished == 2
+        assert [made.why for made in reader.results_of("three")] == ["other code"]
+        if not is_upgraded:
+            RunFile.open(path, IDS, trust=True).close("interrupted")
+    run = RunFile.open(path, IDS, trust=True)
+    assert list(run.finished_positions()) == [range(1), range(3, 4)]
+    run.record(job({"three": 3}))
+    run.close("interrupted")
+    assert dict(reader.results()) == {**left, "three": 3}
+    assert [made.why for made in reader.results_of("three")] == ["other code", None]
+
+
+def test_an_old_open_ended_run_file_is_gone_on_with(tmp_path: Path) -> None:
+    path = changed_sample(3, tmp_path, "INSERT INTO meta VALUES ('open_ended', 1)")
+    assert RunFileReader(path, trust=True).ids() == [1, "three", ("four", 4), 5]
+    run = RunFile.open(path, None, trust=True)
+    found = run.recorded(("four", 4))
+    assert found is not None
+    assert (found.result, found.digest) == (None, b"\x04" * 8)
+    run.record(job({"new": 1, 5: "five"}))
+    run.close("interrupted")
+    assert RunFileReader(path, trust=True).ids() == [1, "three", ("four", 4), "new", 5]
+    assert dict(RunFileReader(path, trust=True).results()) == {**RESULTS, "new": 1, 5: "five"}
+
+
+def changed_sample(version: int, directory: Path, *statements: str) -> Path:
+    """A copy of a sample, changed by SQL."""
+    path = Path(shutil.copy(DATA / f"v{version}.run", directory))
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        for statement in statements:
+            database.execute(statement)
+        database.commit()
+    return path
