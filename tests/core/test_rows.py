@@ -124,3 +124,13 @@ def test_the_story_does_not_grow_with_rows() -> None:
         numbers = list(scheduler.jobs_of_slave(slave.number))
         scheduler.handle(e.JobsDone(numbers, slave.number, 1e-5), made.now)
     assert sum(len(entry[2]) for entry in scheduler._story._entries) <= 4000
+
+
+def test_a_job_of_a_row_that_was_not_sent_after_all_is_given_out_again() -> None:
+    made, slave = tiny()
+    job, position = slave.jobs[-1], made.positions[slave.jobs[-1]][0]
+    made.handle(e.JobReturned(job, 1))
+    assert made.scheduler.items.count(position) is None
+    slave.jobs.remove(job)
+    commands = made.done_row(slave, 40, seconds=40e-6)
+    assert (position,) in [tuple(positions) for _, positions in sent(commands)]

@@ -12,8 +12,10 @@ import pytest
 
 from tests.master.helpers import master_of, squares
 from tests.master.work import Squares, fail_on_odd, unreadable_on_two, unsendable_on_two
-from tracking import CalculationError, ItemKilledSlave, ItemResultError, SlavePool, TrackingJobMaster
+from tracking import CalculationError, ItemKilledSlave, ItemResultError, LazyMapping, SlavePool, TrackingJobMaster
+from tracking.master.intake import Intake
 from tracking.master.rows import RowSender
+from tracking.master.sending import Sender
 from tracking.wire import messages as m
 
 N = 300
@@ -191,3 +193,36 @@ def test_a_row_is_one_message(monkeypatch: pytest.MonkeyPatch, pool: SlavePool) 
     master_of(2000, pool=pool, chunk_size=1).calculateResult()
     assert kinds[m.ROW] > 0
     assert kinds[m.ROW] + kinds[m.JOB] < 1000
+
+
+def test_values_that_turn_out_to_be_large_are_not_all_sent_at_once(
+    monkeypatch: pytest.MonkeyPatch, pool: SlavePool
+) -> None:
+    """That jobs are small was measured with those before them; what is on the way stays bounded all the same."""
+    most, ahead = 0, 0
+    send_job, keep = Sender.send_job, Intake._keep
+
+    def count_sent(self: Sender, tid: int, job: int, ids: Any, items: Any) -> None:
+        nonlocal ahead, most
+        ahead += len(items) * (ids[0] >= 200)
+        most = max(most, ahead)
+        send_job(self, tid, job, ids, items)
+
+    def count_back(self: Intake, ids: Any, results: Any, *, are_recorded: bool) -> None:
+        nonlocal ahead
+        ahead -= sum(id >= 200 for id in ids)
+        keep(self, ids, results, are_recorded=are_recorded)
+
+    monkeypatch.setattr(Sender, "send_job", count_sent)
+    monkeypatch.setattr(Intake, "_keep", count_back)
+    asked: list[int] = []
+
+    def value(id: int) -> bytes:
+        asked.append(id)
+        return bytes(3_000_000 if id >= 200 else 1)
+
+    data = LazyMapping(range(260), value)
+    result = master_of(data, len, pool=pool, chunk_size=1, redistribute=0).calculateResult()
+    assert [result[id] for id in (199, 200, 259)] == [1, 3_000_000, 3_000_000]
+    assert most <= 8
+    assert len([id for id in asked if id >= 200]) <= 70

@@ -5,7 +5,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +208,15 @@ def test_plain_work_loads_neither_the_code_picklers_nor_numpy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_of_many_objects_nothing_is_made_behind_one_that_is_large() -> None:
+    asked: list[int] = []
+
+    def objects() -> Iterator[bytes]:
+        for number, size in enumerate([1, 2, 10_000_000, 10_000_000]):
+            asked.append(number)
+            yield bytes(size)
+
+    assert codec.encode_each(objects()) is None
+    assert asked == [0, 1, 2]

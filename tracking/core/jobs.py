@@ -33,7 +33,8 @@ def _transitions() -> dict[tuple[JobState, type[Event]], JobState]:
         table[state, JobFailed] = JobState.FAILED
         table[state, JobProgressed] = JobState.RUNNING
         table[state, SlaveLost] = JobState.LOST
-    table[JobState.RECALLED, JobReturned] = JobState.RETURNED
+    for state in (JobState.QUEUED, JobState.RECALLED):
+        table[state, JobReturned] = JobState.RETURNED
     for event in (JobDone, JobsDone, JobFailed, JobReturned, SlaveLost):
         table[JobState.CANCELLED, event] = JobState.LOST
     table[JobState.CANCELLED, JobProgressed] = JobState.CANCELLED

@@ -36,7 +36,7 @@ from tracking.master.intake import Intake
 from tracking.master.leaving import MERCY_S, end_jobs
 from tracking.master.record import Record
 from tracking.master.roster import Roster
-from tracking.master.rows import RowSender
+from tracking.master.rows import RowSender, perform_each
 from tracking.master.sending import Sender, Unsendable, Worker, values_to_send
 from tracking.pool.client import SlaveGone
 from tracking.pool.crew import Crew, SlaveInfo
@@ -331,8 +331,8 @@ class Calculation:
                 if self._display.is_detailed:
                     self._display.tell(next_event, commands)
                 if not self._rows.send(commands):
-                    for command in commands:
-                        self._perform(command)
+                    held_back = perform_each(commands, self._perform, self.sender)
+                    self._events += [e.JobReturned(job.job, job.slave) for job in held_back]
         finally:
             self._is_deciding = False
 

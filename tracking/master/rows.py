@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tracking.core import commands as c
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tracking.master.job_master import JobMaster
 
 _SHORTEST_ROW = 3
+_MOST_BYTES_AHEAD = 1_000_000
 
 
 class RowSender:
@@ -52,7 +54,7 @@ class RowSender:
             return False
         ids = self._answers.ids_at(positions)
         data = self._master.data
-        items = [{id: data[id]} for id in ids] if self._takes_dict else [[data[id]] for id in ids]
+        items = ({id: data[id]} if self._takes_dict else [data[id]] for id in ids)  # large ones one after the other
         if not self._sender.send_row(tid, [command.job for command in row], items):
             return False
         jobs = self._answers.jobs
@@ -63,3 +65,23 @@ class RowSender:
     @property
     def _has_hooks(self) -> bool:
         return is_overridden(self._master, "start_job") or is_overridden(self._master, "get_slave_chunk")
+
+
+def perform_each(
+    commands: Sequence[c.Command], perform: Callable[[c.Command], None], sender: Sender
+) -> list[c.SendJob]:
+    """Perform what was not sent as a row; gives the jobs that no slave got, since too many bytes are before them.
+
+    They were given out together while jobs were small: that these are large was seen only now.
+    """
+    ahead, held_back = Counter[int](), []
+    for command in commands:
+        if type(command) is not c.SendJob:
+            perform(command)
+        elif ahead[command.slave] > _MOST_BYTES_AHEAD:
+            held_back.append(command)
+        else:
+            before = sender.sent_bytes
+            perform(command)
+            ahead[command.slave] += sender.sent_bytes - before
+    return held_back

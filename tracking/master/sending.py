@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,7 @@ class Sender:
         self._parcels = Parcels(crew)
         self._known_names: dict[int, frozenset[str]] = {}  # tid -> names of __main__ that it was sent
         self._mean_bytes = 0.0
+        self._sent_bytes = 0
         self._is_closed = False
         self._post_lock = threading.Lock()  # users' messages may be sent from any thread
         self._ready: set[int] = set()  # slaves that can take users' messages; under _post_lock
@@ -70,6 +71,11 @@ class Sender:
     def mean_bytes(self) -> int:
         """Mean size of the jobs sent lately."""
         return int(self._mean_bytes)
+
+    @property
+    def sent_bytes(self) -> int:
+        """Size of all jobs sent one by one."""
+        return self._sent_bytes
 
     def set_up(self, tid: int, params: object) -> None:
         """Send a slave all that it needs before its first job."""
@@ -112,6 +118,7 @@ class Sender:
         except EncodeError as error:
             raise Unsendable(self._culprits(ids, items, error)) from error
         self._mean_bytes += (payload.size - self._mean_bytes) / 8
+        self._sent_bytes += payload.size
         self._crew.send(tid, (m.JOB, self._calculation, job, payload))
 
     @property
@@ -120,7 +127,7 @@ class Sender:
         return self._mean_bytes < _SMALL_JOB_BYTES
 
     def send_row(
-        self, tid: int, jobs: list[int], items: Sequence[Sequence[Any] | Mapping[Hashable, Any]]
+        self, tid: int, jobs: list[int], items: Iterable[Sequence[Any] | Mapping[Hashable, Any]]
     ) -> bool:
         """Send many small jobs in one message; False: nothing was sent, and each is to be sent by itself."""
         pickles = codec.encode_each(items)

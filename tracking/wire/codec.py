@@ -78,12 +78,18 @@ def encode_user(obj: object, what: str) -> Payload:
 
 
 def encode_each(objects: Iterable[object]) -> list[bytes] | None:
-    """A pickle of each, for many small objects; None: one of them is large, or wants more than pickle can do."""
+    """A pickle of each, for many small objects; None: one of them is large, or wants more than pickle can do.
+
+    The first such ends it: of large ones no more than one pickle is made, and no further object is asked for.
+    """
+    pickles = []
     try:
-        pickles = [pickle.dumps(obj, PROTOCOL) for obj in objects]
+        for obj in objects:
+            data = pickle.dumps(obj, PROTOCOL)
+            if len(data) > OUT_OF_BAND_BYTES or names_what_goes_by_value(data):
+                return None
+            pickles.append(data)
     except Exception:  # noqa: BLE001  as in encode
-        return None
-    if max(map(len, pickles), default=0) > OUT_OF_BAND_BYTES or any(map(names_what_goes_by_value, pickles)):
         return None
     return pickles
 
