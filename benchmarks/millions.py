@@ -25,7 +25,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +33,6 @@ from typing import Any
 from tracking import IteratorMapping, LazyMapping, TrackingJobMaster
 
 MB = 1e6
-LOOK_S = 0.02
 FORMS = ("lazy", "iterator", "dict")
 
 
@@ -59,6 +57,16 @@ class Watched(TrackingJobMaster):
         self.first_job_at = self.first_job_at or time.perf_counter()
 
 
+class Doomed(Watched):
+    """Kills itself when half of the results are there."""
+
+    def job_done(self, slave_tid: int, result: dict[Any, Any]) -> None:
+        """Look whether it is time to."""
+        if 2 * len(self.result) >= len(self.data):
+            print(json.dumps({"peak_mb": memory_bytes("VmHWM") / MB}), flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def data_of(form: str, n_items: int) -> Mapping[int, float]:
     """The items in one of the forms."""
     if form == "lazy":
@@ -72,12 +80,10 @@ def work(form: str, n_items: int, path: Path, *, slaves: int, dies: bool) -> dic
     """Run the calculation in this process, and tell what it took."""
     data = data_of(form, n_items)
     before = memory_bytes("VmRSS")
-    master = Watched(
+    master = (Doomed if dies else Watched)(
         data, "auto", slaves, {"default": 0}, function=half, verbose=0, run_file=path, keep_results=False
     )
     begun = time.perf_counter()
-    if dies:
-        threading.Thread(target=_die_half_way, args=(master, n_items), daemon=True).start()
     result = master.calculateResult()
     ended = time.perf_counter()
     assert len(result) == n_items
@@ -97,13 +103,6 @@ def _reading(result: Mapping[int, float]) -> dict[str, float]:
     one = time.perf_counter()
     assert sum(result.values()) == len(result) * (len(result) - 1) / 4
     return {"one_ms": 1000 * (one - begun), "all_s": time.perf_counter() - one}
-
-
-def _die_half_way(master: TrackingJobMaster, n_items: int) -> None:
-    while not 2 * len(master.result) >= n_items:
-        time.sleep(LOOK_S)
-    print(json.dumps({"peak_mb": memory_bytes("VmHWM") / MB}), flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def in_a_process(form: str, options: argparse.Namespace, path: Path, *, dies: bool = False) -> dict[str, Any]:

@@ -312,3 +312,13 @@ def test_the_quick_form_gives_numbers_on_each_engine(name: str, tmp_path: Path) 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     (cells,) = json.loads(out.read_text())["engines"][name]["ours"]
     assert all(isinstance(cells[metric.name], float) for metric in engine_tables.METRICS)
+
+
+@pytest.mark.slow
+def test_many_items_are_run_killed_and_resumed() -> None:
+    argv = [sys.executable, "-m", "benchmarks.millions", "--items", "50000"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    names = [line.split("  ")[0] for line in done.stdout.splitlines()[2:]]
+    forms = ("lazy", "iterator", "dict")
+    assert names == [f"{form}{what}" for form in forms for what in ("", ", killed", ", resumed")]
