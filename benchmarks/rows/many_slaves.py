@@ -45,6 +45,6 @@ ROWS = (
         ),
         {"slaves": 128, "naps": 20},
         {"slaves": 4, "naps": 2},
-        limit_s=60,
+        limit_s=45,
     ),
 )
