@@ -56,8 +56,8 @@ class Counted:
 class CountingLauncher(LauncherHere):
     """Counts what goes over the lines to its relays."""
 
-    def __init__(self) -> None:
-        super().__init__(is_by_host=True)
+    def __init__(self, *, is_by_host: bool = True) -> None:
+        super().__init__(is_by_host=is_by_host)
         self.carriers: list[Counted] = []
 
     @property
@@ -104,11 +104,11 @@ def pss(pids: Sequence[int]) -> int:
     return total
 
 
-def read_everywhere(pool: SlavePool, array: Any) -> None:
+def read_everywhere(pool: SlavePool, array: Any, slaves: int = SLAVES) -> None:
     """Have each slave read all of it."""
     seen: set[int] = set()
-    while len(seen) < SLAVES:
-        futures = [pool.submit(jobs.sum_of, array) for _ in range(4 * SLAVES)]
+    while len(seen) < slaves:
+        futures = [pool.submit(jobs.sum_of, array) for _ in range(4 * slaves)]
         results = [future.result(WAIT_S) for future in futures]
         assert len({total for total, _ in results}) == 1
         seen |= {pid for _, pid in results}
@@ -183,6 +183,20 @@ def test_what_is_taken_back_while_it_is_on_its_way_holds_nobody_up(pool: SlavePo
     with pool.share(LARGE) as shared:
         assert pool.submit(jobs.look_up, shared, 3).result(WAIT_S)[0] == 3.0
         assert memory_of(launcher) == 1
+
+
+def test_slaves_that_have_a_relay_each_get_it_once_if_they_are_on_one_host() -> None:
+    launcher = CountingLauncher(is_by_host=False)
+    with closing(RelayedFabric(launcher)) as fabric, SlavePool(["here"] * 4, fabric=fabric) as pool:
+        pids = wait_for_slaves(pool, 4)
+        read_everywhere(pool, np.ones(10), 4)
+        before = pss(pids)
+        with pool.share(LARGE) as shared:
+            read_everywhere(pool, shared, 4)
+            assert pss(pids) - before < 1.5 * LARGE.nbytes
+            assert memory_of(launcher) == 4
+        assert pool.submit(jobs.pid).result(WAIT_S)
+    assert LARGE.nbytes < launcher.written < 1.3 * LARGE.nbytes
 
 
 @pytest.mark.engine
@@ -304,4 +318,74 @@ def test_what_the_relay_says_of_what_was_taken_back_means_nothing(line: Line, sh
 def test_what_was_closed_cannot_be_lent(line: Line, shared: SharedPayload) -> None:
     shared.close()
     assert not line.lent.lend(2, shared)
+    assert line.send(2)
+
+
+@pytest.fixture
+def beside() -> Iterator[Line]:
+    """The line of another relay on the same host."""
+    with closing(Line()) as line:
+        line.lent.pid = 4711
+        yield line
+
+
+KEPT = {"is": "kept", "parcel": 1, "well": True}
+NOT_KEPT = {"is": "kept", "parcel": 1, "well": False}
+
+
+def orders(line: Line) -> list[str]:
+    for _ in range(50):
+        line.turn()
+    return [str(one["do"]) for one in line.said if one["do"] != "seal"]
+
+
+def test_what_a_relay_beside_has_is_borrowed(line: Line, beside: Line, shared: SharedPayload) -> None:
+    beside.lent.lend(3, shared)
+    beside.lent.heard(KEPT)
+    assert line.lent.lend(2, shared, [beside.lent])
+    assert orders(line) == ["borrow"]
+    assert line.said[0]["pid"] == 4711
+    assert not line.send(2)
+    line.lent.heard(KEPT)
+    assert line.send(2)
+
+
+def test_what_a_relay_beside_is_just_sent_is_borrowed_when_it_is_there(
+    line: Line, beside: Line, shared: SharedPayload
+) -> None:
+    beside.lent.lend(3, shared)
+    assert line.lent.lend(2, shared, [beside.lent])
+    assert orders(line) == []
+    assert not line.send(2)
+    beside.lent.heard(KEPT)
+    assert orders(line) == ["borrow"]
+
+
+def test_what_cannot_be_borrowed_after_all_is_sent(line: Line, beside: Line, shared: SharedPayload) -> None:
+    beside.lent.lend(3, shared)
+    beside.lent.heard(KEPT)
+    line.lent.lend(2, shared, [beside.lent])
+    line.lent.heard(NOT_KEPT)
+    assert orders(line) == ["borrow", "keep"]
+    assert not line.send(2)
+    line.lent.heard(KEPT)
+    assert line.send(2)
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_where_the_relay_beside_is_lost_or_has_no_room_it_is_sent(
+    line: Line, beside: Line, shared: SharedPayload, is_lost: bool
+) -> None:
+    beside.lent.lend(3, shared)
+    line.lent.lend(2, shared, [beside.lent])
+    beside.lent.is_lost() if is_lost else beside.lent.heard(NOT_KEPT)
+    assert orders(line) == ["keep"]
+
+
+def test_what_is_taken_back_from_all_is_sent_to_none(line: Line, beside: Line, shared: SharedPayload) -> None:
+    beside.lent.lend(3, shared)
+    line.lent.lend(2, shared, [beside.lent])
+    beside.lent.take_back(shared)
+    line.lent.take_back(shared)
+    assert orders(line) == ["drop"]
     assert line.send(2)

@@ -245,6 +245,7 @@ UP = {"is": "up", "version": VERSION, "host": "h", "pid": 1, "slots": None, "lef
     [
         {**UP, "slots": 0},
         {**UP, "slots": "many"},
+        {**UP, "pid": 0},
         {**UP, "left_s": float("nan")},
         {**UP, "left_s": "soon"},
         {**UP, "host": ["h"]},

@@ -93,6 +93,27 @@ def test_what_it_is_to_keep_is_mapped_by_its_slaves_until_it_is_dropped(near: Ne
         assert slave.do([elsewhere]) == ["gone"]
 
 
+def test_what_another_relay_here_keeps_is_borrowed_and_outlives_it(near: NearEnd) -> None:
+    with shared_bytes() as shared:
+        with closing(NearEnd()) as other:
+            send(other, shared)
+            assert other.expect("kept")["well"]
+            borrow = {"parcel": 7, "key": shared.key.hex(), "pid": other.process.pid}
+            near.order(do="borrow", **borrow, extent=shared.extent + 1)
+            assert near.expect("kept") == {"is": "kept", "parcel": 7, "well": False}
+            near.order(do="borrow", **borrow, extent=shared.extent)
+            assert near.expect("kept") == {"is": "kept", "parcel": 7, "well": True}
+            other.process.kill()
+        slave = near.start(2)
+        slave.set_up(read_shared)
+        assert slave.do([SharedPayload("/dev/null", shared.key, shared._parts)]) == ["found"]
+
+
+def test_what_no_relay_here_keeps_cannot_be_borrowed(near: NearEnd) -> None:
+    near.order(do="borrow", parcel=7, key="00" * 16, extent=5, pid=os.getpid())
+    assert near.expect("kept") == {"is": "kept", "parcel": 7, "well": False}
+
+
 def test_what_does_not_come_whole_is_not_kept(near: NearEnd) -> None:
     with shared_bytes() as shared:
         send(near, shared, extent=shared.extent + 1)
@@ -118,6 +139,7 @@ def test_what_there_is_no_room_for_is_not_kept_and_said_at_once() -> None:
         {"do": "keep", "parcel": 1, "key": "00" * 15, "extent": 5},
         {"do": "keep", "parcel": 1, "key": "no key", "extent": 5},
         {"do": "keep", "parcel": 1, "key": "00" * 16, "extent": 0},
+        {"do": "borrow", "parcel": 1, "key": "00" * 16, "extent": 5, "pid": 0},
         {"do": ["keep"]},
     ],
 )

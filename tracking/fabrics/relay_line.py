@@ -17,6 +17,7 @@ from tracking.fabrics.base import Condition, SlaveLines, SlaveSpec
 from tracking.fabrics.lent import Lent
 from tracking.slave.looks import Looks
 from tracking.slave.relay import VERSION, streams_of
+from tracking.slave.shelf import LAST_PID
 from tracking.wire import talk
 from tracking.wire.carriers import Carrier
 from tracking.wire.channel import Channel
@@ -128,7 +129,9 @@ class RelayLine:
             return
         slots = talk.number_or_none(news, "slots", 1, _MOST_SLOTS)
         left_s = talk.seconds_or_none(news, "left_s", 0.0)
+        pid = talk.number(news, "pid", 1, LAST_PID)
         self.greeting = Greeting(version, talk.text(news, "host"), slots, left_s, news.get("keeps") is True)
+        self.lent.pid = pid
 
     def _ended(self, news: dict[str, Any], status: int | str) -> None:
         tid = talk.number(news, "tid", 0, talk.LAST_TID)
@@ -171,8 +174,12 @@ class RelayLine:
 
     @property
     def can_lend(self) -> bool:
-        """Whether its slaves can share memory; where there is room for one only, there is no use in it."""
-        return self.greeting is not None and self.greeting.can_keep and self.greeting.slots != 1
+        """Whether its slaves can share memory."""
+        return self.greeting is not None and self.greeting.can_keep
+
+    def is_beside(self, other: RelayLine) -> bool:
+        """Whether both are on one host, as they say; which may be two hosts of one name."""
+        return other is not self and self.lost_at is None and self.host != "" and self.host == other.host
 
     def look_at(self, tid: int) -> Condition:
         """What was seen of a slave when it was last asked for; the next answer is asked for."""

@@ -144,7 +144,9 @@ class RelayedFabric(BaseFabric):
     def lend(self, tid: int, shared: SharedPayload) -> bool:
         """The relay of this slave gets it once; what the slave is sent meanwhile waits for that."""
         relay = self._relay_of(tid)
-        return relay is not None and relay.can_lend and relay.lent.lend(tid, shared)
+        if relay is None or not relay.can_lend:
+            return False
+        return relay.lent.lend(tid, shared, [other.lent for other in self._relays.values() if other.is_beside(relay)])
 
     def take_back(self, shared: SharedPayload) -> None:
         """Relays let go of it."""
@@ -287,6 +289,7 @@ class RelayedFabric(BaseFabric):
         for tid, status in relay.ends(-1.0):
             self._lost += self._slave_ended(relay, tid, status)
         del self._relays[relay.number]
+        relay.lent.is_lost()
         self._selector_there().unregister(relay.pump)
         self._gone(relay.number, relay.reason)
         for tid in list(relay.tids):

@@ -5,7 +5,8 @@ its line from who starts it. It has one thread and runs no user's code, so it he
 
     master <== one line: pipe, TLS ==> relay --fork--> slaves
       says  begin, start, stop, look,    |  job line, control line, output of each: a stream on the line, both ways
-            preload, keep, seal, drop    |  what is large, for all slaves: a stream of its own, into shared memory
+            preload, keep, borrow,       |  what is large, for all slaves: a stream of its own, into shared memory
+            seal, drop                   |
       hears up, forked, not_forked,      +-- signs of life go both ways; without any the master is gone
             ended, seen, kept
 
@@ -45,7 +46,7 @@ _BEAT_S = 2.5  # until the master says another
 _SHORTEST_BEAT_S = 0.01
 _MOST_NICENESS = 1_000_000  # the system makes of it what it can
 _DOUBT_S = 0.25  # so long after a slave's end by a signal of _ENDS the same signal may still come to its relay
-_OF_SHELF = {"keep": Shelf.keep, "seal": Shelf.seal, "drop": Shelf.drop}
+_OF_SHELF = {"keep": Shelf.keep, "borrow": Shelf.borrow, "seal": Shelf.seal, "drop": Shelf.drop}
 _ENDS = (signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2)  # queues warn in many ways
 
 

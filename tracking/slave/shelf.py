@@ -3,6 +3,7 @@
 ::
 
     master: keep, stream of the bytes, seal --> Shelf: memory that bears the key in its name
+            or borrow: another relay of this host has it
             drop                            -->   its slaves find it among the descriptors of their parent
     hears:  kept (or not: no memory)        <--
 """
@@ -20,6 +21,7 @@ from tracking.wire.pump import Pump
 
 LAST_PARCEL = talk.LAST_TID  # they have one of the four streams of that number
 CAN_KEEP = sys.platform == "linux" and os.path.isdir("/proc/self/fd")
+LAST_PID = 1 << 31
 _MOST_BYTES = 1 << 50
 _KEY_BYTES = 16
 
@@ -56,6 +58,24 @@ class Shelf:
             self._pump.attach(stream_of(parcel), os.dup(memory), is_read=False)
         except OSError:
             self._refuse(parcel)
+
+    def borrow(self, order: Mapping[str, Any]) -> None:
+        """Another relay has all of it, on this host as it seems: it is kept here, too, whatever becomes of that one."""
+        parcel = self._number_in(order)
+        if parcel in self._kept:
+            raise ProtocolError("what is to be borrowed is there already")
+        key, extent = _key_in(order), talk.number(order, "extent", 1, _MOST_BYTES)
+        path = mapped.lent_by(talk.number(order, "pid", 1, LAST_PID), key)
+        try:
+            self._kept[parcel] = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), extent
+        except OSError:  # it is on another host after all, or of another user
+            self._tell(parcel, is_kept=False)
+            return
+        memory, _ = self._kept[parcel]
+        if os.fstat(memory).st_size != extent:
+            self._refuse(parcel)
+        else:
+            self._tell(parcel, is_kept=True)
 
     def seal(self, order: Mapping[str, Any]) -> None:
         """All its bytes have come."""

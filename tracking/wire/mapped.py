@@ -138,7 +138,7 @@ def open_shared(shared: SharedPayload) -> Payload:
     Raises:
         ProtocolError: it was closed, its master has ended, or it is on another host.
     """
-    memory = memoryview(_map(_lent_by_parent(shared._key) or shared._path))
+    memory = memoryview(_map(lent_by(os.getppid(), shared._key) or shared._path))
     if bytes(memory[: len(shared._key)]) != shared._key:
         raise ProtocolError(f"{shared._path} is not the shared memory that was announced: that one is gone")
     data, *buffers = (memory[offset : offset + length] for offset, length in shared._parts)
@@ -158,9 +158,9 @@ def _name_of(key: bytes) -> str:
     return f"tracking-{key.hex()}"
 
 
-def _lent_by_parent(key: bytes) -> str:
-    """Where a relay, the parent of its slaves, has memory of this key; "": it has none, or is no relay."""
-    directory = f"/proc/{os.getppid()}/fd"
+def lent_by(pid: int, key: bytes) -> str:
+    """Where a relay, as the parent of a slave may be one, has memory of this key; "": it has none, or is no relay."""
+    directory = f"/proc/{pid}/fd"
     wanted = f"/memfd:{_name_of(key)} "
     with contextlib.suppress(OSError):
         for number in os.listdir(directory):
