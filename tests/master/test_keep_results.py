@@ -15,6 +15,7 @@ from tests.master.helpers import Program, master_of, run_program, squares
 from tracking import CalculationError, InputError, LazyMapping, StoreError, TrackingJobMaster, restart, run
 from tracking.master import resume
 from tracking.store.run_reader import RunFileReader
+from tracking.store.stored_results import StoredResults
 
 
 def fails_at_5(n: int) -> int:
@@ -52,12 +53,16 @@ def test_iteration_gives_each_result_once_also_who_comes_late(tmp_path: Path) ->
 def test_whoever_takes_results_slowly_reads_them_from_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tracking.master.waiting._MOST_WAITING", 1)
+    monkeypatch.setattr("tracking.master.calculation._MOST_WAITING_BYTES", 1)
     master = master_of(100, run_file=tmp_path / "x.run", keep_results=False, chunk_size=2)
     pairs = iter(master)
     first = [next(pairs)]
     assert master.wait(30)
+    asked: list[int] = []
+    at = StoredResults.at
+    monkeypatch.setattr(StoredResults, "at", lambda self, position: asked.append(position) or at(self, position))
     rest = list(pairs)
+    assert len(asked) > 90
     assert len(rest) == 99
     assert dict(first + rest) == squares(100)
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from tracking.master.status import Status
 
 _SHORTEST_DELAY_S = 0.01
+_MOST_WAITING_BYTES = 16e6  # pickled; as objects they are several times larger
 _MESSAGES_A_TURN = 100  # a flood of users' messages must not hold up jobs
 _SETUPS_A_TURN = 16  # nor must many slaves that come up hold up the jobs of those that are ready
 
@@ -183,6 +184,7 @@ class Calculation:
     def _tell_results(self) -> None:
         """Commit; only then iterators may have what was recorded."""
         if self.record.has_untold:
+            self._master._tr_most_waiting = int(_MOST_WAITING_BYTES / (self.scheduler.ledger.pace.job_bytes + 1))
             self._master._tr_tell(self.record.commit(time.monotonic()))
 
     def pump_until(self, event: threading.Event, timeout_s: float) -> bool:

@@ -39,8 +39,6 @@ logger = logging.getLogger("tracking")
 T = TypeVar("T")
 Told = tuple[Sequence[Hashable], Sequence[Any] | None]  # ids and results; None: these are in the run file
 
-_MOST_WAITING = 1000  # jobs whose results wait in memory for an iterator
-
 
 def in_order(found: Mapping[Any, T], ids: Iterable[Any]) -> dict[Any, T]:
     """The same in the order of these ids; others last."""
@@ -53,7 +51,7 @@ class WaitableThread(MessageThread):
     Attributes:
         lock, lockMsg: ``with master.lock: master.start(); master.lockMsg.wait()``; a wait after the end returns
             at once.
-        result: {id: result} so far.
+        result: {id: result} so far; with ``keep_results=False`` as a mapping that reads them from the run file.
         errors: {id: why it has none} of items that were given up.
         callback_error: what the callback raised.
     """
@@ -68,6 +66,7 @@ class WaitableThread(MessageThread):
     _tr_was_started = False  # by start()
     _tr_raises_errors = True
     _tr_n_told = 0
+    _tr_most_waiting = 1000  # jobs whose results wait for an iterator, if they are in the run file anyway
     _tr_is_over = False
     _tr_ended = 0.0  # seconds, time.monotonic
     _tr_is_all_over = False
@@ -237,7 +236,8 @@ class WaitableThread(MessageThread):
             for subscriber in self._tr_subscribers:
                 for ids, results in batches:
                     # Who takes them slowly reads them from there: they need not fit in memory.
-                    subscriber.put((ids, None if is_in_file and subscriber.qsize() > _MOST_WAITING else results))
+                    is_late = is_in_file and subscriber.qsize() >= self._tr_most_waiting
+                    subscriber.put((ids, None if is_late else results))
 
     def _tr_announce_end(self) -> None:
         with self._tr_lock:
