@@ -143,3 +143,25 @@ def test_an_error_that_comes_after_a_result_of_the_same_item_does_not_count(file
     record.add_error(ItemRaised("too late", id="a"))
     record.close("interrupted")
     assert not RunFileReader(file.path).errors()
+
+
+@pytest.mark.parametrize("state", ["finished", "interrupted"])
+def test_values_for_which_there_was_no_time_at_the_start_are_compared_while_it_goes_on_and_at_its_end(
+    file: RunFile, state: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = ItemDigests({"a": 1, "b": 2, "c": 3})
+    record = Record(file, before)
+    for id in "abc":
+        record.add([id], [id], SLAVE, 0.5)
+    record.close("interrupted")
+    monkeypatch.setattr("tracking.store.opening.AT_ONCE_S", -1.0)
+    monkeypatch.setattr("tracking.master.record._COMPARING_S", -1.0)
+    now = ItemDigests({"a": 1, "b": 20, "c": 30})
+    record = Record(RunFile.open(file.path, ["a", "b", "c"], digests=now), now)
+    record.note_now("{}", 1.0)
+    record.note_now("{}", 2.0)
+    assert not caplog.messages
+    record.close(state)
+    (said,) = caplog.messages
+    found = "2 results in it were" if state == "finished" else "1 result in it was"
+    assert f"{found} made with other values (item" in said

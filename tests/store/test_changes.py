@@ -189,3 +189,35 @@ def test_in_a_file_of_version_1_all_results_of_a_run_changed_or_none(path: Path,
         assert len(run.changes.ids) == n_changed
         run.close("interrupted")
     assert len(dict(RunFileReader(path, trust=True).results())) == len(RESULTS) - n_changed
+
+
+def test_values_that_take_long_to_compare_are_left_for_later_if_changes_are_only_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(path)
+    monkeypatch.setattr("tracking.store.opening.AT_ONCE_S", -1.0)
+    run = opened(path, "c2", b=7, c=7)
+    assert (run.changes.ids, run.changes.code, run.changes.values) == (["a", "b"], True, False)  # code at once
+    assert run.later is not None
+    recorded(run, {"d": "D"})
+    assert run.commit()
+    assert run.later.look(0.0), "one job, and there is one more"
+    assert run.later.changes.ids == ["b"]
+    assert not run.later.look(float("inf"))
+    assert not run.later.look(float("inf"))
+    assert (run.later.changes.ids, run.later.changes.code, run.later.changes.n) == (["b", "c"], False, 2)
+    run.close("interrupted")
+
+
+@pytest.mark.parametrize("on_change", ["recompute", "refuse"])
+def test_values_whose_change_has_consequences_are_compared_before_anything_is_begun(
+    path: Path, on_change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = opened(path)
+    recorded(run, {"a": "A", "b": "B"})
+    run.close("interrupted")
+    monkeypatch.setattr("tracking.store.opening.AT_ONCE_S", -1.0)
+    with contextlib.nullcontext() if on_change == "recompute" else pytest.raises(StoreError, match="other values"):
+        run = opened(path, "c1", on_change, b=7)
+        assert (run.changes.ids, run.later) == (["b"], None)
+        run.close("interrupted")

@@ -25,6 +25,7 @@ from tracking.master.item_digest import item_digests
 from tracking.master.lazy_mappings import LazyMapping
 
 if TYPE_CHECKING:  # what goes into a run file can be told without the store
+    from tracking.store.changes import Changes
     from tracking.store.run_file import RunFile
 
 logger = logging.getLogger("tracking")
@@ -93,9 +94,13 @@ class ItemDigests:
 
 def warn_of_changes(run_file: RunFile, path: str | os.PathLike[str], on_change: str = "keep") -> None:
     """Say which results of a run file were made with other code or other values, and what is done with them."""
+    warn_of(run_file.changes, path, on_change)
+
+
+def warn_of(changes: Changes, path: str | os.PathLike[str], on_change: str) -> None:
+    """Say the same of these."""
     from tracking.store.changes import RECOMPUTE, made_with  # the store, with sqlite3, only where it is used
 
-    changes = run_file.changes
     n = changes.n
     if not n:
         return

@@ -20,6 +20,7 @@ Batch = tuple[Sequence[Hashable], Sequence[Any]]
 
 _COMMIT_INTERVAL_S = 0.005
 _NOW_INTERVAL_S = 1.0
+_COMPARING_S = 0.05  # in each such interval
 
 logger = logging.getLogger("tracking")
 
@@ -132,6 +133,21 @@ class Record:
             self._run_file.note_now(state)
         except StoreError as error:
             logger.debug("what goes on could not be noted in the run file: %s", error)
+        self._compare_values(_COMPARING_S)
+
+    def _compare_values(self, seconds: float) -> None:
+        """Compare more of the values for which there was no time at the start, and say at last what has changed."""
+        if self._run_file is None or self._run_file.later is None:
+            return
+        if not self._run_file.later.look(seconds):
+            self._tell_later_changes()
+
+    def _tell_later_changes(self) -> None:
+        if self._run_file is not None and self._run_file.later is not None:
+            from tracking.master.fingerprint import warn_of
+
+            warn_of(self._run_file.later.changes, self._run_file.path, "keep")
+            self._run_file.later = None
 
     @property
     def problem(self) -> str:
@@ -179,6 +195,9 @@ class Record:
         """
         if self._run_file is None:
             return
+        if state == "finished":
+            self._compare_values(float("inf"))
+        self._tell_later_changes()
         run_file, self._run_file = self._run_file, None
         if self._writer is not None:
             self._writer.write()

@@ -144,6 +144,10 @@ class Comparison:
         for is_other, places in groupby(range(len(results.items)), set(others).__contains__):
             self.changes.add(run, results.at(list(places)), code=code, value=is_other)
 
+    def look_at_code(self, run: int, results: Results) -> None:
+        """Compare only the code that these were made with."""
+        self.changes.add(run, results, code=self._has_other_code.get(run, False), value=False)
+
     def _other_values(self, run: int, digests: bytes | None, first: int, results: Results) -> Sequence[int]:
         """The places of those that were made with another value."""
         if digests is None:

@@ -17,6 +17,7 @@ from tracking.store.fingerprints import Fingerprints
 from tracking.store.finished import Finished
 from tracking.store.id_blocks import rows_of
 from tracking.store.items import Items, JobItems
+from tracking.store.later import LaterComparison
 from tracking.store.lock import LockHeldError, OwnerLock, host_name
 from tracking.store.order import Order, order_of
 from tracking.store.places import Places
@@ -36,6 +37,7 @@ from tracking.store.schema import (
 from tracking.store.upgrading import upgrade
 
 SILENT_S = 60.0  # a writer on another machine that gave no sign of life for so long is gone
+AT_ONCE_S = 3.0  # so long values are compared at most before a run begins, if their changes are only told
 LEAVE_WAL_TRIES = 50
 LEAVE_WAL_PAUSE_S = 0.02
 
@@ -71,6 +73,7 @@ class Opened:
         run: the number of this run.
         is_new: nothing was in the file.
         changes: how the results that it held were made otherwise.
+        later: compares what has not been compared yet; None: nothing is left.
         places: of ids in the file's list of them.
         order: in which they were given, against that of the file.
         finished: the positions of items whose results it holds; of those to be recomputed it holds none.
@@ -83,6 +86,7 @@ class Opened:
     run: int
     is_new: bool
     changes: Changes
+    later: LaterComparison | None
     places: Places
     order: Order
     finished: Finished
@@ -177,11 +181,12 @@ def _begin(path: Path, start: Start) -> Opened:
             _check(connection, path, start)
         places, order = _ids(connection, path, start)
         run = _add_run(connection, start)
-        finished, changes = _compare(connection, path, start, run, places)
+        finished, changes, left = _compare(connection, path, start, run, places)
         connection.execute("COMMIT")
         _set_journal(connection, start.on_network)
         if is_new:
             os.chmod(path, 0o600)  # an empty file that was there already may have been open to others
+        last_job = number(connection, "SELECT max(job) FROM jobs")
         return Opened(
             connection=connection,
             run=run,
@@ -191,7 +196,8 @@ def _begin(path: Path, start: Start) -> Opened:
             order=order,
             finished=finished,
             error_numbers=Contents(connection, path).error_numbers(),
-            last_job=number(connection, "SELECT max(job) FROM jobs"),
+            later=None if left is None else LaterComparison(connection, start.made, places, left, last_job),
+            last_job=last_job,
             last_item=Items(connection).last(),
             last_error=number(connection, "SELECT max(error) FROM errors"),
             last_event=number(connection, "SELECT max(event) FROM events"),
@@ -224,9 +230,10 @@ def _ids(connection: sqlite3.Connection, path: Path, start: Start) -> tuple[Plac
 
 def _compare(
     connection: sqlite3.Connection, path: Path, start: Start, run: int, places: Places
-) -> tuple[Finished, Changes]:
-    """The finished items and the changes, with what ``on_change`` says about these done."""
-    finished, changes = _compared(connection, start.made, places)
+) -> tuple[Finished, Changes, int | None]:
+    """The finished items and the changes, with what ``on_change`` says about these done; and what is left."""
+    is_only_told = start.on_change not in (REFUSE, RECOMPUTE)
+    finished, changes, left = _compared(connection, start.made, places, is_only_told=is_only_told)
     if changes.n and start.on_change == REFUSE:
         raise refusal_of_changes(f"{KIND} {path}", changes)
     if changes.n and start.on_change == RECOMPUTE:
@@ -236,21 +243,33 @@ def _compare(
         for part in changes.parts:
             for position in part.positions:
                 finished.discard(position)
-    return finished, changes
+    return finished, changes, left
 
 
-def _compared(connection: sqlite3.Connection, made: Made, places: Places) -> tuple[Finished, Changes]:
-    """The finished items, and how their results differ from those that would be made now."""
+def _compared(
+    connection: sqlite3.Connection, made: Made, places: Places, *, is_only_told: bool
+) -> tuple[Finished, Changes, int | None]:
+    """The finished items, how their results differ from those that would be made now, and what is left to compare.
+
+    The last: from which job on; None: nothing is left.
+    """
     runs = connection.execute("SELECT run, code FROM runs").fetchall()
     comparison = Comparison(made, {run: Fingerprints.from_text(text) for run, text in runs})
     outdated = Items(connection).outdated()
     finished = Finished(len(places))
+    end, left = time.monotonic() + AT_ONCE_S, None
     rows = connection.execute("SELECT job, first_item, positions, items, run, digests FROM jobs ORDER BY job")
     for job, first, positions, n, run, digests in rows:
         items, found = JobItems(job, first, unpacked(positions, n)).without(outdated).counting()
         finished.add(found)
-        comparison.look_at(run, digests, first, Results(items, found, places.at(found)))
-    return finished, comparison.changes
+        results = Results(items, found, places.at(found))
+        if left is None and is_only_told and time.monotonic() >= end:
+            left = job
+        if left is None or digests is None:
+            comparison.look_at(run, digests, first, results)
+        else:
+            comparison.look_at_code(run, results)
+    return finished, comparison.changes, left
 
 
 def _fill(connection: sqlite3.Connection, start: Start) -> None:

@@ -54,6 +54,7 @@ class RunFile:
         path: of the file.
         is_new: nothing was recorded in it before.
         changes: how results that it held when it was opened were made with other code or values.
+        later: compares the values for which there was no time then; None: there are none. Its own changes come to that.
         problem: why the last commit did not succeed, None if it did.
     """
 
@@ -63,6 +64,7 @@ class RunFile:
         self.path = path
         self.is_new = opened.is_new
         self.changes = opened.changes
+        self.later = opened.later
         self.problem: str | None = None
         self._lock = lock
         self._connection = opened.connection
@@ -110,8 +112,9 @@ class RunFile:
             digests: gives those of the values of some ids, one after the other; None if they are unknown.
             data: gives the fingerprint of the values of all items, '' if unknown; asked for only if the file was
                 written before there were digests.
-            on_change: what is done with results made with other code or other values: 'keep', 'recompute' (they
-                do not count any more, their items are as not finished), or 'refuse'.
+            on_change: what is done with results made with other code or other values: 'keep' (if there are very many
+                values, the rest is left to ``later``), 'recompute' (they do not count any more, their items are as not
+                finished), or 'refuse'.
             trust: accept a file that another user owns or may write.
             clock: gives seconds since 1970.
             on_network: says whether a path lies on a network file system.

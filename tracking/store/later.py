@@ -1,0 +1,63 @@
+"""Compares the values of finished items with those of this run while it goes on, where that takes long.
+
+Only where changes are told and nothing else (``on_change='keep'``): a calculation of very many items need not wait.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+from tracking.store.changes import Changes, Comparison, Made, Results
+from tracking.store.items import Items, JobItems
+from tracking.store.places import Places
+from tracking.store.positions import unpacked
+
+_QUERY = (
+    "SELECT job, first_item, positions, items, run, digests FROM jobs "
+    "WHERE job >= ? AND job <= ? AND digests NOT NULL ORDER BY job LIMIT 1"
+)
+
+
+class LaterComparison:
+    """What is left to compare. Used by the writer's thread.
+
+    Args:
+        connection: to the open file.
+        made: what the results of this run are made with.
+        places: of the ids.
+        first, last: the numbers of the jobs to look at.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, made: Made, places: Places, first: int, last: int) -> None:
+        self._connection = connection
+        self._comparison = Comparison(made, {})  # the code of all runs was compared before
+        self._places = places
+        self._outdated = Items(connection).outdated()
+        self._next, self._last = first, last
+
+    @property
+    def changes(self) -> Changes:
+        """What was found so far."""
+        return self._comparison.changes
+
+    def look(self, seconds: float) -> bool:
+        """Compare more for about so long, at least one job; whether anything is left."""
+        end = time.monotonic() + seconds
+        while self._next <= self._last:
+            try:
+                row = self._connection.execute(_QUERY, (self._next, self._last)).fetchone()
+            except sqlite3.Error:  # who reads or writes results is told of it
+                row = None
+            if row is None:
+                self._next = self._last + 1
+                break
+            self._look_at(*row)
+            self._next = row[0] + 1
+            if time.monotonic() >= end:
+                break
+        return self._next <= self._last
+
+    def _look_at(self, job: int, first: int, positions: int | str, n: int, run: int, digests: bytes) -> None:
+        items, found = JobItems(job, first, unpacked(positions, n)).without(self._outdated).counting()
+        self._comparison.look_at(run, digests, first, Results(items, found, self._places.at(found)))
