@@ -220,3 +220,12 @@ def test_of_many_objects_nothing_is_made_behind_one_that_is_large() -> None:
 
     assert codec.encode_each(objects()) is None
     assert asked == [0, 1, 2]
+
+
+def test_what_the_maker_of_many_objects_raises_is_raised() -> None:
+    def objects() -> Iterator[int]:
+        yield 1
+        raise LookupError("there is no second one")
+
+    with pytest.raises(LookupError, match="no second one"):
+        codec.encode_each(objects())

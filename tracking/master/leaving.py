@@ -37,5 +37,8 @@ def _forget_jobs(note: Note, answers: Answers) -> None:
             del answers.jobs[job]
     elif isinstance(note, Came) and note.message[0] in m.ENDS_JOB:
         answers.jobs.pop(note.message[2], None)
+    elif isinstance(note, Came) and note.message[0] == m.ROW_DONE:
+        for job in note.message[2]:
+            answers.jobs.pop(job, None)
     elif isinstance(note, CrewGone):
         answers.jobs.clear()

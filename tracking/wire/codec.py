@@ -83,14 +83,14 @@ def encode_each(objects: Iterable[object]) -> list[bytes] | None:
     The first such ends it: of large ones no more than one pickle is made, and no further object is asked for.
     """
     pickles = []
-    try:
-        for obj in objects:
+    for obj in objects:
+        try:
             data = pickle.dumps(obj, PROTOCOL)
-            if len(data) > OUT_OF_BAND_BYTES or names_what_goes_by_value(data):
-                return None
-            pickles.append(data)
-    except Exception:  # noqa: BLE001  as in encode
-        return None
+        except Exception:  # noqa: BLE001  as in encode
+            return None
+        if len(data) > OUT_OF_BAND_BYTES or names_what_goes_by_value(data):
+            return None
+        pickles.append(data)
     return pickles
 
 
