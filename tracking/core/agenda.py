@@ -18,32 +18,29 @@ class Agenda:
     """
 
     def __init__(self) -> None:
-        self._keys: dict[int, float] = {}
-        self._heap: list[tuple[float, int]] = []  # with entries of old, which differ from _keys
-
-    def __bool__(self) -> bool:
-        return bool(self._keys)
+        self.keys: dict[int, float] = {}  # read only for others
+        self._heap: list[tuple[float, int]] = []  # with entries of old, which differ from keys
 
     def put(self, slave: int, key: float) -> None:
         """Enter the slave, or move it."""
-        if self._keys.get(slave) == key:
+        if self.keys.get(slave) == key:
             return
-        self._keys[slave] = key
+        self.keys[slave] = key
         heappush(self._heap, (key, slave))
-        if len(self._heap) > _MANY_OLD + 2 * len(self._keys):
-            self._heap = [(key, slave) for slave, key in self._keys.items()]
+        if len(self._heap) > _MANY_OLD + 2 * len(self.keys):
+            self._heap = [(key, slave) for slave, key in self.keys.items()]
             heapify(self._heap)
 
     def drop(self, slave: int) -> None:
         """Take the slave out, if it is in."""
-        self._keys.pop(slave, None)
+        self.keys.pop(slave, None)
 
     def first(self) -> tuple[float, int] | None:
         """The smallest key and its slave, None if there is nobody."""
         heap = self._heap
         while heap:
             key, slave = heap[0]
-            if self._keys.get(slave) == key:
+            if self.keys.get(slave) == key:
                 return heap[0]
             heappop(heap)
         return None

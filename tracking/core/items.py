@@ -206,7 +206,7 @@ class Items:
 
     def finish(self, positions: Sequence[int]) -> int:
         """Mark items as finished; returns how many of them were not finished before."""
-        if not _is_run(positions):
+        if len(positions) == 1 or not _is_run(positions):
             return sum(map(self.finish_one, positions))
         start, stop = positions[0], positions[-1] + 1
         states = self._states[start:stop]

@@ -77,14 +77,15 @@ class Spares:
         """Whether this busy slave may have something that others could have; if not, it is followed no more."""
         if self._policy.redistribute or len(slave.jobs) > 1:
             return True
-        if self._late or self._longest:
+        if slave.number in self._late.keys:
             self.forget(slave)
         return False
 
     def forget(self, slave: Slave) -> None:
         """The slave is idle, silent or gone."""
-        self._longest.drop(slave.number)
-        self._late.drop(slave.number)
+        if slave.number in self._late.keys:
+            self._longest.drop(slave.number)
+            self._late.drop(slave.number)
 
     def next_wakeup(self) -> float | None:
         """When the first job will be late."""
@@ -99,7 +100,7 @@ class Spares:
             recalled: how many jobs are being recalled for them.
             now: seconds on the scheduler's clock.
         """
-        if not idle or not (self._late or self._longest):
+        if not idle or not (self._late.keys or self._longest.keys):
             return None
         helper = Helper(next(iter(idle.values())), len(idle), recalled)
         while (first := self._late.first()) is not None and first[0] <= now:

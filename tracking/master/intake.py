@@ -91,7 +91,7 @@ class Intake:
             self._decide(e.JobProgressed(number, tid, finished, seconds, first + count, *message[7:]))
             return
         self._retire_if_refused(tid)
-        self._decide(e.JobDone(number, tid, job.seconds, job.failed, payload.size + mean_bytes))
+        self._decide(e.JobDone(number, tid, job.seconds, job.failed, codec.size_of(payload) + mean_bytes))
         for index, report in reports.items():
             self._chronicle.items_failed([job.positions[index]], job.slave, report[1])
 
@@ -110,7 +110,7 @@ class Intake:
         results = self._results_of_row(known, pickles) if len(known) == len(jobs) else None
         if results is None:
             for number, its_seconds, data in zip(numbers, seconds, pickles, strict=True):
-                done: Message = m.DONE, calculation, number, its_seconds, 0, codec.Payload(data), {}
+                done: Message = m.DONE, calculation, number, its_seconds, 0, data, {}
                 self.take_results(tid, done, mean_bytes)
             return
         for number in numbers:

@@ -119,7 +119,7 @@ class Sender:
             raise Unsendable(self._culprits(ids, items, error)) from error
         self._mean_bytes += (payload.size - self._mean_bytes) / 8
         self._sent_bytes += payload.size
-        self._crew.send(tid, (m.JOB, self._calculation, job, payload))
+        self._crew.send(tid, (m.JOB, self._calculation, job, codec.light(payload)))
 
     @property
     def takes_rows(self) -> bool:

@@ -293,12 +293,14 @@ class Calls:
                 self._note(position, tid, reports[0])
             else:
                 self._settle(position, lambda future: set_result(future, payload))
-        self._decide(e.JobDone(job, tid, seconds, (position,) if reports else (), payload.size))
+        self._decide(e.JobDone(job, tid, seconds, (position,) if reports else (), codec.size_of(payload)))
 
     def _note_time(self, position: int | None, tid: int, seconds: float) -> None:
         future = None if position is None else self._calls.get(position)
         if future is not None:
-            future.slave, future.seconds = self._crew.info(tid) or future.slave, seconds
+            future.seconds = seconds
+            if future.slave is None or future.slave.tid != tid:
+                future.slave = self._crew.info(tid) or future.slave
 
     def _note(self, position: int | None, tid: int, report: m.Report) -> None:
         if position is not None:
@@ -366,7 +368,8 @@ class Calls:
             self._drop(position)
             self._events.append(e.JobFailed(command.job, command.slave, 0.0, True))
             return
-        if self._crew.send(command.slave, (m.JOB, self.calculation, command.job, self._payloads[position])):
+        payload = codec.light(self._payloads[position])
+        if self._crew.send(command.slave, (m.JOB, self.calculation, command.job, payload)):
             future.slave = self._crew.info(command.slave)
             self._positions[command.job] = position  # else its slave is gone, as will soon be told
 

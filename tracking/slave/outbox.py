@@ -22,6 +22,7 @@ import time
 from collections import deque
 from time import perf_counter
 
+from tracking.wire import codec
 from tracking.wire import messages as m
 from tracking.wire.channel import Channel, Message
 
@@ -62,7 +63,7 @@ class Outbox:
             if not (in_row and self._row.takes(message)):
                 self._end_row()
                 self._line.put(message)
-            self._waiting_bytes += 64 + (message[5].size if message[0] != m.FAILED else 0)
+            self._waiting_bytes += 64 + (codec.size_of(message[5]) if message[0] != m.FAILED else 0)
             if not may_wait or self._waiting_bytes > _SEND_BYTES or now - self._waiting_since > SEND_DELAY_S:
                 self._flush()
             elif not self._is_waiting.is_set():
@@ -164,9 +165,8 @@ class Outbox:
 class Row:
     """Results of jobs of one calculation that went well, on their way into one message.
 
-    >>> from tracking.wire import codec
     >>> row = Row()
-    >>> row.takes((m.DONE, 7, 1, 0.1, 0, codec.Payload(b"x"), {})), row.takes((m.FAILED, 7, 2, 0.1, ()))
+    >>> row.takes((m.DONE, 7, 1, 0.1, 0, b"x", {})), row.takes((m.FAILED, 7, 2, 0.1, ()))
     (True, False)
     >>> row.message() == (m.ROW_DONE, 7, [1], [0.1], [b"x"])
     True
@@ -185,12 +185,12 @@ class Row:
         if message[0] != m.DONE or (self.numbers and message[1] != self._calculation):
             return False
         _, calculation, number, seconds, first, payload, failures = message
-        if first or failures or payload.buffers or type(payload.data) is not bytes:
+        if first or failures or type(payload) is not bytes:
             return False
         self._calculation = calculation
         self.numbers.append(number)
         self._seconds.append(seconds)
-        self._pickles.append(payload.data)
+        self._pickles.append(payload)
         return True
 
     def message(self) -> Message:

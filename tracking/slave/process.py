@@ -162,10 +162,10 @@ class SlaveProcess:
     def _unfold(self, number: int, jobs: list[int], pickles: list[bytes]) -> None:
         """Jobs that came together are done one by one, before all that came behind them."""
         self._calculations[number].in_rows = True
-        row = [(m.JOB, number, job, codec.Payload(data)) for job, data in zip(jobs, pickles, strict=True)]
+        row = [(m.JOB, number, job, data) for job, data in zip(jobs, pickles, strict=True)]
         self._inbox.extendleft(reversed(row))
 
-    def _do_job(self, number: int, job: int, payload: codec.Payload) -> None:
+    def _do_job(self, number: int, job: int, payload: codec.Payload | bytes) -> None:
         calculation = self._calculations[number]
         if not self._begin(calculation, job):
             return
@@ -182,10 +182,11 @@ class SlaveProcess:
             is_last: bool,
             running_s: float | None,
         ) -> None:
+            payload = codec.light(results)
             if is_last:
-                self._send_results(calculation, (m.DONE, number, job, seconds, first, results, failures))
+                self._send_results(calculation, (m.DONE, number, job, seconds, first, payload, failures))
             else:
-                self._send_results(calculation, (m.PART, number, job, seconds, first, results, failures, running_s))
+                self._send_results(calculation, (m.PART, number, job, seconds, first, payload, failures, running_s))
 
         try:
             self._enter_main(calculation)

@@ -137,6 +137,13 @@ class BatchReader:
         return messages
 
     def _next_frame(self, messages: list[Message]) -> bool:
+        begin, end = self._start + _HEADER.size, self._end
+        if self._body is None and end - begin > 1:  # the usual case at once: a short batch without large buffers
+            (length,) = _HEADER.unpack_from(self._scratch, self._start)
+            if 0 < length <= end - begin and length <= self.limit_bytes and not self._scratch[begin]:
+                self._start = begin + length
+                messages += _load(self._scratch[begin + 1 : self._start], ())
+                return True
         header_and_length = self._announced()
         if header_and_length is None:
             return False

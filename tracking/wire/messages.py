@@ -8,8 +8,9 @@ Each slave has two lines. The *job line* goes both ways: jobs down, everything u
 a slave sends is kept. The *control line* goes down only and is read by a thread of its own on the
 slave, so a slave hears while it works.
 
-Payloads are ``codec.Payload``; a *report* says why something failed: ``(what, text, traceback, payload of
-the exception or None)`` with what being one of the REPORT_ words.
+Payloads are ``codec.Payload``, those of jobs and results often just the bytes of a pickle (``codec.light``); a
+*report* says why something failed: ``(what, text, traceback, payload of the exception or None)`` with what being one
+of the REPORT_ words.
 """
 
 from __future__ import annotations
