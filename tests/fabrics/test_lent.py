@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.engines import engine
 from tests.fabrics.relays import LauncherHere
 from tests.fabrics.sshd import sshd
 from tests.pool import jobs
@@ -24,6 +25,8 @@ from tests.pool.helpers import WAIT_S, wait_for_slaves
 from tracking import JobSlave, SlavePool, TrackingJobMaster
 from tracking.fabrics.launcher import RelayNews, RelayUp
 from tracking.fabrics.lent import Lent
+from tracking.fabrics.mpi import MpiFabric
+from tracking.fabrics.queues.slurm.fabric import SlurmFabric
 from tracking.fabrics.relayed import RelayedFabric
 from tracking.fabrics.ssh.fabric import SshFabric
 from tracking.slave.relay import streams_of
@@ -214,6 +217,51 @@ def test_all_slaves_of_a_host_reached_by_ssh_map_one_copy(tmp_path: Path) -> Non
             assert pss(pids) - before < 1.5 * 32 * MB
         master = TrackingJobMaster({1: 5}, function=partial(jobs.look_up, LARGE), pool=pool, verbose=0)
         assert master.calculateResult()[1][:2] == (5.0, False)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def set_all(variables: dict[str, str]) -> dict[str, str]:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return variables
+
+    return set_all
+
+
+def kept_by_parents(pids: Sequence[int]) -> set[int]:
+    """The shared memory that the relays of these slaves keep, by the number of its file."""
+    found: set[int] = set()
+    for pid in pids:
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        for link in Path(f"/proc/{parent}/fd").iterdir():
+            if os.readlink(link).startswith("/memfd:tracking"):
+                found.add(link.stat().st_ino)
+    return found
+
+
+@pytest.mark.engine
+def test_ranks_of_mpi_on_one_host_map_one_copy(environment: Any, tmp_path: Path) -> None:
+    mpiexec = environment(engine("mpi", sys.executable))["TRACKING_MPIEXEC"]
+    with (
+        closing(MpiFabric(3, mpiexec=mpiexec, files=tmp_path)) as fabric,
+        SlavePool(3, fabric=fabric) as pool,
+    ):
+        pids = wait_for_slaves(pool, 3)
+        with pool.share(LARGE) as shared:
+            read_everywhere(pool, shared, 3)
+            assert len(kept_by_parents(pids)) == 1
+
+
+@pytest.mark.engine
+def test_what_is_shared_gets_to_jobs_of_slurm_on_several_nodes(environment: Any, tmp_path: Path) -> None:
+    environment(engine("slurm", "-m", "netns"))
+    with closing(SlurmFabric(files=tmp_path)) as fabric, SlavePool(6, fabric=fabric) as pool:
+        wait_for_slaves(pool, 6, 60.0)
+        with pool.share(LARGE) as shared:  # which of them is who is not known: each node counts its processes itself
+            futures = [pool.submit(jobs.look_up, shared, index) for index in range(60)]
+            results = [future.result(WAIT_S) for future in futures]
+    assert [result[:2] for result in results] == [(float(index), False) for index in range(60)]
 
 
 # ---- by hand

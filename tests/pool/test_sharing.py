@@ -257,3 +257,12 @@ def test_the_setup_of_a_session_that_brings_a_large_array_is_shared(pool: SlaveP
         assert session.submit(jobs.look_up, 6).result(WAIT_S)[:2] == (6.0, False)
         assert len(memory_here()) == 1
     assert not memory_here()
+
+
+def test_what_makes_actors_and_brings_a_large_array_is_shared(pool: SlavePool) -> None:
+    wait_for_slaves(pool, 2)
+    with pool.actors(partial(jobs.same, LARGE)) as actors:
+        calls = [actor.call(jobs.look_up, 6) for actor in actors.up()]
+        assert [call.result(WAIT_S)[:2] for call in calls] == [(6.0, False)] * 2
+        assert len(memory_here()) == 1
+    assert not memory_here()

@@ -27,6 +27,7 @@ from tracking.pool.client import SETUP, SlaveGone, SlaveInfo
 from tracking.pool.crew import Crew
 from tracking.pool.filling import LEFT_OUT
 from tracking.pool.futures import Call, set_remote_exception
+from tracking.pool.lending import Parcels
 from tracking.pool.open_calls import OpenCalls, PreparedCall, error_of
 from tracking.pool.setup_deaths import SetupDeaths, died_of
 from tracking.pool.watcher import Watcher
@@ -114,6 +115,8 @@ class Actors:
         self._crew = crew
         self._context = context
         self._code = code
+        self._parcels = Parcels(crew)
+        self._parcels.wrap(code)
         self._actors: dict[int, Actor] = {}  # by tid: those that are not lost
         self._failed: set[int] = set()  # slaves that live, but on which no object could be made
         self._calls = OpenCalls(crew, crew.look_who_is_busy)
@@ -190,6 +193,7 @@ class Actors:
                     self._crew.cancel(tid, (self.calculation, SETUP))
                 self._all_are_lost(NoSlavesError(f"the objects on the slaves are gone: {why}"))
                 self._crew.detach(self)
+                self._parcels.close()
         self._crew.driving.hurry_later()
 
     # ---- what an actor wants
@@ -255,7 +259,8 @@ class Actors:
         self._error = None
         self._is_incomplete = True
         self._actors[slave.tid] = Actor(self, slave)
-        self._crew.send(slave.tid, (m.SETUP, self.calculation, m.OBJECT, self._code, None, self._context))
+        code = self._parcels.of(slave.tid, self._code)
+        self._crew.send(slave.tid, (m.SETUP, self.calculation, m.OBJECT, code, None, self._context))
 
     def slave_is_silent(self, slave: SlaveInfo) -> None:
         """Nobody can say what became of the object: it is given up, and its slave with it."""
