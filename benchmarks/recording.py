@@ -5,7 +5,7 @@ Run ``python -m benchmarks.recording``; all ways take turns in one run, and the 
 ==================  ===============================================================================
 append              pickled results appended to a plain file, flushed to the system, no flush to disk
 sqlite one by one   a bare SQLite table in WAL mode, a commit for each job
-run file            ``RunFile``, commits grouped as the master does: at the latest after 5 ms
+run file            ``RunFile`` as the master fills it, commits grouped: at the latest after 5 ms
 ==================  ===============================================================================
 """
 
@@ -21,10 +21,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tracking.master.fingerprint import ItemDigests
-from tracking.store.run_file import JobRecord, RunFile
+from tracking.master.record import Record
+from tracking.pool.crew import SlaveInfo
+from tracking.store.run_file import RunFile
 
-COMMIT_EVERY_S = 0.005
-NICKNAME = "node_0"
+SLAVE = SlaveInfo(1, "node_0", "node")
 
 
 def append(path: Path, n_items: int, chunk: int) -> None:
@@ -49,18 +50,17 @@ def one_by_one(path: Path, n_items: int, chunk: int) -> None:
 
 
 def run_file(path: Path, n_items: int, chunk: int) -> None:
-    """Record each job in a run file, with the digests of the values as the master does."""
-    digests = ItemDigests({i: i for i in range(n_items)})
-    run = RunFile.open(path, range(n_items), digests=digests)
-    committed_at = time.perf_counter()
+    """Record each job in a run file, with the digests of the values, by the hand of the master."""
+    ids = list(range(n_items))
+    digests = ItemDigests({i: i for i in ids})
+    record = Record(RunFile.open(path, ids, digests=digests), digests)
     for first in range(0, n_items, chunk):
-        ids = range(first, first + chunk)
-        payload = pickle.dumps([float(i) for i in ids], 5)
-        run.record(JobRecord(ids, payload, "node", NICKNAME, 0.0, 0.0, digests(ids)))
-        if time.perf_counter() - committed_at > COMMIT_EVERY_S:
-            assert run.commit(), run.problem
-            committed_at = time.perf_counter()
-    assert run.close("finished"), run.problem
+        positions = range(first, first + chunk)
+        record.add(ids[first : first + chunk], [float(i) for i in positions], SLAVE, 0.0, positions)
+        if record.is_due(time.monotonic()):
+            record.commit(time.monotonic())
+            assert not record.problem, record.problem
+    record.close("finished")
 
 
 WAYS: dict[str, Callable[[Path, int, int], None]] = {

@@ -67,7 +67,8 @@ class TrackingJobMaster(JobMaster):
             threads; '0-3'; ['0-3', '4-7']: for the slaves of a host in turn; None: all.
         max_jobs: a slave that has done so many jobs is replaced by a new one; None: never.
         on_change: what is done with results in the run file that were made with other code or other values:
-            'keep', 'recompute' or 'refuse' (an error, before any slave starts); it is said in any case.
+            'keep', 'recompute' or 'refuse' (an error, before any slave starts); it is said in any case. With 'keep' and
+            very many values, those that could not be compared within three seconds are compared while it works.
         on_error: 'raise' or 'collect'.
         trust: accept a run file that another user owns or may write.
         keep_results: False: results are only in the run file, not in memory as well; ``result`` is then a mapping
