@@ -112,9 +112,10 @@ def write(text: str, path: Path) -> None:
 def footnote(machine: Mapping[str, object]) -> str:
     versions = machine["versions"]
     assert isinstance(versions, dict)
+    rounds = "One round" if machine["rounds"] == 1 else f"Medians of {machine['rounds']} rounds"
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (
-        f"Medians of {machine['rounds']} rounds, {machine['date']}, `{machine['command']}`; {machine['cores']} cores "
+        f"{rounds}, {machine['date']}, `{machine['command']}`; {machine['cores']} cores "
         f"({machine['processor']}), {machine['memory GB']} GB, {machine['system']}, "
         f"Python {machine['python']}; {packages}."
     )

@@ -67,7 +67,7 @@ ROWS = (
         ),
         {"items": 200, "slaves": 4, "seconds": 0.02},
         {"items": 200, "slaves": 4, "seconds": 0.002},
-        limit_s=15,
+        limit_s=25,
         skipped={"raw": "knows no faults"},
     ),
 )
