@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from tracking.errors import EncodeError
+from tracking.wire.unpickling import loads
 
 Buffer = bytes | bytearray | memoryview | pickle.PickleBuffer
 BufferCallback = Callable[[pickle.PickleBuffer], bool]
@@ -107,8 +108,8 @@ def size_of(payload: Payload | bytes) -> int:
 def decode(payload: Payload | bytes) -> object:
     """Make the object anew; arrays in it are as writable as the buffers of the payload."""
     if isinstance(payload, bytes):
-        return pickle.loads(payload)
-    return pickle.loads(payload.data, buffers=payload.buffers)
+        return loads(payload, (), len(payload))
+    return loads(payload.data, payload.buffers, len_bytes(payload.data))
 
 
 def encode_with(
