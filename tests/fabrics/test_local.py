@@ -238,3 +238,18 @@ def test_slaves_of_a_killed_master_are_gone_within_5_seconds_also_in_c_code_that
 )
 def test_a_wait_status_is_put_into_words(status: int, words: str) -> None:
     assert how_it_ended(status) == words
+
+
+def test_slaves_that_are_ordered_at_once_all_come_up_also_where_one_of_them_is_ended_at_once(
+    fabric: LocalFabric, slaves: Slaves
+) -> None:
+    fabric.prepare()
+    (starter,) = children()
+    os.kill(starter, signal.SIGSTOP)  # orders gather
+    puppets = {tid: slaves.start(tid) for tid in range(2, 42)}
+    fabric.stop(20)
+    os.kill(starter, signal.SIGCONT)
+    for tid, puppet in puppets.items():
+        if tid != 20:
+            assert puppet.expect(m.HELLO)
+    assert wait_for_news(fabric) == [SlaveEnded(20, "killed by SIGKILL")]

@@ -22,7 +22,10 @@ from typing import NoReturn
 
 from tracking.slave import cores, job_slave, orders  # noqa: F401  (job_slave: loaded here once, for all slaves)
 from tracking.slave.forks import Forks
+from tracking.slave.identity import Identity
 from tracking.wire.channel import Channel
+
+_FORKS_AT_ONCE = 16  # each holds, for a moment, the descriptors of those behind it
 
 
 def main(descriptor: int, variables: Iterable[str]) -> NoReturn:
@@ -45,9 +48,10 @@ class Starter:
         self._up = Channel(line, blocking=True)
         self._master_ended = _open_parent()
         self._slaves = Forks(self._tell)
+        self._wanted: list[tuple[Identity, list[int]]] = []  # slaves to be forked, and their descriptors
 
     def _tell(self, kind: int, tid: int, value: int | str) -> None:
-        self._up.send((kind, tid, value))
+        self._up.put((kind, tid, value))
 
     def serve(self) -> None:
         """Obey until the master is gone."""
@@ -65,9 +69,28 @@ class Starter:
                     break
                 if self._slaves.child_ended in ready:
                     self._slaves.reap()
-                if self._line.fileno() in ready and not self._take_order():
+                if self._line.fileno() in ready and not self._take_orders():
                     break
+                self._up.flush()
         self._slaves.kill_all()
+
+    def _take_orders(self) -> bool:
+        """Obey what has come; False at the end of the line.
+
+        After a fork, each page that is written is copied first. So slaves that are wanted at the same time are forked
+        one right behind the other, with nothing between them.
+        """
+        is_open, poller = True, select.poll()
+        poller.register(self._line, select.POLLIN)
+        while is_open and len(self._wanted) < _FORKS_AT_ONCE and poller.poll(0):
+            is_open = self._take_order()
+        self._fork_wanted()
+        return is_open
+
+    def _fork_wanted(self) -> None:
+        wanted, self._wanted = self._wanted, []
+        for identity, descriptors in wanted:
+            self._slaves.fork(identity, descriptors)
 
     def _take_order(self) -> bool:
         """Read one order; False at the end of the line."""
@@ -95,8 +118,10 @@ class Starter:
 
     def _obey(self, order: list[str], descriptors: list[int]) -> None:
         if order[0] == orders.FORK:
-            self._slaves.fork(orders.identity_of(order), descriptors)
-        elif order[0] == orders.PRELOAD:
+            self._wanted.append((orders.identity_of(order), descriptors))
+            return
+        self._fork_wanted()  # they were ordered before
+        if order[0] == orders.PRELOAD:
             _preload(order[1], order[2])
         else:
             self._slaves.kill(int(order[1]))
