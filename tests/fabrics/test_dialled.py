@@ -126,7 +126,7 @@ def test_it_listens_on_the_loopback_only(fabric: DialledFabric) -> None:
 def test_slaves_have_the_niceness_that_they_shall_have(slaves: Slaves) -> None:
     puppet = slaves.start(2, niceness=3)
     puppet.set_up(jobs.obey)
-    assert puppet.do(["describe"])[0][0]["nice"] == os.getpriority(os.PRIO_PROCESS, 0) + 3
+    assert puppet.do(["describe"])[0][0]["nice"] == max(os.getpriority(os.PRIO_PROCESS, 0), 3)
 
 
 def test_a_slave_whose_work_waits_for_its_children_finds_none_of_ours(slaves: Slaves) -> None:

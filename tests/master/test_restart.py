@@ -48,6 +48,11 @@ def times_computed(directory: Path) -> dict[str, int]:
     return {path.name: len(path.read_text()) for path in directory.glob("item*")}
 
 
+def is_begun(path: Path) -> bool:
+    """Whether an item has left its file, and has written into it."""
+    return path.exists() and path.read_text() != ""
+
+
 def gated(directory: Path, n: int, n_open: int) -> dict[int, tuple[str, str]]:
     """n items, the last of which wait at a gate."""
     gate = str(directory / "gate")
@@ -85,7 +90,7 @@ def test_an_interrupted_calculation_goes_on_in_its_own_class(tmp_path: Path, by_
     data = gated(tmp_path, 5, 3)
     master = Own("thesis", data, **OPTIONS)
     master.start()
-    wait_until((tmp_path / "item3").exists)
+    wait_until(lambda: is_begun(tmp_path / "item3"))
     wait_until(lambda: len(master.result) == 3)
     master.exit()
     saved: Any = master.getRst()
@@ -111,7 +116,7 @@ def test_restart_data_may_be_taken_while_it_runs_from_any_thread_and_in_hooks(tm
     data = gated(tmp_path, 3, 2)
     master = master_of(data, add_seen, cls=Saving, chunk_size=1)
     master.start()
-    wait_until((tmp_path / "item2").exists)
+    wait_until(lambda: is_begun(tmp_path / "item2"))
     wait_until(lambda: len(master.result) == 2)
     rst = master.getRst()
     with master.lock:
@@ -217,7 +222,7 @@ def test_a_run_file_is_gone_on_with(tmp_path: Path, capsys: pytest.CaptureFixtur
     path = tmp_path / "it.run"
     master = master_of(data, add_seen, run_file=path, chunk_size=1)
     master.start()
-    wait_until((tmp_path / "item2").exists)
+    wait_until(lambda: is_begun(tmp_path / "item2"))
     wait_until(lambda: len(master.result) == 2)
     master.exit()
     with pytest.raises(Interrupted):

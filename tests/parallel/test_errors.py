@@ -354,7 +354,7 @@ def test_the_limit_is_read_when_it_is_used_on_class_or_object(manager_of: Manage
 
 def test_a_healthy_slave_may_compute_longer_than_the_limit(manager_of: ManagerOf) -> None:
     manager = manager_of(1)
-    manager.heartbeat_timeout = 0.1
+    manager.heartbeat_timeout = 0.5
     context = manager.get_context()
     context.add_task(work.pid)
     while True:
