@@ -145,7 +145,7 @@ def quick(*options: str, out: Path) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_quick_form_gives_numbers_for_raw_and_ours(tmp_path: Path) -> None:
     names = ["ours", "raw", *VARIANTS]
     rows = quick("--peers", ",".join(names), out=tmp_path / "all.json")
@@ -157,7 +157,7 @@ def test_the_quick_form_gives_numbers_for_raw_and_ours(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", PEERS)
 def test_a_peer_gives_numbers_or_is_not_installed(name: str, tmp_path: Path) -> None:
     rows = quick("--rows", "A,C,D", "--peers", name, out=tmp_path / "all.json")
