@@ -40,6 +40,18 @@ class Contents:
         return row[0] if row else None
 
     @property
+    def n_items(self) -> int:
+        """How many items there are.
+
+        Raises:
+            StoreError: that is not known.
+        """
+        found = self.meta("n_items")
+        if isinstance(found, int) and found >= 0:
+            return found
+        raise StoreError(f"{KIND} {self._path} is damaged: the number of its items is {found!r}")
+
+    @property
     def is_open_ended(self) -> bool:
         """Whether items are added as the calculation goes on."""
         return bool(self.meta("open_ended"))
@@ -53,7 +65,7 @@ class Contents:
         with self._named():
             if self.is_open_ended:
                 return list(dict.fromkeys([*self._items.finished_ids(), *self.error_numbers()]))
-            return self._items.ids()[: self.meta("n_items")]
+            return self._items.ids()[: self.n_items]
 
     def n_finished(self) -> int:
         """Count the finished items."""
@@ -134,7 +146,7 @@ class Contents:
         )
         for row in rows:
             jobs.append(row)
-            size += len(row[2])
+            size += len(row[2] or b"")
             if size >= BATCH_BYTES:
                 break
         rows.close()  # an unfinished statement would hold its lock on the file
@@ -162,3 +174,5 @@ class Contents:
             yield
         except StoreError as exc:
             raise StoreError(f"{KIND} {self._path}: {exc}") from exc
+        except (TypeError, LookupError, OverflowError) as exc:  # of our own sums: a user's code may raise in the above
+            raise StoreError(f"{KIND} {self._path} is damaged: {type(exc).__name__}: {exc}") from exc

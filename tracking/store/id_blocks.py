@@ -17,6 +17,7 @@ import json
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, TypeAlias
 
+from tracking.errors import StoreError
 from tracking.store.pickling import from_bytes, to_bytes
 from tracking.store.schema import columns
 
@@ -38,7 +39,7 @@ def rows_of(ids: Sequence[Hashable], first: int = 0) -> Iterator[Row]:
     >>> list(rows_of(["a", 2], first=5))
     [(5, 2, '["a",2]', None)]
     """
-    if isinstance(ids, range) and ids.step == 1 and ids:
+    if isinstance(ids, range) and ids.step == 1 and ids and _fit(ids[0], ids[-1]):
         yield first, len(ids), ids.start, None
         return
     held: Row | None = None  # a run of numbers that may go on in the next block
@@ -59,10 +60,15 @@ def ids_of(items: int, ids: int | str, keys: bytes | None) -> Sequence[Any]:
     Raises:
         StoreError: an id cannot be read back.
     """
-    if isinstance(ids, int):
+    if isinstance(ids, int) and keys is None:
         return range(ids, ids + items)
-    found: list[Any] = json.loads(ids) if keys is None else from_bytes(keys, f"the ids {ids[:60]}")
-    return found
+    try:
+        found = json.loads(ids) if keys is None else from_bytes(keys, f"the ids {str(ids)[:60]}")  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        found = None
+    if isinstance(found, list) and len(found) == items:
+        return found
+    raise StoreError(f"it is damaged: {str(ids)[:60]!r} is said to be the ids of {items} items")
 
 
 def are_same(given: Sequence[Any], recorded: Sequence[Any]) -> bool:
@@ -79,7 +85,7 @@ def are_same(given: Sequence[Any], recorded: Sequence[Any]) -> bool:
 
 def _row(block: list[Any], first: int) -> Row:
     kinds = set(map(type, block))
-    if kinds == {int} and min(block) >= -(2**63) and max(block) < 2**63:
+    if kinds == {int} and _fit(min(block), max(block)):
         is_run = block[-1] - block[0] == len(block) - 1 and block == list(range(block[0], block[-1] + 1))
         return first, len(block), block[0] if is_run else _json(block), None
     if (kinds == {str} and _can_be_text(block)) or (
@@ -88,6 +94,11 @@ def _row(block: list[Any], first: int) -> Row:
         return first, len(block), _json(block), None
     keys = to_bytes(block, "the list of all ids")
     return first, len(block), _json([columns(id)[0] for id in block]), keys
+
+
+def _fit(least: int, most: int) -> bool:
+    """Whether they are such numbers as SQLite has."""
+    return least >= -(2**63) and most < 2**63
 
 
 def _can_be_text(block: list[str]) -> bool:

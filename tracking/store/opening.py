@@ -167,6 +167,10 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as exc:
         raise refusal(KIND, path, exc) from exc
+    except StoreError as exc:
+        if str(path) in str(exc):
+            raise
+        raise StoreError(f"{KIND} {path}: {exc}") from exc
 
 
 def _begin(path: Path, start: Start) -> Opened:
@@ -217,7 +221,7 @@ def _ids(connection: sqlite3.Connection, path: Path, start: Start) -> tuple[Plac
     items = Items(connection)
     if start.ids is None:
         return Places((), items.ids()), Order(0)
-    given, n = start.ids, Contents(connection, path).meta("n_items")
+    given, n = start.ids, Contents(connection, path).n_items
     if n == len(given) and items.begin_with(given):
         return Places(items.as_range(n) or given, items.ids(n)), Order(n)
     recorded = items.ids()[:n]
@@ -261,8 +265,8 @@ def _compared(
     rows = connection.execute("SELECT job, first_item, positions, items, run, digests FROM jobs ORDER BY job")
     for job, first, positions, n, run, digests in rows:
         items, found = JobItems(job, first, unpacked(positions, n)).without(outdated).counting()
-        finished.add(found)
         results = Results(items, found, places.at(found))
+        finished.add(found)
         if left is None and is_only_told and time.monotonic() >= end:
             left = job
         if left is None or digests is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from tracking.errors import StoreError
+
 
 class Places:
     """Ids by their positions, and positions by ids; a few bytes an item as long as nobody asks for the second.
@@ -29,11 +31,18 @@ class Places:
         return len(self._ids) + len(self._more)
 
     def at(self, positions: Sequence[int]) -> Sequence[Any]:
-        """The ids at these positions."""
+        """The ids at these positions.
+
+        Raises:
+            StoreError: there are not so many.
+        """
         if isinstance(positions, range) and positions.step == 1 and positions.stop <= len(self._ids):
             return self._ids[positions.start : positions.stop]
         n = len(self._ids)
-        return [self._ids[place] if place < n else self._more[place - n] for place in positions]
+        try:
+            return [self._ids[place] if place < n else self._more[place - n] for place in positions]
+        except IndexError:
+            raise StoreError(f"it is damaged: it has results of more than its {len(self)} items") from None
 
     def position(self, id: Hashable) -> int | None:
         """Where this id stands, None if nowhere."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from tracking.errors import StoreError
 
 Positions: TypeAlias = "Sequence[int | None]"
 
@@ -31,8 +33,24 @@ def unpacked(positions: int | str, items: int) -> Positions:
 
     Args:
         positions, items: the columns of the job.
+
+    Raises:
+        StoreError: they make no sense.
     """
-    if isinstance(positions, int):
+    if type(positions) is type(items) is int and positions >= 0 < items:
         return range(positions, positions + items)
-    found: list[int | None] = json.loads(positions)
-    return found
+    found = _loaded(positions)
+    if isinstance(found, list) and found and all(map(_is_position, found)):
+        return found
+    raise StoreError(f"it is damaged: {str(positions)[:60]!r} is said to be the positions of {items} items")
+
+
+def _loaded(positions: Any) -> object:
+    try:
+        return json.loads(positions)
+    except (ValueError, TypeError):
+        return None
+
+
+def _is_position(place: object) -> bool:
+    return place is None or (type(place) is int and place >= 0)

@@ -114,7 +114,7 @@ class RunFileReader:
 
     def _read_n_items(self) -> int:
         with self.look() as connection:
-            return int(Contents(connection, self.path).meta("n_items"))
+            return Contents(connection, self.path).n_items
 
     @contextmanager
     def look(self) -> Iterator[sqlite3.Connection]:

@@ -91,7 +91,7 @@ class StoredResults:
             if number is None:
                 raise KeyError(wanted)
             (job,) = Items(connection).jobs(number, number)
-            pairs = zip(job.positions, self._results(connection, number), strict=True)
+            pairs = zip(job.positions, self._results(connection, job), strict=True)
             return number, {place: result for place, result in pairs if place is not None}
 
     def _pairs(self, job: JobItems, positions: range | None) -> Pairs:
@@ -99,7 +99,7 @@ class StoredResults:
         if not isinstance(wanted, range) and all(position is None for position in wanted):
             return
         with self._reader.look() as connection:
-            results = self._results(connection, job.job)
+            results = self._results(connection, job)
         for position, result in zip(wanted, results, strict=True):
             if position is not None:
                 yield position, result
@@ -112,10 +112,12 @@ class StoredResults:
         given = [None if place is None else order.as_given(place) for place in places]
         return given if positions is None else [place if place in positions else None for place in given]
 
-    def _results(self, connection: sqlite3.Connection, job: int) -> Sequence[Any]:
-        (payload,) = connection.execute("SELECT payload FROM jobs WHERE job = ?", (job,)).fetchone()
+    def _results(self, connection: sqlite3.Connection, job: JobItems) -> Sequence[Any]:
+        (payload,) = connection.execute("SELECT payload FROM jobs WHERE job = ?", (job.job,)).fetchone()
         try:
-            results: Sequence[Any] = from_bytes(payload, f"the results of job {job}")
+            results: Sequence[Any] = from_bytes(payload, f"the results of job {job.job}")
         except StoreError as exc:
             raise StoreError(f"{KIND} {self._reader.path}: {exc}") from exc
-        return results
+        if isinstance(results, list) and len(results) == len(job.positions):
+            return results
+        raise StoreError(f"{KIND} {self._reader.path} is damaged: job {job.job} has not as many results as items")
