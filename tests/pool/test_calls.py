@@ -368,13 +368,17 @@ def test_a_master_hears_of_a_fault_in_the_loop(held: Held, caplog: pytest.LogCap
         master.calculateResult()
 
 
+@pytest.mark.parametrize("senseless", ["fields are missing", "a result is missing"])
 def test_a_slave_that_makes_no_sense_is_ended_and_its_call_made_again(
-    held: Held, caplog: pytest.LogCaptureFixture
+    held: Held, caplog: pytest.LogCaptureFixture, senseless: str
 ) -> None:
     with SlavePool(1, fabric=ScriptedFabric(held, held)) as pool:
         future = pool.submit(jobs.add, 1)
         slave, job = held.next()
-        slave.say(m.DONE, job.calculation, job.number)  # fields are missing
+        if senseless == "fields are missing":
+            slave.say(m.DONE, job.calculation, job.number)
+        else:
+            slave.say(m.ROW_DONE, job.calculation, [job.number], [0.1], [])
         other, job = held.next()
         other.finish(job)
         assert future.result(WAIT_S) == 1

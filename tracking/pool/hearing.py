@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 from tracking.errors import ProtocolError
 from tracking.pool.client import Client
@@ -71,7 +70,7 @@ class Hearing:
         if kind == m.DONE or kind in m.ENDS_JOB:
             self._job_is_answered(slave, message)
         elif kind == m.ROW_DONE:
-            self._row_is_answered(slave, calculation, message[2])
+            self._row_is_answered(slave, message)
         elif not calculation:
             self._take_own(slave, message)
             return
@@ -99,8 +98,11 @@ class Hearing:
         if slave.is_leaving:
             self._endings.end_if_done(slave)
 
-    def _row_is_answered(self, slave: Slave, calculation: int, jobs: Sequence[int]) -> None:
-        """As if each had been answered by itself."""
+    def _row_is_answered(self, slave: Slave, message: Message) -> None:
+        """As if each job had been answered by itself."""
+        _, calculation, jobs, seconds, pickles = message
+        if not len(jobs) == len(seconds) == len(pickles):
+            raise ProtocolError(f"{len(pickles)} results came for {len(jobs)} jobs")
         if slave.unwanted or slave.is_leaving or self._max_jobs is not None:
             for job in jobs:
                 self._job_is_answered(slave, (m.DONE, calculation, job))
