@@ -219,6 +219,15 @@ def test_all_slaves_of_a_host_reached_by_ssh_map_one_copy(tmp_path: Path) -> Non
         assert master.calculateResult()[1][:2] == (5.0, False)
 
 
+def test_a_pool_ends_while_what_it_shares_is_on_its_way(
+    pool: SlavePool, launcher: CountingLauncher
+) -> None:
+    pool.share(np.ones(16 * MB))
+    pool.shutdown()
+    assert launcher.written < 16 * MB * 8
+    assert memory_of(launcher) == 0
+
+
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
     def set_all(variables: dict[str, str]) -> dict[str, str]:

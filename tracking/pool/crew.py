@@ -390,8 +390,8 @@ class Crew:
             for client in clients:
                 client.crew_is_lost(self._refusal)
             self._vacancies.close()
+            self.lending.close()  # what is on its way to a host holds up no slave's end
             self._endings.end_all(within_s)
             self._fabrics.close_all()
-            self.lending.close()
             self._loop.close()
         self._console.close()

@@ -65,11 +65,9 @@ class Lending:
             shared.close()
 
     def close(self) -> None:
-        """All slaves have ended."""
-        with self._lock:
-            for shared in self._lent.values():
-                shared.close()
-            self._lent.clear()
+        """All slaves are to end."""
+        for shared in list(self._lent.values()):
+            self.take_back(shared)
 
 
 class Parcels:
