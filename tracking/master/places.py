@@ -41,7 +41,7 @@ class RangePlaces(Mapping[Any, int]):
 
 def places_of(ids: Sequence[Hashable]) -> Places:
     """{id: its place in this sequence}."""
-    run = _as_range(ids)
+    run = range_of(ids)
     return {id: place for place, id in enumerate(ids)} if run is None else RangePlaces(run)
 
 
@@ -53,14 +53,14 @@ def sequence_of(objects: Iterable[Hashable]) -> Sequence[Any]:
     return ids if isinstance(ids, range | tuple) else list(ids)
 
 
-def _as_range(ids: Sequence[Any]) -> range | None:
-    """The range of the same ids in the same order; None: there is none."""
+def range_of(ids: Sequence[Any]) -> range | None:
+    """The range of the same ids in the same order; None: there is none. Takes some 50 ns an id if there is one."""
     if isinstance(ids, range):
         return ids
     if len(ids) < _FEW or not (type(ids[0]) is type(ids[-1]) is int) or ids[-1] - ids[0] != len(ids) - 1:
         return None
     run = range(ids[0], ids[-1] + 1)
-    return run if all(map(operator.eq, ids, run)) else None
+    return run if all(map(operator.eq, ids, run)) and set(map(type, ids)) == {int} else None
 
 
 def _as_int(id: object) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from tracking.core.items import Items
 from tracking.master import fingerprint
+from tracking.master.places import range_of
 from tracking.master.recorded_results import RecordedResults
 from tracking.store.run_file import RunFile
 
@@ -22,6 +23,7 @@ def open_run_file(master: JobMaster, path: str | os.PathLike[str]) -> None:
         StoreError: it cannot be used, or what it holds is refused.
     """
     options, ids = master._tr_options, master.status._tr_ids
+    ids = range_of(ids) or ids  # to write down and to compare a range costs nothing
     code = fingerprint.code_fingerprint(options.function, master.slave_script)
     digests = master._tr_digests = fingerprint.ItemDigests(master.data)
     master._tr_open_file = RunFile.open(
