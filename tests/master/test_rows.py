@@ -13,7 +13,9 @@ import pytest
 from tests.master.helpers import master_of, squares
 from tests.master.work import Squares, fail_on_odd, unreadable_on_two, unsendable_on_two
 from tracking import CalculationError, ItemKilledSlave, ItemResultError, LazyMapping, SlavePool, TrackingJobMaster
+from tracking.master import calculation
 from tracking.master.intake import Intake
+from tracking.master.leaving import end_jobs
 from tracking.master.rows import RowSender
 from tracking.master.sending import Sender
 from tracking.wire import messages as m
@@ -61,6 +63,30 @@ def test_job_done_sees_each_job_by_itself(pool: SlavePool, rows: list[int]) -> N
     assert master.calculateResult() == {i: -square for i, square in squares(N).items()}
     assert all(len(result) == 1 for result in master.seen)
     assert rows
+
+
+def test_a_job_done_that_raises_leaves_no_job_that_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, pool: SlavePool, rows: list[int]
+) -> None:
+    class Raising(TrackingJobMaster):
+        n_seen = 0
+
+        def job_done(self, slave_tid: int, result: dict[Any, Any]) -> None:
+            self.n_seen += 1
+            if self.n_seen == 400:
+                raise LookupError("what the hook says")
+
+    left: list[int] = []
+
+    def spy(crew: Any, desk: Any, answers: Any) -> None:
+        end_jobs(crew, desk, answers)
+        left.extend(answers.jobs)
+
+    monkeypatch.setattr(calculation, "end_jobs", spy)
+    with pytest.raises(LookupError, match="what the hook says"):
+        master_of(3000, pool=pool, chunk_size=1, cls=Raising).calculateResult()
+    assert rows
+    assert left == []
 
 
 @pytest.mark.parametrize("hook", ["start_job", "get_slave_chunk"])

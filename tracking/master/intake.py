@@ -109,9 +109,13 @@ class Intake:
         known = [job for job in jobs if job is not None and not job.failed]
         results = self._results_of_row(known, pickles) if len(known) == len(jobs) else None
         if results is None:
-            for number, its_seconds, data in zip(numbers, seconds, pickles, strict=True):
-                done: Message = m.DONE, calculation, number, its_seconds, 0, data, {}
-                self.take_results(tid, done, mean_bytes)
+            try:
+                for number, its_seconds, data in zip(numbers, seconds, pickles, strict=True):
+                    done: Message = m.DONE, calculation, number, its_seconds, 0, data, {}
+                    self.take_results(tid, done, mean_bytes)
+            finally:  # should a hook raise, nobody is to wait for the jobs behind
+                for number in numbers:
+                    self._answers.jobs.pop(number, None)
             return
         for number in numbers:
             del self._answers.jobs[number]
