@@ -119,3 +119,14 @@ def test_any_tool_sees_each_item_with_its_job_and_position(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         rows = database.execute("SELECT item, position, job, id FROM items ORDER BY item").fetchall()
     assert rows == [(1, 2, 1, 2), (2, 3, 1, 3), (3, 4, 1, 4), (4, 10, 2, "x"), (5, 11, 2, "('y',)")]
+
+
+def test_a_list_of_a_million_ids_is_compared_without_a_copy_of_it(path: Path) -> None:
+    n = 1_000_000
+    ids = list(range(n))
+    recorded(path, ids, {})
+    tracemalloc.start()
+    RunFile.open(path, ids).close("interrupted")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * n

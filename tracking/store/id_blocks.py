@@ -71,15 +71,15 @@ def ids_of(items: int, ids: int | str, keys: bytes | None) -> Sequence[Any]:
     raise StoreError(f"it is damaged: {str(ids)[:60]!r} is said to be the ids of {items} items")
 
 
-def are_same(given: Sequence[Any], recorded: Sequence[Any]) -> bool:
-    """Whether these are equal, one by one; without a copy of them all."""
-    if len(given) != len(recorded):
+def are_same(given: Sequence[Any], begin: int, block: Sequence[Any]) -> bool:
+    """Whether the ids that were given, from ``begin`` on, are those of the block; without a copy of them all."""
+    if begin + len(block) > len(given):
         return False
-    if isinstance(given, range) and isinstance(recorded, range):
-        return given == recorded
+    if isinstance(given, range) and isinstance(block, range):
+        return given[begin : begin + len(block)] == block
     return all(
-        list(given[place : place + _PIECE]) == list(recorded[place : place + _PIECE])
-        for place in range(0, len(given), _PIECE)
+        list(given[begin + place : begin + min(place + _PIECE, len(block))]) == list(block[place : place + _PIECE])
+        for place in range(0, len(block), _PIECE)
     )
 
 

@@ -74,7 +74,7 @@ class Items:
         for first, block in self._blocks():
             if first >= len(given):
                 break
-            if not are_same(given[first : first + len(block)], block):
+            if not are_same(given, first, block):
                 return False
             n = first + len(block)
         return n == len(given)
