@@ -155,6 +155,7 @@ def test_values_for_which_there_was_no_time_at_the_start_are_compared_while_it_g
         record.add([id], [id], SLAVE, 0.5)
     record.close("interrupted")
     monkeypatch.setattr("tracking.store.opening.AT_ONCE_S", -1.0)
+    monkeypatch.setattr("tracking.store.recorded_jobs._AT_ONCE", 1)
     monkeypatch.setattr("tracking.master.record._COMPARING_S", -1.0)
     now = ItemDigests({"a": 1, "b": 20, "c": 30})
     record = Record(RunFile.open(file.path, ["a", "b", "c"], digests=now), now)

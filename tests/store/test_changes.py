@@ -221,3 +221,28 @@ def test_values_whose_change_has_consequences_are_compared_before_anything_is_be
         run = opened(path, "c1", on_change, b=7)
         assert (run.changes.ids, run.later) == (["b"], None)
         run.close("interrupted")
+
+
+def test_jobs_of_one_item_are_compared_many_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracking.store.recorded_jobs._AT_ONCE", 2)
+    run = opened(path)
+    for id in "dab":
+        recorded(run, {id: id.upper()})
+    recorded(run, {"a": "late", "c": "C"})
+    run.close("interrupted")
+    asked: list[list[str]] = []
+
+    def give(ids: Sequence[str]) -> bytes:
+        asked.append(list(ids))
+        return digests_of({"a": 0, "b": 7, "c": 0, "d": 7})(ids)
+
+    run = RunFile.open(path, "abcd", code="c1", digests=give, on_change="recompute")
+    assert asked == [["d", "a"], ["b"], ["c"]]
+    assert run.changes.ids == ["d", "b"]
+    assert run.results() == {"a": "A", "c": "C"}
+    recorded(run, {"d": "new"})
+    run.close("interrupted")
+    run = opened(path, on_change="recompute", a=1)
+    assert run.changes.ids == ["a"]
+    assert run.results() == {"c": "C", "d": "new"}
+    run.close("interrupted")

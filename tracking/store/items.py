@@ -6,7 +6,7 @@ import json
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from tracking.errors import StoreError
 from tracking.store.finished import Finished
@@ -31,8 +31,8 @@ class JobItems(NamedTuple):
 
     def counting(self) -> tuple[Sequence[int], Sequence[int]]:
         """The numbers and the positions of those that count."""
-        if isinstance(self.positions, range):
-            return range(self.first, self.first + len(self.positions)), self.positions
+        if isinstance(self.positions, range) or None not in self.positions:
+            return range(self.first, self.first + len(self.positions)), cast("Sequence[int]", self.positions)
         pairs = [(item, place) for item, place in enumerate(self.positions, self.first) if place is not None]
         return [item for item, _ in pairs], [place for _, place in pairs]
 

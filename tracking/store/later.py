@@ -9,14 +9,9 @@ import sqlite3
 import time
 
 from tracking.store.changes import Changes, Comparison, Made, Results
-from tracking.store.items import Items, JobItems
+from tracking.store.items import Items
 from tracking.store.places import Places
-from tracking.store.positions import unpacked
-
-_QUERY = (
-    "SELECT job, first_item, positions, items, run, digests FROM jobs "
-    "WHERE job >= ? AND job <= ? AND digests NOT NULL ORDER BY job LIMIT 1"
-)
+from tracking.store.recorded_jobs import recorded_jobs
 
 
 class LaterComparison:
@@ -44,20 +39,16 @@ class LaterComparison:
     def look(self, seconds: float) -> bool:
         """Compare more for about so long, at least one job; whether anything is left."""
         end = time.monotonic() + seconds
-        while self._next <= self._last:
-            try:
-                row = self._connection.execute(_QUERY, (self._next, self._last)).fetchone()
-            except sqlite3.Error:  # who reads or writes results is told of it
-                row = None
-            if row is None:
-                self._next = self._last + 1
-                break
-            self._look_at(*row)
-            self._next = row[0] + 1
-            if time.monotonic() >= end:
-                break
-        return self._next <= self._last
-
-    def _look_at(self, job: int, first: int, positions: int | str, n: int, run: int, digests: bytes) -> None:
-        items, found = JobItems(job, first, unpacked(positions, n)).without(self._outdated).counting()
-        self._comparison.look_at(run, digests, first, Results(items, found, self._places.at(found)))
+        try:
+            for jobs in recorded_jobs(self._connection, self._next, self._last):
+                if jobs.digests is not None:
+                    items, found = jobs.items.without(self._outdated).counting()
+                    results = Results(items, found, self._places.at(found))
+                    self._comparison.look_at(jobs.run, jobs.digests, jobs.items.first, results)
+                self._next = jobs.last + 1
+                if time.monotonic() >= end:
+                    return self._next <= self._last
+        except sqlite3.Error:  # who reads or writes results is told of it
+            pass
+        self._next = self._last + 1
+        return False

@@ -16,12 +16,12 @@ from tracking.store.contents import Contents
 from tracking.store.fingerprints import Fingerprints
 from tracking.store.finished import Finished
 from tracking.store.id_blocks import rows_of
-from tracking.store.items import Items, JobItems
+from tracking.store.items import Items
 from tracking.store.later import LaterComparison
 from tracking.store.lock import LockHeldError, OwnerLock, host_name
 from tracking.store.order import Order, order_of
 from tracking.store.places import Places
-from tracking.store.positions import unpacked
+from tracking.store.recorded_jobs import recorded_jobs
 from tracking.store.refusals import refusal
 from tracking.store.schema import (
     COMPANIONS,
@@ -262,17 +262,16 @@ def _compared(
     outdated = Items(connection).outdated()
     finished = Finished(len(places))
     end, left = time.monotonic() + AT_ONCE_S, None
-    rows = connection.execute("SELECT job, first_item, positions, items, run, digests FROM jobs ORDER BY job")
-    for job, first, positions, n, run, digests in rows:
-        items, found = JobItems(job, first, unpacked(positions, n)).without(outdated).counting()
+    for jobs in recorded_jobs(connection):
+        items, found = jobs.items.without(outdated).counting()
         results = Results(items, found, places.at(found))
         finished.add(found)
         if left is None and is_only_told and time.monotonic() >= end:
-            left = job
-        if left is None or digests is None:
-            comparison.look_at(run, digests, first, results)
+            left = jobs.items.job
+        if left is None or jobs.digests is None:
+            comparison.look_at(jobs.run, jobs.digests, jobs.items.first, results)
         else:
-            comparison.look_at_code(run, results)
+            comparison.look_at_code(jobs.run, results)
     return finished, comparison.changes, left
 
 
