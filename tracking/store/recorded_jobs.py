@@ -44,7 +44,8 @@ def recorded_jobs(connection: sqlite3.Connection, begin: int = 0, end: int = 2**
 def _kind(row: tuple[Any, ...]) -> tuple[bool, int, int]:
     """Rows of one kind that follow each other may be taken together."""
     job, first, positions, items, run, digests = row
-    if items == 1 and type(positions) is int and digests is not None and len(digests) == DIGEST_BYTES:
+    is_one = items == 1 and type(positions) is int and positions >= 0
+    if is_one and digests is not None and len(digests) == DIGEST_BYTES:
         return True, run, first - job
     return False, run, job
 
