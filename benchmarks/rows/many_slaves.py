@@ -13,13 +13,18 @@ from benchmarks.work import nap
 NAP_S = 0.05
 
 
-def many_slaves(contender: Contender, *, slaves: int, naps: int) -> Cells:
-    """Seconds until each slave has answered, share of the naps in the time, the master's processor time."""
-    cpu_before, begin = cpu_s(os.getpid()), time.perf_counter()
+def start_all(contender: Contender, slaves: int) -> None:
+    """Start, and wait until each slave has answered: not all of them start before they return."""
     contender.start(slaves)
     answered: set[int] = set()
     while len(answered) < slaves:
         answered.update(contender.singly(nap, contender.prepare([0.02] * slaves)))
+
+
+def many_slaves(contender: Contender, *, slaves: int, naps: int) -> Cells:
+    """Seconds until each slave has answered, share of the naps in the time, the master's processor time."""
+    cpu_before, begin = cpu_s(os.getpid()), time.perf_counter()
+    start_all(contender, slaves)
     start_s = time.perf_counter() - begin
     work = contender.prepare([NAP_S] * (slaves * naps))
     begin = time.perf_counter()
