@@ -41,6 +41,7 @@ def environment(**options: Any) -> dict[str, str]:
     [
         (-1, None), (1.5, None), (True, None), ("2", None), ({"a": "many"}, None),
         (None, "all"), (None, ""), (None, []), (None, 3), (None, ["0-3", "x"]), (None, {"a": "1-"}), (None, "3-1"),
+        (None, "0-99999999999"), (None, "0,3-1"),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(threads: Any, affinity: Any) -> None:

@@ -51,6 +51,7 @@ def by_writer(path: Path) -> None:
         ("jobs SET positions = ? WHERE job = 1", -1),
         ("jobs SET positions = ? WHERE job = 1", 60),
         ("jobs SET positions = ? WHERE job = 1", 2**40),
+        ("jobs SET items = ? WHERE job = 1", 12),
         ("jobs SET payload = ? WHERE job = 1", None),
         ("ids SET ids = ?, keys = NULL", "[1, 2"),
         ("ids SET ids = ?, keys = NULL", "[1, 2]"),

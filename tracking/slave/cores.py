@@ -22,6 +22,7 @@ VARIABLES: Final = (
 """What libraries look at when they are loaded."""
 
 EACH: Final = "each"
+_MOST_CPUS = 1 << 20  # more than any host has
 
 
 class Share(NamedTuple):
@@ -69,9 +70,10 @@ def cpus_in(text: str) -> frozenset[int]:
     cpus: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        cpus.update(range(int(first), int(last if dash else first) + 1))
-    if not cpus or min(cpus) < 0:
-        raise ValueError(f"{text!r} is no set of CPUs")
+        run = range(int(first), int(last if dash else first) + 1)
+        if not run or run[0] < 0 or run[-1] >= _MOST_CPUS:
+            raise ValueError(f"{text!r} is no set of CPUs")
+        cpus.update(run)
     return frozenset(cpus)
 
 
