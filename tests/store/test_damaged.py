@@ -53,6 +53,7 @@ def by_writer(path: Path) -> None:
         ("jobs SET positions = ? WHERE job = 1", 2**40),
         ("jobs SET items = ? WHERE job = 1", 12),
         ("jobs SET payload = ? WHERE job = 1", None),
+        ("jobs SET payload = ? WHERE job = 1", b"N."),
         ("ids SET ids = ?, keys = NULL", "[1, 2"),
         ("ids SET ids = ?, keys = NULL", "[1, 2]"),
         ("ids SET keys = ?", b"no pickle"),

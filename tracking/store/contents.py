@@ -155,10 +155,10 @@ class Contents:
     def _pairs(self, found: Numbered, first: int, payload: bytes) -> Iterator[tuple[Hashable, Any]]:
         items, ids = found
         results = self._load(payload, f"the result of item {', '.join(map(repr, ids[:5]))}")
+        if not isinstance(results, list | tuple) or items[-1] - first >= len(results):
+            raise StoreError(f"{KIND} {self._path} is damaged: the items {', '.join(map(repr, ids[:5]))} lack results")
         if len(items) == len(results):
             return zip(ids, results, strict=True)
-        if items[-1] - first >= len(results):
-            raise StoreError(f"{KIND} {self._path} is damaged: a job has {len(results)} results, and more items")
         return ((id, results[item - first]) for item, id in zip(items, ids, strict=True))
 
     def _id(self, id: Hashable, key: bytes | None) -> Hashable:
