@@ -25,18 +25,6 @@ NODES = frozenset({"node1", "node2", "node3"})
 on_engines = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(180)]
 
 
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Sets variables by which an engine is reached."""
-
-    def set_all(variables: dict[str, str]) -> dict[str, str]:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        return variables
-
-    return set_all
-
-
 class TestLocal(CalculationContract):
     @pytest.fixture
     def make(self) -> Make:

@@ -228,16 +228,6 @@ def test_a_pool_ends_while_what_it_shares_is_on_its_way(
     assert memory_of(launcher) == 0
 
 
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def set_all(variables: dict[str, str]) -> dict[str, str]:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        return variables
-
-    return set_all
-
-
 def kept_by_parents(pids: Sequence[int]) -> set[int]:
     """The shared memory that the relays of these slaves keep, by the number of its file."""
     found: set[int] = set()
