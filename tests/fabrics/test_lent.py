@@ -88,13 +88,21 @@ def pool(launcher: CountingLauncher) -> Iterator[SlavePool]:
         yield pool
 
 
+def target_of(link: Path) -> str:
+    """What a process has open; "": it has closed it meanwhile."""
+    try:
+        return os.readlink(link)
+    except FileNotFoundError:
+        return ""
+
+
 def memory_of(launcher: LauncherHere) -> int:
     """How many pieces of shared memory the relays keep."""
     count = 0
     for process in launcher.processes.values():
         if process.poll() is None:
             directory = Path(f"/proc/{process.pid}/fd")
-            count += sum(os.readlink(link).startswith("/memfd:tracking") for link in directory.iterdir())
+            count += sum(target_of(link).startswith("/memfd:tracking") for link in directory.iterdir())
     return count
 
 
@@ -234,7 +242,7 @@ def kept_by_parents(pids: Sequence[int]) -> set[int]:
     for pid in pids:
         parent = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
         for link in Path(f"/proc/{parent}/fd").iterdir():
-            if os.readlink(link).startswith("/memfd:tracking"):
+            if target_of(link).startswith("/memfd:tracking"):
                 found.add(link.stat().st_ino)
     return found
 

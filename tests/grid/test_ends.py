@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.grid.things import Replica, Unmakeable
-from tests.pool.helpers import WAIT_S, Gates
+from tests.pool.helpers import WAIT_S, Gates, wait_for_end
 from tracking import InputError, ItemRaised, NoSlavesError, SlaveLost
 from tracking.fabrics.base import SlaveSpec
 from tracking.grid import Grid, GridClosed, NoServers, create_host_list
@@ -77,8 +77,6 @@ def test_a_free_server_that_dies_is_not_given_to_anybody(grid: Grid, service_id:
     pids = grid.gather(grid.broadcast(service_id, "pid"), WAIT_S)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    with pytest.raises(SlaveLost):  # seen by then
-        grid.gather(grid.broadcast(service_id, "pid"), WAIT_S)
     seen = set()
     while len(seen) < 2:
         proxy = grid.acquire_service(service_id, WAIT_S)
@@ -98,7 +96,7 @@ def test_who_waits_for_a_server_gets_the_one_that_takes_the_place_of_a_dead_one(
 
 
 def test_a_stopped_slave_wakes_who_waits_when_it_has_been_silent_long_enough() -> None:
-    with Grid(["localhost"], heartbeat=0.1, silence_timeout=0.3) as grid:
+    with Grid(["localhost"], heartbeat=0.1) as grid:
         service_id = grid.publish(Replica())
         proxy = grid.acquire_service(service_id)
         os.kill(proxy.pid().get(WAIT_S), signal.SIGSTOP)
@@ -322,9 +320,7 @@ print(*pids)
     command = [sys.executable, "-c", program, gates.new()]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=WAIT_S, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    for pid in map(int, done.stdout.split()):
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    wait_for_end(*map(int, done.stdout.split()))
 
 
 def test_a_grid_with_started_thread_ends_with_terminate() -> None:

@@ -272,7 +272,7 @@ def test_a_real_slave_that_is_killed_fails_its_calls_and_only_those() -> None:
 
 
 def test_a_stopped_slave_is_waited_for_no_longer_than_silence_lasts() -> None:
-    with SlavePool(1, heartbeat=0.1, silence_timeout=0.3) as pool, pool.actors(Sum) as actors:
+    with SlavePool(1, heartbeat=0.1) as pool, pool.actors(Sum) as actors:
         (actor,) = actors.up()
         os.kill(pool.pids[actor.nickname], signal.SIGSTOP)
         with pytest.raises(SlaveLost, match="has not answered"):

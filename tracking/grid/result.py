@@ -12,6 +12,8 @@ from typing import Any
 
 from tracking.grid.errors import TimeoutError
 
+_TOLD_S = 10.0  # whoever brings an outcome has told of it within this time
+
 
 class Result:
     """The result of a call.
@@ -58,6 +60,9 @@ class Result:
     def get(self, timeout: float | None = None) -> Any:
         """The value; waits for it. May be called again.
 
+        When it returns or raises what the call has, ``error`` and ``event`` are set, and a server that was released
+        and has no other call is free.
+
         Args:
             timeout: seconds; None: as long as it takes. A server that dies, or is terminated, ends the waiting.
 
@@ -71,6 +76,9 @@ class Result:
             if self._future.done() and self._future.exception() is error:
                 raise  # it is what the call has raised
             raise TimeoutError(f"{self._what} has no result after {timeout:g} s; it may still come") from None
+        finally:
+            if self._future.done():
+                self.event.wait(_TOLD_S)  # another thread may have set the outcome, and be about to tell of it
 
     def __repr__(self) -> str:
         state = "not there yet" if not self._future.done() else "failed" if self.error else "there"
