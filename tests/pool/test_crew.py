@@ -262,6 +262,19 @@ def test_of_slaves_that_end_together_none_is_given_the_jobs_of_another() -> None
         assert client.sent == [False, False]
 
 
+def test_who_comes_later_is_told_first_of_slaves_that_have_loaded_nothing_yet() -> None:
+    with stage(ScriptedFabric(silent), ("here", "there")) as it:
+        client = it.client()
+        it.turn_until(lambda: len(client.up) == 2)
+        tid = send_job(it, client, 1, tid=min(slave.tid for slave in client.up))
+        worker = next(slave for slave in it.fabric.slaves if slave.jobs)
+        worker.finish(worker.jobs[0], [2])
+        it.turn_until(lambda: client.messages)
+        second = Noting(8)
+        it.crew.attach(second)
+        assert [slave.tid == tid for slave in second.up] == [False, True]
+
+
 # ---- replacing
 
 

@@ -121,3 +121,26 @@ def test_a_timer_that_is_not_the_next_one_wakes_nobody(loop: Loop) -> None:
         assert not woken
         loop.at(3.0, lambda: None)
         assert woken
+
+
+def test_a_rest_lets_lie_what_is_ready_until_it_is_woken(loop: Loop, pipe: tuple[int, int]) -> None:
+    masks: list[int] = []
+    loop.watch(pipe[0], READ, masks.append)
+    os.write(pipe[1], b"x")
+    thread = threading.Thread(target=loop.rest, args=(WAIT_S,))
+    thread.start()
+    loop.wake()
+    thread.join(WAIT_S / 2)
+    assert not thread.is_alive()
+    assert masks == []
+    loop.turn(None)
+    assert masks == [READ]
+
+
+def test_a_rest_ends_when_a_timer_is_due(loop: Loop) -> None:
+    ran: list[int] = []
+    loop.after(0.0, lambda: ran.append(1))
+    loop.rest(WAIT_S)
+    assert ran == []
+    loop.turn(None)
+    assert ran == [1]

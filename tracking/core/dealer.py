@@ -358,6 +358,10 @@ class Dealer:
 
     # ---- time
 
+    def rest_s(self) -> float:
+        """See ``Policy.rest_s``."""
+        return self._sizes.rest_s(self.ledger.pace)
+
     def next_wakeup(self, now: float) -> float | None:
         """When something is to be looked at if nothing happens before; None: never."""
         times = [self.lifetimes.next_wakeup()] if self.lifetimes.are_limited else []

@@ -16,6 +16,9 @@ _QUEUED_S = 0.002  # of jobs shorter than that, so much work is queued
 _MOST_JOBS = 64
 FEW_JOBS = 2  # as many as a slave holds of such jobs as are not tiny
 _LARGE_JOB_BYTES = 1_000_000
+_REST_SHARE = 0.04  # answers may lie for this share of the time of a job before they are read ...
+_SHORTEST_REST_S, _LONGEST_REST_S = 0.001, 0.005
+_ANSWERS_WORTH_A_REST = 2.0  # ... where so many come meanwhile
 _PIECES = 16
 _LONGEST_PART_S = 0.25
 _PARTS_IN_LIMIT = 4
@@ -135,6 +138,23 @@ class Policy:
         if job_s >= _SHORT_JOB_S or self.chunk_size == "auto":
             return FEW_JOBS
         return min(_MOST_JOBS, math.ceil(_QUEUED_S / max(job_s, 1e-6)))
+
+    def rest_s(self, item_s: float | None, job_s: float, job_bytes: float, slaves: int) -> float:
+        """For how long answers may lie, so that several are read at once; 0: not worth it, or somebody waits for them.
+
+        What is read alone costs the master much more: all that it needs for that was driven out of the processor's
+        caches, by as many slaves as make this worth it. They wait for nothing, each has its next job already.
+
+        >>> policy = Policy(chunk_size=1)
+        >>> [policy.rest_s(s, s, 100, 128) for s in (None, 0.01, 0.05, 0.2, 1.0)]
+        [0.0, 0.0, 0.002, 0.005, 0.0]
+        >>> policy.rest_s(0.05, 0.05, 100, 8)
+        0.0
+        """
+        rest_s = min(_REST_SHARE * job_s, _LONGEST_REST_S)
+        if rest_s < _SHORTEST_REST_S or slaves * rest_s < _ANSWERS_WORTH_A_REST * job_s:
+            return 0.0
+        return rest_s if self.depth(item_s, job_s, job_bytes) > 1 else 0.0
 
     def is_scarce(self, size: int, remaining: int, slaves: int) -> bool:
         """True when there is too little left to queue jobs of this size behind others."""

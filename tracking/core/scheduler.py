@@ -152,6 +152,10 @@ class Scheduler:
         """When to send ``Ticked`` if nothing happens before; None: not at all."""
         return self._dealer.next_wakeup(self._now)
 
+    def rest_s(self) -> float:
+        """For how many seconds answers may lie before they are handed to ``handle``, for the sake of many at once."""
+        return self._dealer.rest_s()
+
     def story(self, job: int) -> tuple[str, ...]:
         """What happened to this job lately, oldest first."""
         return self._story.of_job(job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tracking.core.items import Items
+from tracking.core.ledger import Pace
 from tracking.core.lifetimes import Lifetimes
 from tracking.core.policy import Policy
 from tracking.core.slaves import Slave, Slaves
@@ -59,3 +60,12 @@ class Sizes:
             return 0, 0
         size = self._policy.size(slave.pace.item_s, 0, 0, 0)
         return size, self._policy.row(size, remaining, self._slaves.usable, depth - len(slave.jobs))
+
+    def rest_s(self, pace: Pace) -> float:
+        """For how long answers may lie now before they are read: as long as no slave waits for what follows them."""
+        slaves, remaining = self._slaves, self._items.count_not_started
+        if slaves.idle or slaves.resting or self._waiting:
+            return 0.0
+        if self._policy.is_scarce(pace.largest_job, remaining, slaves.usable):
+            return 0.0
+        return self._policy.rest_s(pace.item_s, pace.job_s, pace.job_bytes, slaves.usable)

@@ -134,7 +134,10 @@ class Calculation:
         self._master._tr_handle_messages()  # those that were sent before the last result
 
     def _take(self, timeout_s: float) -> int:
-        count = self.desk.take(0.0 if self._put_back else timeout_s, self._take_in_turn)
+        if self._put_back:
+            count = self.desk.take(0.0, self._take_in_turn)
+        else:
+            count = self.desk.take(timeout_s, self._take_in_turn, min(timeout_s, self.scheduler.rest_s()))
         while self._put_back:
             self._take_note(self._put_back.popleft())
             count += 1

@@ -131,11 +131,16 @@ class Desk:
     def _has_notes(self) -> bool:
         return not self._notes.empty()
 
-    def take(self, timeout_s: float, handle: Callable[[Note], None]) -> int:
-        """Handle what has come, waiting at most so long for the first; how many there were."""
+    def take(self, timeout_s: float, handle: Callable[[Note], None], rest_s: float = 0.0) -> int:
+        """Handle what has come, waiting at most so long for the first; how many there were.
+
+        ``rest_s``: for so long it may well lie before.
+        """
         notes = self._notes
         count = 0
         if self._crew.is_driver(self):
+            if rest_s and notes.empty():
+                self._crew.rest(rest_s)
             self._crew.turn_unless(self._has_notes, timeout_s)
         elif notes.empty():
             try:

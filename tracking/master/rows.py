@@ -74,6 +74,9 @@ def perform_each(
 
     They were given out together while jobs were small: that these are large was seen only now.
     """
+    if len(commands) == 1:
+        perform(commands[0])
+        return []
     ahead, held_back = Counter[int](), []
     for command in commands:
         if type(command) is not c.SendJob:

@@ -238,7 +238,8 @@ class Crew:
             if client.can_drive:
                 self._client_threads[client.calculation] = threading.get_ident()
             self.look_who_is_busy()
-            for slave in list(self._slaves.values()):
+            # Those come first that have loaded nothing yet: it takes them longest to be ready.
+            for slave in sorted(self._slaves.values(), key=lambda slave: slave.did_jobs):
                 if slave.is_up and not slave.is_ending:
                     client.slave_is_up(slave.info)
             self._endings.tell_if_lost(client)
@@ -290,6 +291,10 @@ class Crew:
     def turn_unless(self, is_done: Callable[[], bool], timeout_s: float | None) -> None:
         """Turn the loop once, without waiting if there is nothing left to wait for."""
         self.driving.turn_unless(is_done, timeout_s)
+
+    def rest(self, rest_s: float) -> None:
+        """Let what slaves say lie for so long, unless woken: whoever turns the loop next hears it all at once."""
+        self._loop.rest(rest_s)
 
     def wake(self) -> None:
         """Make a turn that waits return; from any thread."""

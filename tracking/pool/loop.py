@@ -18,6 +18,7 @@ import heapq
 import itertools
 import os
 import resource
+import select
 import selectors
 from collections.abc import Callable
 from threading import RLock
@@ -54,6 +55,8 @@ class Loop:
         self._waker, self._wakes = os.pipe()
         for end in (self._waker, self._wakes):
             os.set_blocking(end, False)
+        self._rests = select.poll()
+        self._rests.register(self._waker, select.POLLIN)
         self._handlers: dict[int, Handler] = {}  # of each descriptor: what is called for it now
         self._timers: list[tuple[float, int, Callable[[], None]]] = []  # a heap
         self._count = itertools.count()
@@ -100,6 +103,12 @@ class Loop:
             os.read(self._waker, 4096)
 
     # ---- waiting
+
+    def rest(self, rest_s: float) -> None:
+        """Let what is ready lie for so long, so that one ``turn`` acts on it all; less if woken, or a timer is due."""
+        timeout_s = self._until_timer(rest_s) or 0.0
+        if timeout_s > 0.0 and not self._is_closed:
+            self._rests.poll(timeout_s * 1000)
 
     def turn(self, timeout_s: float | None) -> None:
         """Wait for something to happen, at most so long, and act on it."""
