@@ -110,7 +110,7 @@ def test_an_item_whose_slave_is_stopped_by_others_is_not_blamed_by_its_time_limi
             os.kill(os.getpid(), signal.SIGSTOP)
         return value * value
 
-    master = master_of(N_ITEMS, item, hosts=2, item_timeout=0.5, redistribute=redistribute)
+    master = master_of(N_ITEMS, item, hosts=2, item_timeout=1.5, redistribute=redistribute)
     assert master.calculateResult() == squares(N_ITEMS)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from contextlib import suppress
 
 import numpy as np
@@ -13,8 +12,8 @@ import pytest
 from tests.chaos.work import doubled_slowly
 from tracking import SlavePool, TrackingJobMaster
 
-STOPPED_S = 4.0
 N_NUMBERS = 1_000_000  # 8 MB
+STOPPED_AT, BACK_AT = 10, 40  # results
 
 
 @pytest.mark.parametrize(
@@ -24,21 +23,16 @@ def test_the_others_go_on_while_one_is_stuck_with_arrays_of_8_mb(
     comes_back: bool, n_items: int, item_s: float
 ) -> None:
     data = {number: (np.full(N_NUMBERS, float(number)), item_s) for number in range(n_items)}
-    with SlavePool(3) as pool:
+    with SlavePool(3, heartbeat=3600) as pool:  # nobody finds out that it is stuck: whoever waited would do so for ever
         master = TrackingJobMaster(data, 1, function=doubled_slowly, pool=pool, verbose=0)
-        came_at, stuck, result = [], 0, {}
+        stuck, result = 0, {}
         for id, array in master:
-            came_at.append(time.monotonic())
             result[id] = array
-            if len(came_at) == 10:
+            if len(result) == STOPPED_AT:
                 stuck = min(pool.pids.values())
                 os.kill(stuck, signal.SIGSTOP)
-            if comes_back and stuck and came_at[-1] - came_at[9] > STOPPED_S:
+            if comes_back and len(result) == BACK_AT:
                 with suppress(ProcessLookupError):  # it has lost its race, and was ended
                     os.kill(stuck, signal.SIGCONT)
-                stuck = 0
-    gaps = np.diff(came_at)
-    print(f"largest gap {gaps.max():.2f} s, median {np.median(gaps):.3f} s, in all {came_at[-1] - came_at[0]:.2f} s")
     assert result.keys() == data.keys()
     assert all((result[number] == 2 * number).all() for number in data)
-    assert gaps[9:-3].max() < STOPPED_S / 2, "the others have waited for the one that is stuck"

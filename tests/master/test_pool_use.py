@@ -12,6 +12,8 @@ from tests.master.work import Squares, WithParams, pid, tell_and_wait, wait_for_
 from tests.pool.helpers import wait_for_slaves
 from tracking import SlavePool, TrackingJobMaster
 
+LIMIT_S = 1.0  # an item that naps needs a tenth of it; so long may a slave be held up by whatever runs beside it
+
 
 def both_up(pool: SlavePool) -> set[int]:
     return set(wait_for_slaves(pool, 2))
@@ -130,7 +132,7 @@ def test_the_pool_of_a_finished_master_may_be_shut_down_at_once() -> None:
 
 def test_a_time_limit_does_not_count_while_a_slave_works_for_another_master() -> None:
     with SlavePool(1) as pool:
-        masters = [master_of(2, naps, pool=pool, chunk_size=1, item_timeout=0.6) for _ in range(6)]
+        masters = [master_of(2, naps, pool=pool, chunk_size=1, item_timeout=LIMIT_S) for _ in range(12)]
         for master in masters:
             master.start()
         for master in masters:
@@ -138,7 +140,7 @@ def test_a_time_limit_does_not_count_while_a_slave_works_for_another_master() ->
 
 
 def naps(value: int) -> int:
-    time.sleep(0.15)
+    time.sleep(0.1)
     return value * value
 
 
@@ -150,9 +152,9 @@ class BusyAtFirst(TrackingJobMaster):
     def job_done(self, slave_tid: int, result: dict[Any, Any]) -> None:
         if not self.was_busy:
             self.was_busy = True
-            time.sleep(1.2)
+            time.sleep(1.2 * LIMIT_S)
 
 
 def test_a_time_limit_does_not_count_before_a_busy_master_has_sent_the_item() -> None:
-    master = BusyAtFirst({n: n for n in range(15)}, 1, hosts=3, function=naps, item_timeout=0.6, verbose=0)
+    master = BusyAtFirst({n: n for n in range(15)}, 1, hosts=3, function=naps, item_timeout=LIMIT_S, verbose=0)
     assert master.calculateResult() == squares(15)

@@ -72,7 +72,7 @@ def test_errors_may_be_collected_in_their_places_and_are_never_none(maps: Maps) 
 
 def test_a_value_that_never_ends_is_given_up_with_item_timeout(own_pool: SlavePool, tmp_path: Path) -> None:
     (gate,) = gates(tmp_path, 1)
-    options: dict[str, Any] = {"item_timeout": 0.3, "on_error": "collect", "chunk_size": 1}
+    options: dict[str, Any] = {"item_timeout": 1.5, "on_error": "collect", "chunk_size": 1}
     found = Maps(Workers(own_pool)).map(lambda path: wait_at(path) if path else "done", [None, gate, None], **options)
     assert (found[0], found[2]) == ("done", "done")
     assert isinstance(found[1], ItemTimeout)

@@ -74,12 +74,17 @@ def test_a_result_that_cannot_be_pickled_fails_alone_and_is_described(worker: Pu
 
 def test_finished_items_of_a_long_job_are_sent_ahead(worker: Puppet, gate: Gate) -> None:
     worker.give(1, [("give", 1), ("raise", "no"), ("read", gate.path), ("give", 2)])
-    _, _, job, seconds, first, payload, failures, running_s = worker.expect(m.PART)
-    assert (job, first, codec.decode(payload), list(failures)) == (1, 0, [1, None], [1])
-    assert 0 <= seconds < 10
-    if running_s is None:
-        _, _, _, _, first, payload, _, running_s = worker.expect(m.PART)
-        assert (first, codec.decode(payload)) == (2, [])
+    results: list[Any] = []
+    failed: list[int] = []
+    running_s = None
+    while len(results) < 2 or running_s is None:  # a slave that is held up tells of them one by one
+        _, _, job, seconds, first, payload, failures, running_s = worker.expect(m.PART)
+        assert (job, first) == (1, len(results))
+        assert seconds >= 0
+        part: Any = codec.decode(payload)
+        results += part
+        failed += failures
+    assert (results, failed) == ([1, None], [1])
     assert running_s >= PART_INTERVAL_S
     gate.open()
     assert rest_of_job(worker, 2) == ["opened", 2]
