@@ -108,6 +108,41 @@ def test_what_cannot_be_noted_disturbs_nobody(file: RunFile) -> None:
     record.note_now("{}", 0.0)
 
 
+def test_where_nobody_waits_for_results_one_by_one_the_jobs_of_a_moment_share_a_commit(file: RunFile) -> None:
+    waiting: list[str] = []
+    record = Record(file, is_awaited=lambda: bool(waiting))
+    assert record.patience_s(100.0) == float("inf"), "there is nothing to commit"
+    record.add(["a"], ["A"], SLAVE, 0.5, [0])
+    assert record.is_due(100.0, is_dry=False), "the last commit is long ago"
+    record.commit(100.0)
+    record.add(["b"], ["B"], SLAVE, 0.5, [1])
+    assert not record.is_due(100.01, is_dry=True)
+    assert record.patience_s(100.01) == pytest.approx(0.04)
+    waiting.append("somebody")
+    assert record.patience_s(100.01) == 0.0
+    assert record.is_due(100.01, is_dry=True)
+    waiting.clear()
+    assert record.is_due(100.051, is_dry=False)
+    record.close("interrupted")
+
+
+def test_where_nobody_waits_very_many_jobs_are_committed_sooner() -> None:
+    record = Record(None, is_awaited=lambda: False)
+    record.commit(100.0)
+    for number in range(64):
+        record.add([number], [number], SLAVE, 0.0, [number])
+    assert not record.is_due(100.004, is_dry=True)
+    assert record.is_due(100.006, is_dry=False)
+
+
+def test_what_goes_on_at_the_start_keeps_no_slave_waiting_for_its_commit(file: RunFile) -> None:
+    record = Record(file, is_awaited=lambda: False)
+    record.note_now("{}", 100.0)
+    assert not record.is_due(100.0, is_dry=True)
+    assert record.is_due(100.06, is_dry=True)
+    record.close("interrupted")
+
+
 def test_jobs_of_one_item_that_come_between_two_commits_are_recorded_each_as_itself(file: RunFile) -> None:
     record = Record(file, ItemDigests({"a": 1, "b": 2.0, "c": "x"}))
     other = SlaveInfo(2, "node_1", "node")

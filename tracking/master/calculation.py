@@ -128,7 +128,7 @@ class Calculation:
             n_taken = self._take(self._sleep_s())
             self._set_up_some()
             self.crew.flush()
-            if not n_taken or self.record.is_due(time.monotonic()):
+            if self.record.is_due(time.monotonic(), is_dry=not n_taken):
                 self._tell_results()
         self._tell_results()
         self._master._tr_handle_messages()  # those that were sent before the last result
@@ -150,14 +150,12 @@ class Calculation:
             self._take_note(note)
 
     def _sleep_s(self) -> float:
-        if self.record.has_untold:
-            return 0.0  # only look whether more has come; if not, commit
         if self._master._tr_has_messages or self._arrivals:
             return 0.0
         now = time.monotonic()
         wakeup = self.scheduler.next_wakeup()
         longest_s = max(_SHORTEST_DELAY_S, self._master._tr_loop_delay_s)
-        sleep_s = min(longest_s, self._display.interval_s, self.record.now_interval_s)
+        sleep_s = min(longest_s, self._display.interval_s, self.record.now_interval_s, self.record.patience_s(now))
         return sleep_s if wakeup is None else max(0.0, min(sleep_s, wakeup - now))
 
     def _look_around(self) -> None:

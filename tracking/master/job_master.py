@@ -300,7 +300,7 @@ class JobMaster(HostKeeper):
             self.status,
             options.policy(self.chunk_size, redistribute=checks.checked_redistribute(self.redistribute)),
             self._tr_worker,
-            Record(self._tr_open_file, self._tr_digests, is_only_place=not options.keep_results),
+            Record(self._tr_open_file, self._tr_digests, not options.keep_results, self._tr_has_listeners),
             options.crew(self._tr_nicknames),
             display,
         )

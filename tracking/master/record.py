@@ -19,6 +19,8 @@ Batch = tuple[Sequence[Hashable], Sequence[Any]]
 """Ids, and their results in the same order."""
 
 _COMMIT_INTERVAL_S = 0.005
+_UNHEARD_INTERVAL_S = 0.05  # where nobody waits for results one by one
+_MANY_JOBS = 64  # whose commit takes long enough to keep slaves waiting, were there many more
 _NOW_INTERVAL_S = 1.0
 _COMPARING_S = 0.05  # in each such interval
 
@@ -33,21 +35,23 @@ class Record:
         digests: gives those of the values of some ids, for the run file; None if they are unknown.
         is_only_place: the results are kept nowhere else, so none is told before it is in the file, and a file that
             lacks some at the end is an error.
+        is_awaited: whether somebody waits for results one by one.
     """
 
     def __init__(
         self,
         run_file: RunFile | None,
         digests: Callable[[Sequence[Hashable]], bytes | None] = lambda ids: None,
-        *,
         is_only_place: bool = False,
+        is_awaited: Callable[[], bool] = lambda: True,
     ) -> None:
         self._run_file = run_file
         self._writer = None if run_file is None else _writer(run_file, digests)
         self._is_only_place = is_only_place
+        self._is_awaited = is_awaited
         self._now_at = float("-inf")
         self._untold: list[Batch] = []
-        self._commit_at = 0.0
+        self._committed_at = 0.0
         self._problem: str | None = None
 
     def add(
@@ -127,6 +131,7 @@ class Record:
             now: as for ``wants_now``.
         """
         self._now_at = now
+        self._committed_at = self._committed_at or now  # at the start slaves come first
         if self._run_file is None:
             return
         try:
@@ -160,13 +165,28 @@ class Record:
         can_tell = bool(self._untold) and not (self._is_only_place and self._problem)
         return can_tell or (self._run_file is not None and self._run_file.is_due)
 
-    def is_due(self, now: float) -> bool:
-        """Whether a commit should not wait any longer, though more keeps coming."""
-        return now >= self._commit_at and self.has_untold
+    def is_due(self, now: float, *, is_dry: bool) -> bool:
+        """Whether to commit now: a commit costs as much as all else that is done for a job, and several can share it.
+
+        Args:
+            is_dry: nothing more has come.
+        """
+        if not self.has_untold:
+            return False
+        passed_s = now - self._committed_at
+        if self._is_awaited():
+            return is_dry or passed_s >= _COMMIT_INTERVAL_S
+        return passed_s >= (_COMMIT_INTERVAL_S if len(self._untold) >= _MANY_JOBS else _UNHEARD_INTERVAL_S)
+
+    def patience_s(self, now: float) -> float:
+        """So long one may wait for more to come before ``is_due`` is to be asked again."""
+        if not self.has_untold:
+            return float("inf")
+        return 0.0 if self._is_awaited() else max(0.0, self._committed_at + _UNHEARD_INTERVAL_S - now)
 
     def commit(self, now: float) -> list[Batch]:
         """Record what was added, durably; then it may be told: the results, in the order they came."""
-        self._commit_at = now + _COMMIT_INTERVAL_S
+        self._committed_at = now
         if self._writer is not None:
             self._writer.write()
         if self._run_file is not None and self._run_file.has_uncommitted:

@@ -228,6 +228,10 @@ class WaitableThread(MessageThread):
 
     # ---- for the master's thread
 
+    def _tr_has_listeners(self) -> bool:
+        """Whether an iterator waits for results."""
+        return bool(self._tr_subscribers)
+
     def _tr_tell(self, batches: list[Batch]) -> None:
         """These results, all that there are so far, are recorded: iterators may have them."""
         with self._tr_lock:
