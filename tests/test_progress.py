@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -343,6 +344,18 @@ def test_however_slow_the_terminal_drawing_takes_at_most_a_hundredth_of_the_time
         clock.now_s += 0.01
     display.close(snapshot())
     assert clock.now_s - begin >= 100 * draw_s
+
+
+def test_a_redraw_is_little_work_as_all_processors_are_busy_meanwhile(terminal: Terminal, clock: Clock) -> None:
+    calls: Counter[str] = Counter()
+    with started(terminal, clock) as display:
+        display.update(snapshot(1))
+        sys.setprofile(lambda frame, kind, arg: calls.update([kind]))
+        try:
+            display.update(snapshot(2))
+        finally:
+            sys.setprofile(None)
+    assert calls["call"] < 2500, "some 900; as a table of rich's it would take 6,000"
 
 
 def test_a_calculation_that_is_over_at_once_gets_its_last_line_and_nothing_else(

@@ -1,14 +1,18 @@
-"""What is drawn by rich: counts, a bar, and a table of the slaves. rich is loaded with the first of them."""
+"""What is drawn by rich: counts, a bar, and a table of the slaves. rich is loaded with the first of them.
+
+Made of its simplest things: a picture is drawn while all processors are busy with the user's work.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tracking.report import HostLine, Snapshot, counts_text, end_text, live_table, speed_text
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
     from rich.text import Text
 
 DISPLAY_WIDTH = 100
@@ -19,7 +23,7 @@ def running_picture(snapshot: Snapshot, rate: float, lines: Sequence[HostLine]) 
     from rich.text import Text
 
     note = [Text(snapshot.remark, "yellow", no_wrap=True, overflow="ellipsis")] if snapshot.remark else []
-    bar = _bar(snapshot, speed_text(snapshot, rate))
+    bar = _Bar(snapshot, speed_text(snapshot, rate))
     return Group(_line(counts_text(snapshot)), bar, *note, live_table(lines))
 
 
@@ -36,16 +40,24 @@ def _line(text: str, done_style: str = "bold") -> Text:
     return line
 
 
-def _bar(snapshot: Snapshot, text: str) -> RenderableType:
-    from rich.constrain import Constrain
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
+class _Bar:
+    """How much is over, as a bar and in words."""
 
-    row = Table.grid(expand=True, padding=(0, 2, 0, 0))
-    row.add_column(ratio=1)
-    row.add_column(no_wrap=True)
-    row.add_column(no_wrap=True)
-    total, completed = (snapshot.n_items, snapshot.n_over) if snapshot.n_items else (1, 1)
-    bar = ProgressBar(total=total, completed=completed, complete_style="green", finished_style="green")
-    row.add_row(bar, f"{snapshot.percent}%", text)
-    return Constrain(row, DISPLAY_WIDTH)
+    def __init__(self, snapshot: Snapshot, text: str) -> None:
+        self._snapshot = snapshot
+        self._text = f"  {snapshot.percent}%  {text}"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        """As long as there is room for."""
+        from rich.progress_bar import ProgressBar
+        from rich.segment import Segment
+
+        total, completed = (self._snapshot.n_items, self._snapshot.n_over) if self._snapshot.n_items else (1, 1)
+        width = max(1, min(options.max_width, DISPLAY_WIDTH) - len(self._text))
+        style = "green"
+        bar = ProgressBar(total, completed, width=width, complete_style=style, finished_style=style)
+        for segment in bar.__rich_console__(console, options):
+            if isinstance(segment, Segment):
+                yield segment
+        yield Segment(self._text)
+        yield Segment.line()
