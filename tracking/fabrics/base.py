@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from tracking.errors import InputError
 from tracking.fabrics.host_report import HostReport
@@ -22,8 +21,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveSpec:
+class SlaveSpec(NamedTuple):
     """A slave to be started.
 
     Attributes:
@@ -42,8 +40,7 @@ class SlaveSpec:
     share: Share = USUAL
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveLines:
+class SlaveLines(NamedTuple):
     """The master's ends of a slave's lines; what is sent before the slave is up waits for it.
 
     Attributes:
@@ -57,8 +54,7 @@ class SlaveLines:
     output: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveConnected:
+class SlaveConnected(NamedTuple):
     """A slave that was started without lines has got them.
 
     Attributes:
@@ -74,8 +70,7 @@ class SlaveConnected:
     left_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveEnded:
+class SlaveEnded(NamedTuple):
     """A slave has ended.
 
     Attributes:
@@ -227,6 +222,9 @@ class BaseFabric:
         """What ``check`` finds."""
         problems = self.check(hosts)
         return {host: HostReport(host, problems.get(host, "")) for host in hosts}
+
+    def prepare(self) -> None:
+        """Slaves will be asked for in a moment: what takes long until the first can be started may begin now."""
 
     def preload(self, modules: Iterable[str]) -> None:
         """Nothing is loaded ahead."""

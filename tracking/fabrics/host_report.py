@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tracking.fabrics.machine import usable_cores
 
 
-@dataclass(frozen=True, slots=True)
-class HostReport:
+class HostReport(NamedTuple):
     """What was found on a host.
 
     Attributes:

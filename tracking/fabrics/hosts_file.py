@@ -22,7 +22,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 from tracking.errors import InputError
@@ -56,8 +55,7 @@ class ListedHost(str):
         return str, (str(self),)
 
 
-@dataclass(frozen=True, slots=True)
-class HostsFile:
+class HostsFile(NamedTuple):
     """What stands in one.
 
     Attributes:
@@ -119,7 +117,7 @@ def expand(hosts: object) -> Expanded:
 
 def with_saved(hosts: Iterable[Mapping[str, str]], saved: Mapping[str, Mapping[str, Any]]) -> list[object]:
     """The hosts of a master that was saved, with what a hosts file had said of them: {host: fields of its settings}."""
-    known = {field.name for field in fields(HostSettings)}
+    known = HostSettings._fields
     settings = {host: HostSettings(**{k: v for k, v in its.items() if k in known}) for host, its in saved.items()}
     names = [entry["host"] for entry in hosts]
     return [ListedHost(name, settings[name]) if name in settings else name for name in names]
@@ -241,7 +239,7 @@ def parse(text: str, path: str) -> HostsFile:
 
 def _hosts_of(table: dict[str, Any], kind: HostKind, where: str, default: HostSettings) -> dict[str, HostSettings]:
     niceness = NICENESS[kind] if default.niceness is None else default.niceness
-    of_class = replace(default, kind=kind, niceness=niceness)
+    of_class = default._replace(kind=kind, niceness=niceness)
     if _DEFAULT in table:
         of_class = _settings(table[_DEFAULT], f"{where}, {_DEFAULT}", of_class)
     settings = {}
@@ -252,7 +250,7 @@ def _hosts_of(table: dict[str, Any], kind: HostKind, where: str, default: HostSe
             raise InputError(f"{where}: {host!r} is no host name")
         its = _settings(entry, f"{where}, {host}", of_class)
         slots = its.slots or (usable_cores() if is_local(host) else 1)
-        settings[host] = replace(its, slots=slots)
+        settings[host] = its._replace(slots=slots)
     return settings
 
 
@@ -273,7 +271,7 @@ def _settings(entry: object, where: str, default: HostSettings) -> HostSettings:
             raise InputError(f"{where}: {key} must be {expected}, not {value!r}")
     if "environment" in taken:
         taken["environment"] = {**default.environment, **taken["environment"]}
-    return replace(default, **taken)
+    return default._replace(**taken)
 
 
 def _whole(least: int, most: int) -> Callable[[object], int | None]:

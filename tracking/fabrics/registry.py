@@ -8,13 +8,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tracking.errors import EngineError, InputError, TrackingError
-from tracking.fabrics.base import Fabric
+from tracking.fabrics.base import BaseFabric, Fabric
 from tracking.fabrics.host_report import HostReport
 from tracking.fabrics.machine import is_local
 from tracking.fabrics.settings import HostSettings
@@ -248,6 +249,13 @@ class Fabrics:
     def starts_with(self, fabric: Fabric) -> bool:
         """Whether it is this one that was asked for."""
         return self._asked_for is fabric
+
+    def prepare(self, hosts: Iterable[str]) -> None:
+        """Slaves will be asked for on these hosts in a moment: what they need first boots while the caller goes on."""
+        for fabric in {id(found): found for found in map(self.of, dict.fromkeys(hosts))}.values():
+            if isinstance(fabric, BaseFabric):
+                with contextlib.suppress(OSError):  # told when slaves are started
+                    fabric.prepare()
 
     def preload(self, modules: Iterable[str]) -> None:
         """Slaves to come will need these modules: they may be loaded once for all."""

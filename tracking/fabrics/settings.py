@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from tracking.errors import InputError
 from tracking.slave.cores import EACH, cpus_in
@@ -54,8 +54,7 @@ def _cpu_set(one: object) -> str:
     return str(one)
 
 
-@dataclass(frozen=True, slots=True)
-class HostSettings:
+class HostSettings(NamedTuple):
     """How slaves are started on one host; what is None is left to the fabric.
 
     Example:
@@ -79,7 +78,7 @@ class HostSettings:
 
     python: str | None = None
     directory: str | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
     niceness: int | None = None
     slots: int | None = None
     kind: HostKind | None = None
@@ -88,3 +87,7 @@ class HostSettings:
     wrapper: str = ""
     threads: int | None = None
     affinity: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """{field: value}, which can be pickled."""
+        return self._asdict() | {"environment": dict(self.environment)}

@@ -5,16 +5,18 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tracking.core.policy import ChunkSize, Redistribute
 from tracking.errors import InputError
-from tracking.fabrics.registry import Fabrics
 from tracking.master.options import DEFAULT_NICENESS
-from tracking.pool import SlavePool
 from tracking.pool.arguments import checked_hosts
-from tracking.pool.crew import names_for
+from tracking.pool.naming import names_for
 from tracking.slave.job_slave import JobSlave
+
+if TYPE_CHECKING:
+    from tracking.core.policy import ChunkSize, Redistribute
+    from tracking.fabrics.registry import Fabrics
+    from tracking.pool import SlavePool
 
 
 def check_was_made(master: object) -> None:
@@ -68,6 +70,8 @@ def check_pool(pool: object, hosts: Any, niceness: Any) -> None:
     """A pool brings its own slaves: hosts and niceness are settled with it."""
     if pool is None:
         return
+    from tracking.pool import SlavePool
+
     if not isinstance(pool, SlavePool):
         raise InputError(f"pool must be a SlavePool, not of type {type(pool).__name__}")
     pool._crew.check_own_process()

@@ -18,15 +18,17 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracking.errors import NoSlavesError
-from tracking.master import sending
-from tracking.master.options import Options
 from tracking.master.spawning import SlaveKeeper
-from tracking.master.status import Status
 from tracking.pool.reach import known_hosts, more_hosts, tell_left_out
-from tracking.pool.slaves import Nicknames
+
+if TYPE_CHECKING:
+    from tracking.master.options import Options
+    from tracking.master.sending import Worker
+    from tracking.master.status import Status
+    from tracking.pool.naming import Nicknames
 
 logger = logging.getLogger("tracking")
 
@@ -41,7 +43,7 @@ class HostKeeper(SlaveKeeper):
     status: Status
 
     _tr_options: Options
-    _tr_worker: sending.Worker
+    _tr_worker: Worker
     _tr_interruption: str
     _tr_checks_hosts = True  # before slaves are started there
     _tr_nicknames: Nicknames  # under _tr_lock
@@ -153,7 +155,9 @@ class HostKeeper(SlaveKeeper):
             self._tr_leave_out_failing()
             if self._tr_interruption:
                 return
-        self._tr_fabrics.preload(sending.modules_needed(self._tr_worker))  # once for all slaves, before they are forked
+        from tracking.master.sending import modules_needed
+
+        self._tr_fabrics.preload(modules_needed(self._tr_worker))  # once for all slaves, before they are forked
         with self._tr_lock:
             self._tr_has_spawned = True
         try:

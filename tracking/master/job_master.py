@@ -20,27 +20,27 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tracking.core.policy import ChunkSize
 from tracking.errors import Interrupted
-from tracking.fabrics.base import Fabric
 from tracking.fabrics.hosts_file import expand
 from tracking.fabrics.registry import Fabrics
-from tracking.master import checks, sending
-from tracking.master.calculation import Calculation
+from tracking.master import checks
 from tracking.master.display import Display
 from tracking.master.ending import end_with_program
 from tracking.master.hosting import HostKeeper
 from tracking.master.lazy_mappings import keep_while_wanted, values_of
 from tracking.master.options import Options
-from tracking.master.record import Record
 from tracking.master.status import Status
-from tracking.pool import SlavePool, arguments
-from tracking.pool.crew import MASTER_NUMBERS
+from tracking.pool import arguments
+from tracking.pool.naming import MASTER_NUMBERS, Nicknames
 from tracking.pool.shares import Shares
-from tracking.pool.slaves import Nicknames
 
-if TYPE_CHECKING:  # what a quiet calculation without a record does not need is loaded when it is
+if TYPE_CHECKING:  # what a calculation needs is loaded when it begins: the program can go on to it, and slaves start
     from tracking import report
+    from tracking.core.policy import ChunkSize
+    from tracking.fabrics.base import Fabric
+    from tracking.master.calculation import Calculation
+    from tracking.master.sending import Worker
+    from tracking.pool import SlavePool
     from tracking.store.run_file import RunFile
 
 logger = logging.getLogger("tracking")
@@ -166,7 +166,7 @@ class JobMaster(HostKeeper):
         self._tr_tid = next(MASTER_NUMBERS)
 
     # Written by the master's thread, unless said otherwise.
-    _tr_worker: sending.Worker  # by start()
+    _tr_worker: Worker  # by start()
     _tr_open_file: RunFile | None = None  # by start()
     _tr_digests: Callable[[Sequence[Any]], bytes | None] = staticmethod(lambda ids: None)  # by start()
     _tr_recipe: bytes | None = None  # by who makes the master: how a run file is resumed
@@ -230,6 +230,8 @@ class JobMaster(HostKeeper):
             raise RuntimeError("a master can be started only once; make a new one, or use restart()")
         checks.check_was_made(self)
         arguments.check_not_loading()
+        from tracking.master import sending
+
         self._tr_worker = sending.make_worker(self._tr_options.function, self.slave_script)
         self._tr_prepare_status()
         self._tr_open_run_file()
@@ -293,6 +295,9 @@ class JobMaster(HostKeeper):
             display.close()
 
     def _tr_make_calculation(self, display: Display) -> Calculation:
+        from tracking.master.calculation import Calculation
+        from tracking.master.record import Record
+
         options = self._tr_options
         return Calculation(
             self,

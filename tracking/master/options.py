@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tracking.core.policy import ChunkSize, Policy, Redistribute
 from tracking.errors import InputError
-from tracking.fabrics.base import Fabric
-from tracking.pool import SlavePool
 from tracking.pool.arguments import checked_choice, checked_memory_limit, checked_number
-from tracking.pool.crew import Crew
-from tracking.pool.slaves import Nicknames
+
+if TYPE_CHECKING:
+    from tracking.core.policy import ChunkSize, Policy, Redistribute
+    from tracking.fabrics.base import Fabric
+    from tracking.pool import SlavePool
+    from tracking.pool.crew import Crew
+    from tracking.pool.naming import Nicknames
 
 DEFAULT_NICENESS = MappingProxyType({"default": 20})
 """Of a master to whom no niceness was given; told from one that was given by its identity."""
@@ -26,14 +27,7 @@ OF_SLAVES = frozenset({
 """What is settled with the slaves: by a master that starts its own, or by the pool that it borrows them from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What each means is said where they are given: ``JobMaster``.
-
-    Raises:
-        InputError: one of them cannot be; names it.
-    """
-
+class _Given(NamedTuple):
     function: Callable[[Any], Any] | None = None
     run_file: str | os.PathLike[str] | None = None
     item_timeout: float | None = None
@@ -53,7 +47,23 @@ class Options:
     pool: SlavePool | None = None
     fabric: str | Fabric | None = None
 
-    def __post_init__(self) -> None:
+
+class Options(_Given):
+    """What each means is said where they are given: ``JobMaster``.
+
+    Raises:
+        InputError: one of them cannot be; names it.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Made of what was given, if all of it can be."""
+        self = super().__new__(cls, *args, **kwargs)
+        self._check()
+        return self
+
+    def _check(self) -> None:
         checked_number("item_timeout", self.item_timeout, 0.001, is_optional=True)
         checked_number("retries", self.retries, 0, is_whole=True)
         checked_number("max_deaths", self.max_deaths, 1, is_optional=True, is_whole=True)
@@ -69,18 +79,20 @@ class Options:
         self._leave_slaves_to_pool()
 
     def _leave_slaves_to_pool(self) -> None:
-        for field in fields(self) if self.pool is not None else ():
-            if field.name in OF_SLAVES and getattr(self, field.name) != field.default:
-                raise InputError(f"give {field.name} to the pool, not to a master that works with it")
+        for name in self._fields if self.pool is not None else ():
+            if name in OF_SLAVES and getattr(self, name) != self._field_defaults[name]:
+                raise InputError(f"give {name} to the pool, not to a master that works with it")
 
     def lasting(self) -> dict[str, Any]:
         """{name: value} of those that mean something in another program, too."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _OF_THIS_PROGRAM}
+        return {name: value for name, value in self._asdict().items() if name not in _OF_THIS_PROGRAM}
 
     def crew(self, nicknames: Nicknames) -> Crew:
         """The slaves to work with: those of the pool, or none yet."""
         if self.pool is not None:
             return self.pool._crew
+        from tracking.pool.crew import Crew  # the engine, only where it is started
+
         return Crew(
             host_failures=self.host_failures,
             heartbeat_s=self.heartbeat,
@@ -92,6 +104,8 @@ class Options:
 
     def policy(self, chunk_size: ChunkSize, *, redistribute: Redistribute) -> Policy:
         """How the scheduler is to decide."""
+        from tracking.core.policy import Policy
+
         return Policy(
             chunk_size=chunk_size,
             redistribute=redistribute,

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import fields
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from tracking.core.policy import ChunkSize
 from tracking.errors import InputError, StoreError
 from tracking.fabrics.hosts_file import with_saved
 from tracking.master.options import OF_SLAVES, Options
 from tracking.master.tracking_job_master import TrackingJobMaster
 
-_ARGUMENTS = frozenset(inspect.signature(TrackingJobMaster).parameters)
-_ADDED = frozenset(field.name for field in fields(Options))  # those that were not there of old
+if TYPE_CHECKING:
+    from tracking.core.policy import ChunkSize
+
+_ADDED = frozenset(Options._fields)  # arguments of masters that were not there of old
+
+
+@cache
+def _arguments() -> frozenset[str]:
+    import inspect  # takes long to load
+
+    return frozenset(inspect.signature(TrackingJobMaster).parameters)
 
 
 def run(
@@ -38,11 +45,11 @@ def run(
         CalculationError: some items failed; all others are in its ``.result``.
         TypeError: there is no such option.
     """
-    unknown = next((name for name in options if name not in _ARGUMENTS), None)
+    unknown = next((name for name in options if name not in _arguments()), None)
     if unknown is not None:
         import difflib
 
-        meant = difflib.get_close_matches(unknown, _ARGUMENTS, 1)
+        meant = difflib.get_close_matches(unknown, _arguments(), 1)
         raise TypeError(f"run() has no option {unknown!r}" + (f"; is {meant[0]!r} meant?" if meant else ""))
     if options.get("pool") is None:
         options.setdefault("niceness", {"default": 0})
@@ -69,11 +76,11 @@ def restart(rst: Mapping[str, Any] | str | os.PathLike[str], **params: Any) -> T
     cls = rst.get("master_class")
     if not (isinstance(cls, type) and issubclass(cls, TrackingJobMaster)):
         raise StoreError(f"the restart data name no TrackingJobMaster class, but {cls!r}")
-    unknown = sorted(set(params) - _ARGUMENTS - set(rst))
+    unknown = sorted(set(params) - _arguments() - set(rst))
     if unknown:
         raise InputError(f"restart() has no argument {unknown[0]!r}")
     rst = {**rst, **params}
-    arguments = {name: rst[name] for name in _ARGUMENTS - _ADDED if name in rst}
+    arguments = {name: rst[name] for name in _arguments() - _ADDED if name in rst}
     arguments |= rst.get("tracking_options", {}) | {name: params[name] for name in _ADDED & params.keys()}
     if (settings := rst.get("host_settings")) and "hosts" not in params:
         arguments["hosts"] = with_saved(rst["hosts"], settings)
@@ -83,7 +90,7 @@ def restart(rst: Mapping[str, Any] | str | os.PathLike[str], **params: Any) -> T
     master = cls.__new__(cls)
     TrackingJobMaster.__init__(master, **arguments)
     rest = master.setRst(rst)
-    for name in rest.keys() - _ARGUMENTS:
+    for name in rest.keys() - _arguments():
         setattr(master, name, rest[name])
     return master
 

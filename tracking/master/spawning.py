@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING
 
 from tracking.errors import UnknownHost
-from tracking.fabrics.registry import Fabrics
-from tracking.master.calculation import Calculation
 from tracking.master.waiting import WaitableThread
-from tracking.pool.crew import Place
-from tracking.pool.shares import Shares
+
+if TYPE_CHECKING:
+    from tracking.fabrics.registry import Fabrics
+    from tracking.master.calculation import Calculation
+    from tracking.pool.shares import Shares
+    from tracking.pool.slaves import Place
 
 
 class SlaveKeeper(WaitableThread):
@@ -31,6 +34,8 @@ class SlaveKeeper(WaitableThread):
         return self._tr_running().crew.start_slave(self._tr_place(nickname, host, niceness, show_output))
 
     def _tr_place(self, nickname: str, host: str, niceness: int, show_output: int) -> Place:
+        from tracking.pool.slaves import Place
+
         share = self._tr_shares.next(host)
         return Place(nickname, host, niceness, show_output, self._tr_fabrics.of(host), share=share)
 

@@ -6,19 +6,19 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tracking.core import events as e
-from tracking.core.policy import ChunkSize
 from tracking.errors import InputError, StoreError
-from tracking.fabrics.base import Fabric
 from tracking.master.job_master import JobMaster
 from tracking.master.options import DEFAULT_NICENESS
 from tracking.master.saving import bytes_within, saveable
 from tracking.master.status import Status
-from tracking.pool import SlavePool
+
+if TYPE_CHECKING:
+    from tracking.core.policy import ChunkSize
+    from tracking.fabrics.base import Fabric
+    from tracking.pool import SlavePool
 
 _NO_DATA: Mapping[Any, Any] = MappingProxyType({})
 _LARGEST_RECIPE_BYTES = 64 * 1024 * 1024
@@ -196,6 +196,8 @@ class TrackingJobMaster(JobMaster):
         """
         if not slow_factor > 0:
             raise InputError(f"slow_factor must be greater than 0, not {slow_factor!r}")
+        from tracking.core import events as e
+
         for host in [host_list] if isinstance(host_list, str) else host_list:
             self.slow_hosts[host] = slow_factor
             if self._tr_calculation is not None:
@@ -277,7 +279,7 @@ class TrackingJobMaster(JobMaster):
             "status_objects": {} if leaves_states else self.status._tr_states(),
             "master_class": type(self),
             "tracking_options": saveable(self._tr_options.lasting()),
-            "host_settings": {host: asdict(its) for host, its in self._tr_fabrics.settings.items()},
+            "host_settings": {host: its.as_dict() for host, its in self._tr_fabrics.settings.items()},
         }
         fields = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in _NOT_SAVED}
         if leaves_states:

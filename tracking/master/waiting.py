@@ -26,13 +26,15 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracking.errors import CalculationError, Interrupted, ItemError
 from tracking.master.ending import EndCondition, do_not_wait_for
-from tracking.master.record import Batch
 from tracking.master.recorded_results import RecordedResults
 from tracking.messaging import MessageThread
+
+if TYPE_CHECKING:
+    from tracking.master.record import Batch
 
 logger = logging.getLogger("tracking")
 

@@ -32,10 +32,11 @@ from tracking.errors import (
     ItemTimeout,
     NoSlavesError,
 )
-from tracking.pool.client import MASTER_NUMBERS, SlaveGone, SlaveInfo, late_words, outlasted_words
+from tracking.pool.client import SlaveGone, SlaveInfo, late_words, outlasted_words
 from tracking.pool.crew import Crew
 from tracking.pool.futures import Call, set_exception, set_remote_exception, set_result
 from tracking.pool.lending import Parcels
+from tracking.pool.naming import MASTER_NUMBERS
 from tracking.pool.setup_deaths import SetupDeaths, died_of
 from tracking.slave.calling import call
 from tracking.slave.surroundings import Context

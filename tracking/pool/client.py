@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from tracking.core.lifetimes import Life
 from tracking.wire.channel import Message
-
-MASTER_NUMBERS = itertools.count(1_000_000_001)
-"""Numbers of masters, and of their calculations: above those of all slaves, and given out once in a program."""
 
 MOST_LOSSES_IN_SETUP = 20
 """So many slaves in a row that are lost with their hosts while they are made ready: their setup brings hosts down."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from tracking.pool import arguments
-from tracking.pool.client import MASTER_NUMBERS
+from tracking.pool.naming import MASTER_NUMBERS
 from tracking.slave import surroundings
 
 

@@ -25,7 +25,7 @@ from threading import RLock
 
 from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded
 from tracking.pool.arguments import check_own_process
-from tracking.pool.client import MASTER_NUMBERS, Client, JobKey, SlaveInfo
+from tracking.pool.client import Client, JobKey, SlaveInfo
 from tracking.pool.console import ConsoleWriter
 from tracking.pool.driving import Driving
 from tracking.pool.endings import GRACE_S, Endings
@@ -34,9 +34,10 @@ from tracking.pool.hearing import Hearing
 from tracking.pool.hosts import Hosts
 from tracking.pool.lending import Lending
 from tracking.pool.loop import READ, WRITE, Loop
+from tracking.pool.naming import Nicknames
 from tracking.pool.post import Post
 from tracking.pool.recalls import Recalls
-from tracking.pool.slaves import Nicknames, Place, Slave, names_for, since_when
+from tracking.pool.slaves import Place, Slave, since_when
 from tracking.pool.starting import Starting
 from tracking.pool.vitals import Vitals
 from tracking.pool.watching import Watched
@@ -45,7 +46,7 @@ from tracking.wire.channel import Message
 
 _MANY_SLAVES = 8  # what was put for so many is worth a write before all is put
 
-__all__ = ["MASTER_NUMBERS", "Client", "Crew", "HostTrouble", "JobKey", "Place", "SlaveInfo", "names_for"]
+__all__ = ["Client", "Crew", "HostTrouble", "JobKey", "Place", "SlaveInfo"]
 
 
 class Crew:

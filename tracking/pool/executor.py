@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from tracking.errors import EncodeError
 from tracking.pool import arguments
 from tracking.pool.chunks import chunked
-from tracking.pool.crew import Crew
 from tracking.slave.calling import call_chunk
 from tracking.wire import codec, mainmodule, mapped
 
 if TYPE_CHECKING:
+    from tracking.pool.crew import Crew
     from tracking.pool.sharing import Shared
 
 

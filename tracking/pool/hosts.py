@@ -23,8 +23,9 @@ from tracking.pool.client import Client
 from tracking.pool.endings import Endings
 from tracking.pool.filling import Vacancies
 from tracking.pool.following import Filled, change
+from tracking.pool.naming import Nicknames
 from tracking.pool.post import Post
-from tracking.pool.slaves import Nicknames, Place, Slave
+from tracking.pool.slaves import Place, Slave
 
 _REMOVED = "ended by us: its host was removed"
 _NO_ROOM = "ended by us: there is no room for it any more"

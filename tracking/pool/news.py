@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tracking.pool.client import MASTER_NUMBERS, SlaveGone, SlaveInfo
+from tracking.pool.client import SlaveGone, SlaveInfo
 from tracking.pool.crew import Crew
+from tracking.pool.naming import MASTER_NUMBERS
 from tracking.wire.channel import Message
 
 

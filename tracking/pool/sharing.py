@@ -6,9 +6,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from tracking.pool.client import MASTER_NUMBERS, SlaveGone, SlaveInfo
+from tracking.pool.client import SlaveGone, SlaveInfo
 from tracking.pool.crew import Crew
 from tracking.pool.lending import Parcels
+from tracking.pool.naming import MASTER_NUMBERS
 from tracking.slave import sharing
 from tracking.wire import messages as m
 from tracking.wire.channel import Message

@@ -15,27 +15,25 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tracking.fabrics.base import Fabric
 from tracking.fabrics.hosts_file import expand
 from tracking.fabrics.registry import FabricsOfPool
 from tracking.pool import arguments
-from tracking.pool.client import MASTER_NUMBERS
 from tracking.pool.contexts import own_context
-from tracking.pool.crew import Crew
 from tracking.pool.executor import CrewExecutor
-from tracking.pool.placing import Placing
+from tracking.pool.naming import MASTER_NUMBERS, Nicknames
 from tracking.pool.reach import known_hosts, more_hosts, without_failing
 from tracking.pool.shares import Shares
-from tracking.pool.slaves import Nicknames
 from tracking.pool.thread import SHUT_DOWN, PoolThread
 from tracking.slave.calling import CallsWithSetup, call
 from tracking.wire import mainmodule
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from tracking.fabrics.base import Fabric
     from tracking.pool.actors import Actors
     from tracking.pool.calls import Calls
     from tracking.pool.news import SlaveNews, Watch
@@ -105,7 +103,6 @@ class SlavePool(CrewExecutor):
         self._output = arguments.checked_output(output)
         self._niceness = arguments.checked_niceness(niceness, expanded.niceness)
         shares = Shares(threads, affinity, self._fabrics.first.settings)
-        self._placing = Placing(self._niceness, shares, show_output)
         self._checks_hosts = check_hosts
         self._nicknames = Nicknames()
         self._max_deaths = arguments.checked_number(
@@ -122,6 +119,11 @@ class SlavePool(CrewExecutor):
             "max_jobs": arguments.checked_number("max_jobs", max_jobs, 1, is_optional=True, is_whole=True),
         }
         left, failed = without_failing(names, self._fabrics.first) if check_hosts else (names, {})
+        self._fabrics.first.prepare(left)
+        from tracking.pool.crew import Crew  # loaded here, beside what this machine needs to start slaves
+        from tracking.pool.placing import Placing
+
+        self._placing = Placing(self._niceness, shares, show_output)
         self._crew = Crew(**crew_options, nicknames=self._nicknames)
         self._calls: Calls | None = None  # made with the first submit, under the crew's lock
         self._sessions: weakref.WeakSet[Calls] = weakref.WeakSet()  # under the crew's lock

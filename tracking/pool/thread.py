@@ -8,9 +8,12 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
+from typing import TYPE_CHECKING
 
 from tracking.fabrics.registry import FabricsOfPool
-from tracking.pool.crew import Crew
+
+if TYPE_CHECKING:
+    from tracking.pool.crew import Crew
 
 SHUT_DOWN = "the pool was shut down"
 _END_TIMEOUT_S = 10.0  # at the end of the program

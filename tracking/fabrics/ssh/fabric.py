@@ -11,7 +11,6 @@ import shlex
 import socket
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -302,7 +301,7 @@ class SshFabric(RelayedFabric):
             affinity = spec.share.affinity if own.affinity is None else own.affinity
             share = spec.share._replace(threads=threads, affinity=affinity)
             niceness = spec.niceness if own.niceness is None else own.niceness
-            spec = replace(spec, niceness=niceness, share=share)
+            spec = spec._replace(niceness=niceness, share=share)
         return super().start(spec)
 
     def examine(self, hosts: Sequence[str]) -> dict[str, HostReport]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 from tracking.fabrics.base import SlaveLines, SlaveSpec
@@ -101,5 +100,5 @@ class SlurmFabric(QueuedFabric):
 
     def start(self, spec: SlaveSpec) -> SlaveLines | None:
         if self._cpus_per_slave > 1 and spec.share.threads is None and not os.environ.get("OMP_NUM_THREADS"):
-            spec = replace(spec, share=spec.share._replace(threads=self._cpus_per_slave))
+            spec = spec._replace(share=spec.share._replace(threads=self._cpus_per_slave))
         return super().start(spec)
