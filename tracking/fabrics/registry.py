@@ -252,9 +252,10 @@ class Fabrics:
 
     def prepare(self, hosts: Iterable[str]) -> None:
         """Slaves will be asked for on these hosts in a moment: what they need first boots while the caller goes on."""
-        for fabric in {id(found): found for found in map(self.of, dict.fromkeys(hosts))}.values():
-            if isinstance(fabric, BaseFabric):
-                with contextlib.suppress(OSError):  # told when slaves are started
+        for host in dict.fromkeys(hosts):
+            with contextlib.suppress(EngineError, OSError):  # told when slaves are started
+                fabric = self.of(host)
+                if isinstance(fabric, BaseFabric):
                     fabric.prepare()
 
     def preload(self, modules: Iterable[str]) -> None:

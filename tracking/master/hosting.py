@@ -21,12 +21,12 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tracking.errors import NoSlavesError
+from tracking.master import sending
 from tracking.master.spawning import SlaveKeeper
 from tracking.pool.reach import known_hosts, more_hosts, tell_left_out
 
 if TYPE_CHECKING:
     from tracking.master.options import Options
-    from tracking.master.sending import Worker
     from tracking.master.status import Status
     from tracking.pool.naming import Nicknames
 
@@ -43,7 +43,7 @@ class HostKeeper(SlaveKeeper):
     status: Status
 
     _tr_options: Options
-    _tr_worker: Worker
+    _tr_worker: sending.Worker
     _tr_interruption: str
     _tr_checks_hosts = True  # before slaves are started there
     _tr_nicknames: Nicknames  # under _tr_lock
@@ -148,16 +148,22 @@ class HostKeeper(SlaveKeeper):
 
     # ---- the beginning
 
+    def _tr_starts_slaves(self) -> bool:
+        return self._tr_options.pool is None and not self._tr_interruption and not self.status.done()
+
+    def _tr_prepare_slaves(self) -> None:
+        """What they need first boots, while the engine is loaded."""
+        if self._tr_starts_slaves():
+            self._tr_fabrics.prepare(self._tr_host_names())
+
     def _tr_spawn_all(self) -> None:
-        if self._tr_options.pool is not None or self._tr_interruption or self.status.done():
+        if not self._tr_starts_slaves():
             return
         if self._tr_checks_hosts:
             self._tr_leave_out_failing()
             if self._tr_interruption:
                 return
-        from tracking.master.sending import modules_needed
-
-        self._tr_fabrics.preload(modules_needed(self._tr_worker))  # once for all slaves, before they are forked
+        self._tr_fabrics.preload(sending.modules_needed(self._tr_worker))  # once for all slaves, before they are forked
         with self._tr_lock:
             self._tr_has_spawned = True
         try:

@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 from tracking.errors import Interrupted
 from tracking.fabrics.hosts_file import expand
 from tracking.fabrics.registry import Fabrics
-from tracking.master import checks
+from tracking.master import checks, sending
 from tracking.master.display import Display
 from tracking.master.ending import end_with_program
 from tracking.master.hosting import HostKeeper
 from tracking.master.lazy_mappings import keep_while_wanted, values_of
 from tracking.master.options import Options
+from tracking.master.record import Record
 from tracking.master.status import Status
 from tracking.pool import arguments
 from tracking.pool.naming import MASTER_NUMBERS, Nicknames
@@ -39,7 +40,6 @@ if TYPE_CHECKING:  # what a calculation needs is loaded when it begins: the prog
     from tracking.core.policy import ChunkSize
     from tracking.fabrics.base import Fabric
     from tracking.master.calculation import Calculation
-    from tracking.master.sending import Worker
     from tracking.pool import SlavePool
     from tracking.store.run_file import RunFile
 
@@ -166,7 +166,7 @@ class JobMaster(HostKeeper):
         self._tr_tid = next(MASTER_NUMBERS)
 
     # Written by the master's thread, unless said otherwise.
-    _tr_worker: Worker  # by start()
+    _tr_worker: sending.Worker  # by start()
     _tr_open_file: RunFile | None = None  # by start()
     _tr_digests: Callable[[Sequence[Any]], bytes | None] = staticmethod(lambda ids: None)  # by start()
     _tr_recipe: bytes | None = None  # by who makes the master: how a run file is resumed
@@ -230,8 +230,6 @@ class JobMaster(HostKeeper):
             raise RuntimeError("a master can be started only once; make a new one, or use restart()")
         checks.check_was_made(self)
         arguments.check_not_loading()
-        from tracking.master import sending
-
         self._tr_worker = sending.make_worker(self._tr_options.function, self.slave_script)
         self._tr_prepare_status()
         self._tr_open_run_file()
@@ -280,6 +278,7 @@ class JobMaster(HostKeeper):
         self._tr_began = time.monotonic()
         self._tr_n_restored = self.status._tr_items.count_finished
         self.initialize()
+        self._tr_prepare_slaves()
         display = Display(self.verbose, self._tr_snapshot)
         calculation = self._tr_calculation = self._tr_make_calculation(display)
         try:
@@ -296,7 +295,6 @@ class JobMaster(HostKeeper):
 
     def _tr_make_calculation(self, display: Display) -> Calculation:
         from tracking.master.calculation import Calculation
-        from tracking.master.record import Record
 
         options = self._tr_options
         return Calculation(
@@ -324,9 +322,10 @@ class JobMaster(HostKeeper):
     def _tr_stop_slaves(self) -> None:
         """All slaves of this master end, those of a pool only what they do for it; bounded, and once."""
         calculation = self._tr_calculation
-        if calculation is not None and not self._tr_slaves_ended:
+        if not self._tr_slaves_ended:
             self._tr_slaves_ended = True
-            calculation.leave_crew(keep_slaves=self._tr_options.pool is not None)
+            if calculation is not None:
+                calculation.leave_crew(keep_slaves=self._tr_options.pool is not None)
             self._tr_fabrics.close()
 
     def _tr_clean_once(self) -> None:

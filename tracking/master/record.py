@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from tracking.errors import EncodeError, ItemError, StoreError
 from tracking.master.id_runs import IdRun
-from tracking.pool.crew import SlaveInfo
 
 if TYPE_CHECKING:
     from tracking.master.writing import Writer
+    from tracking.pool.client import SlaveInfo
     from tracking.store.run_file import RunFile
 
 Batch = tuple[Sequence[Hashable], Sequence[Any]]

@@ -6,15 +6,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracking.errors import EncodeError, InputError
 from tracking.master.hooks import is_overridden
 from tracking.master.lazy_mappings import values_of
 from tracking.pool.arguments import working_directory
-from tracking.pool.crew import Crew
-from tracking.pool.lending import Parcels
 from tracking.slave.loading import Code, Params, Script
 from tracking.slave.surroundings import Context, installed
 from tracking.wire import codec, mainmodule
@@ -23,12 +20,12 @@ from tracking.wire.channel import Message
 
 if TYPE_CHECKING:
     from tracking.master.job_master import JobMaster
+    from tracking.pool.crew import Crew
 
 _SMALL_JOB_BYTES = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
+class Worker(NamedTuple):
     """What the slaves do with items: one of the kinds of work in ``messages``, and its code."""
 
     kind: str
@@ -54,6 +51,8 @@ class Sender:
     """
 
     def __init__(self, calculation: int, worker: Worker, crew: Crew, item_timeout_s: float | None = None) -> None:
+        from tracking.pool.lending import Parcels  # the engine is loaded when a calculation begins
+
         self._calculation = calculation
         self._worker = worker
         self._crew = crew
