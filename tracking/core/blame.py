@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from tracking.core.commands import Cause, GiveUp
 from tracking.core.dealer import Dealer
@@ -18,14 +17,16 @@ _MANY_LOSSES = 5  # a job with which it was lost so often may hold such an item:
 _MOST_LIVES = 3  # an item that outlasts so many slaves does so for ever, also where deaths are not counted
 
 
-@dataclass(slots=True)
 class Trouble:
     """What went wrong with one item when it was the only one that could be blamed."""
 
-    tries: int
-    failures: int = 0  # raised, or took too long
-    deaths: int = 0
-    lives: int = 0  # of slaves: the whole limited time of one was not enough
+    __slots__ = ("deaths", "failures", "lives", "tries")
+
+    def __init__(self, tries: int) -> None:
+        self.tries = tries
+        self.failures = 0  # raised, or took too long
+        self.deaths = 0
+        self.lives = 0  # of slaves: the whole limited time of one was not enough
 
 
 class Blame:

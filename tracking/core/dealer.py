@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import chain, islice
 
 from tracking.core.commands import CancelJob, Command, RecallJob, RetireSlave, SendJob, StopSlave
@@ -197,9 +196,9 @@ class Dealer:
                 self.waiting.put_first(whole)
             elif len(rest) > 1:  # something in it may silence any slave: that is to be found alone
                 for positions in reversed(self._policy.pieces(rest)):
-                    self.waiting.put_first(replace(whole, positions=positions))
+                    self.waiting.put_first(whole._replace(positions=positions))
             else:  # and then it comes last, so that no other item lacks a slave for it
-                self.waiting.put_last(replace(whole, is_alone=False, turn=len(self._items)))
+                self.waiting.put_last(whole._replace(is_alone=False, turn=len(self._items)))
 
     def take_up(self, slave: Slave, now: float) -> None:
         """The slave was silent and is heard: what nobody else has begun is left to it."""
@@ -221,7 +220,7 @@ class Dealer:
             self._items.take_these(own)
             if len(own) < len(piece.positions):
                 others = tuple(position for position in piece.positions if position not in job.positions)
-                self.waiting.put_first(replace(piece, positions=others))
+                self.waiting.put_first(piece._replace(positions=others))
 
     # ---- jobs come and go
 

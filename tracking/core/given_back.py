@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tracking.core.items import Items
 from tracking.core.lifetimes import Lifetimes
@@ -47,5 +46,5 @@ class GivenBack:
         """So many of its items; the others stay where they were."""
         if len(piece.positions) <= room:
             return piece
-        self._waiting.put_first(replace(piece, positions=piece.positions[room:]))
-        return replace(piece, positions=piece.positions[:room])
+        self._waiting.put_first(piece._replace(positions=piece.positions[room:]))
+        return piece._replace(positions=piece.positions[:room])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tracking.core.events import Event, JobDone, JobFailed, JobProgressed, JobReturned, JobsDone, SlaveLost
 
@@ -45,8 +44,7 @@ TRANSITIONS = _transitions()
 """(state, type of event) -> next state; what is not here cannot happen."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobView:
+class JobView(NamedTuple):
     """A job as others may see it.
 
     Attributes:

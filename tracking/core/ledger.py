@@ -5,13 +5,12 @@ A slave is written down under its nickname: one that takes the place of a dead o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _NEWEST_COUNTS = 0.3  # weight of the newest measurement in an exponential mean
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveLine:
+class SlaveLine(NamedTuple):
     """What one slave was given and did so far.
 
     Attributes:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -36,7 +35,6 @@ _MOST_UNUSED = 3  # so many slaves were retired before they got anything: no bet
 _MANY = 2**63
 
 
-@dataclass(slots=True)
 class Life:
     """The limited time of a slave.
 
@@ -46,10 +44,11 @@ class Life:
         was_used: it was given something.
     """
 
-    came_at: float
-    ends_at: float
-    ready_at: float
-    was_used: bool = False
+    def __init__(self, came_at: float, ends_at: float, ready_at: float) -> None:
+        self.came_at = came_at
+        self.ends_at = ends_at
+        self.ready_at = ready_at
+        self.was_used = False
 
     @property
     def whole_s(self) -> float:

@@ -18,7 +18,7 @@ again, later and later, and left out only when no slave has come up there for ``
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 10.0
@@ -30,8 +30,7 @@ _LONGEST_RETURN_S = 60.0  # ... then after twice as long each time, and at least
 UNREACHABLE_S = 600.0  # a host that was lost is waited for so long
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
+class Replace(NamedTuple):
     """Start a new slave at this place, ``delay_s`` from now.
 
     Attributes:
@@ -45,15 +44,13 @@ class Replace:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveOut:
+class LeaveOut(NamedTuple):
     """Start no more slaves on this host, for this reason."""
 
     host: str
     reason: str
 
 
-@dataclass(slots=True)
 class HostRecord:
     """How slaves on one host have fared lately.
 
@@ -63,13 +60,14 @@ class HostRecord:
             left out, half as many, and it is on probation; None: never.
     """
 
-    host: str
-    most_failures: int | None = 10
-    failed_starts: int = 0  # in a row: slaves that ended before they were up
-    deaths: deque[float] = field(default_factory=deque)  # when, since the last job done
-    was_ever_up: bool = False  # a slave has come up here, at some time
-    losses: int = 0  # in a row: how often the host was lost, or not reached, since a slave came up
-    lost_at: float = 0.0  # when the first of these was
+    def __init__(self, host: str, most_failures: int | None = 10) -> None:
+        self.host = host
+        self.most_failures = most_failures
+        self.failed_starts = 0  # in a row: slaves that ended before they were up
+        self.deaths: deque[float] = deque()  # when, since the last job done
+        self.was_ever_up = False  # a slave has come up here, at some time
+        self.losses = 0  # in a row: how often the host was lost, or not reached, since a slave came up
+        self.lost_at = 0.0  # when the first of these was
 
     def slave_is_up(self) -> None:
         """A slave has come up."""

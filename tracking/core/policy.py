@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 _TARGET_JOB_S = 0.2  # an automatic job is to take so long ...
 _SMALLEST_JOB_S = 0.004  # ... and is not cut smaller than this for the sake of an even end
@@ -35,8 +34,7 @@ ChunkSize = int | Literal["auto"]
 Redistribute = bool | Literal["always"]
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """What the user wants.
 
     Args:

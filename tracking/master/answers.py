@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tracking.core.commands import Cause, GiveUp
 from tracking.core.places import was
@@ -16,19 +15,20 @@ from tracking.wire import codec
 from tracking.wire import messages as m
 
 
-@dataclass(slots=True)
 class SentJob:
     """A job whose answer is out: its items, those of them that have failed so far, and the time it took so far."""
 
-    positions: Sequence[int]
-    ids: Sequence[Hashable]
-    slave: SlaveInfo
-    seconds: float = 0.0
-    failed: tuple[int, ...] = ()
+    __slots__ = ("failed", "ids", "positions", "seconds", "slave")
+
+    def __init__(self, positions: Sequence[int], ids: Sequence[Hashable], slave: SlaveInfo) -> None:
+        self.positions = positions
+        self.ids = ids
+        self.slave = slave
+        self.seconds = 0.0
+        self.failed: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(NamedTuple):
     """What last happened to an item that has no result yet."""
 
     slave: SlaveInfo

@@ -7,8 +7,8 @@ without any hand-over; several on one pool are served by the pool's thread. The 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from tracking.pool.client import SlaveGone, SlaveInfo
 from tracking.pool.crew import Crew
@@ -17,50 +17,43 @@ from tracking.wire.channel import Message
 _NOTES_AT_A_TIME = 16  # after so many, slaves are sent what came of them
 
 
-@dataclass(frozen=True, slots=True)
-class Came:
+class Came(NamedTuple):
     """A message of this calculation came from a slave."""
 
     tid: int
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveUp:
+class SlaveUp(NamedTuple):
     """A slave can be spoken to."""
 
     slave: SlaveInfo
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveQuiet:
+class SlaveQuiet(NamedTuple):
     """A slave does not answer (``is_silent``), or does again."""
 
     slave: SlaveInfo
     is_silent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveLeaving:
+class SlaveLeaving(NamedTuple):
     """A slave gets no more jobs, and ends when it has done those that it has."""
 
     slave: SlaveInfo
 
 
-@dataclass(frozen=True, slots=True)
-class CrewGone:
+class CrewGone(NamedTuple):
     """No slave is left and none can be started."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
 class Woken:
     """Somebody wants the master to look around."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """Somebody wants this done in the master's thread, between two messages."""
 
     action: Callable[[], None]

@@ -10,7 +10,6 @@ import os
 import socket
 import time
 from collections.abc import Hashable, Iterator
-from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from tracking.core.facts import ItemFact, SlaveNow, WaitingFor
@@ -97,7 +96,7 @@ def _not_up_yet(calculation: Calculation) -> Iterator[str]:
 
 
 def _hosts(calculation: Calculation, epoch: float) -> Iterator[f.HostFact]:
-    for host, state, reason, next_try in map(astuple, calculation.crew.trouble()):
+    for host, state, reason, next_try in calculation.crew.trouble():
         yield f.HostFact(host, state, reason, None if next_try is None else epoch + next_try)
 
 
@@ -144,6 +143,11 @@ def _present(master: JobMaster) -> f.Present:
         go_on=_way_to_go_on(master),
         error=error_words(master._tr_failure),
     )
+
+
+def note_failure(calculation: Calculation, error: BaseException | None) -> None:
+    """Have the run file tell what ended a calculation."""
+    calculation.record.note(f.ENDED, error_words(error))
 
 
 def error_words(error: BaseException | None) -> str:

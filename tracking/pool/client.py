@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tracking.core.lifetimes import Life
 from tracking.wire.channel import Message
@@ -18,8 +17,7 @@ SETUP = -1
 """Stands for the job of being made ready for a calculation, where it is told what a lost slave was doing."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveInfo:
+class SlaveInfo(NamedTuple):
     """Who a slave is. Times are on the crew's clock.
 
     Attributes:
@@ -34,10 +32,22 @@ class SlaveInfo:
     tid: int
     nickname: str
     host: str
-    started_at: float = field(default=0.0, compare=False)
-    came_at: float = field(default=0.0, compare=False)
-    ends_at: float | None = field(default=None, compare=False)
-    shares_memory: bool = field(default=True, compare=False)
+    started_at: float = 0.0
+    came_at: float = 0.0
+    ends_at: float | None = None
+    shares_memory: bool = True
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same one, whatever is known of it by now."""
+        return isinstance(other, SlaveInfo) and self[:3] == other[:3]
+
+    def __ne__(self, other: object) -> bool:
+        """Whether it is another one."""
+        return not self == other
+
+    def __hash__(self) -> int:
+        """As it is compared."""
+        return hash(self[:3])
 
     @property
     def life_s(self) -> float | None:
@@ -70,8 +80,7 @@ def outlasted_words(slave: SlaveInfo) -> str:
     return f"was not done in the {life_s:g} s that its slave may stay: {advice}"
 
 
-@dataclass(frozen=True, slots=True)
-class SlaveGone:
+class SlaveGone(NamedTuple):
     """A slave has ended.
 
     Attributes:

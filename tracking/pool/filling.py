@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tracking.core.places import UNREACHABLE_S, HostRecord, LeaveOut, Replace, was
 from tracking.pool.loop import Loop
@@ -30,8 +30,7 @@ ON_PROBATION = "on probation"
 WAITING = "waiting"
 
 
-@dataclass(frozen=True, slots=True)
-class HostTrouble:
+class HostTrouble(NamedTuple):
     """Why a host has fewer slaves than it should.
 
     Attributes:

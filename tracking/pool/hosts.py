@@ -15,7 +15,7 @@ Everything may be called from any thread; all of it is done under the crew's loc
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from copy import copy
 from threading import RLock
 
 from tracking.fabrics.base import Fabric
@@ -149,7 +149,8 @@ class Hosts:
         slaves = {id(slave.place): slave for slave in self._slaves.values() if not slave.is_ending}
         more, gone = change(wanted, [_filled(slaves.get(id(place))) for place in places])
         for _, nickname in self._nicknames.give([places[0].host] * more):
-            place = replace(places[0], nickname=nickname)
+            place = copy(places[0])
+            place.nickname = nickname
             self.note(place)
             self._vacancies.fill(place)
         for place in (places[index] for index in gone):

@@ -6,7 +6,6 @@ import contextlib
 import os
 import selectors
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from tracking.core.pulse import Pulse
@@ -19,19 +18,28 @@ _OUTPUT_BYTES = 64 * 1024
 _MOST_OUTPUTS = 64  # pieces of output that are still read of a slave that has ended
 
 
-@dataclass(slots=True)
 class Place:
     """A slave's place in the crew: it outlives the slaves that fill it."""
 
-    nickname: str
-    host: str
-    niceness: int
-    show_output: int
-    fabric: Fabric
-    output: str = ""  # path of the file that gets what its slaves print; "": none
-    share: Share = USUAL  # of the cores of its host
-    has_output: bool = False  # the file was made: slaves that take the place later write behind
-    is_removed: bool = False  # with its host: nobody is started here any more
+    def __init__(
+        self,
+        nickname: str,
+        host: str,
+        niceness: int,
+        show_output: int,
+        fabric: Fabric,
+        output: str = "",
+        share: Share = USUAL,
+    ) -> None:
+        self.nickname = nickname
+        self.host = host
+        self.niceness = niceness
+        self.show_output = show_output
+        self.fabric = fabric
+        self.output = output  # path of the file that gets what its slaves print; "": none
+        self.share = share  # of the cores of its host
+        self.has_output = False  # the file was made: slaves that take the place later write behind
+        self.is_removed = False  # with its host: nobody is started here any more
 
     def open_output(self) -> BinaryIO | None:
         """The file for what a slave prints that is about to be started here.
@@ -49,30 +57,32 @@ class Place:
         return file
 
 
-@dataclass(slots=True)
 class Slave:
     """A slave that lives or is being started."""
 
-    info: SlaveInfo
-    place: Place
-    lines: SlaveLines | None  # None: it has not dialled yet
-    output: SlaveOutput
-    pulse: Pulse
-    jobs: OrderedDict[JobKey, None] = field(default_factory=OrderedDict)  # not answered, in the order given
-    setups: dict[int, JobKey | None] = field(default_factory=dict)  # asked for, by calculation: the job before each
-    unwanted: set[JobKey] = field(default_factory=set)  # of these, those that are to be taken back
-    is_up: bool = False
-    jobs_done: int = 0  # answered, whether well or not
-    did_jobs: bool = False  # did one well
-    is_leaving: bool = False  # it gets no more jobs, and is to end when those that it has are answered
-    is_ending: bool = False  # told to end, or killed on purpose
-    is_replaced: bool = False  # another has its place, or will have it
-    line_is_cut: bool = False
-    heard_at: float | None = None  # when it has said or taken something since it was looked at last
-    fault: str = ""  # what it did that cannot be: then this is why it ended, whatever it looks like
-    waits_to_write: bool = False
-    began_at: float | None = None  # when the first of its jobs came to be the first; None: it was not sent yet
-    pid: int = 0
+    def __init__(
+        self, info: SlaveInfo, place: Place, lines: SlaveLines | None, output: SlaveOutput, pulse: Pulse
+    ) -> None:
+        self.info = info
+        self.place = place
+        self.lines = lines  # None: it has not dialled yet
+        self.output = output
+        self.pulse = pulse
+        self.jobs: OrderedDict[JobKey, None] = OrderedDict()  # not answered, in the order given
+        self.setups: dict[int, JobKey | None] = {}  # asked for, by calculation: the job before each
+        self.unwanted: set[JobKey] = set()  # of these, those that are to be taken back
+        self.is_up = False
+        self.jobs_done = 0  # answered, whether well or not
+        self.did_jobs = False  # did one well
+        self.is_leaving = False  # it gets no more jobs, and is to end when those that it has are answered
+        self.is_ending = False  # told to end, or killed on purpose
+        self.is_replaced = False  # another has its place, or will have it
+        self.line_is_cut = False
+        self.heard_at: float | None = None  # when it has said or taken something since it was looked at last
+        self.fault = ""  # what it did that cannot be: then this is why it ended, whatever it looks like
+        self.waits_to_write = False
+        self.began_at: float | None = None  # when the first of its jobs came to be the first; None: it was not sent yet
+        self.pid = 0
 
     @property
     def running(self) -> JobKey | None:

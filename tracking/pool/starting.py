@@ -6,7 +6,6 @@ import errno
 import itertools
 import os
 import resource
-from dataclasses import replace
 
 from tracking.fabrics.base import SlaveConnected, SlaveLines, SlaveSpec
 from tracking.output import SlaveOutput, choose_show
@@ -88,7 +87,7 @@ class Starting:
             return
         now = self._loop.clock()
         ends_at = None if news.left_s is None else now + news.left_s
-        slave.info = replace(slave.info, host=news.host or slave.info.host, came_at=now, ends_at=ends_at)
+        slave.info = slave.info._replace(host=news.host or slave.info.host, came_at=now, ends_at=ends_at)
         self._connect(slave, news.lines)
 
     def _connect(self, slave: Slave, lines: SlaveLines) -> None:
