@@ -15,6 +15,7 @@ PACKAGE = ROOT / "tracking"
 
 FLOORS = {
     "errors": 0,
+    "collector": 0,
     "core": 1,
     "wire": 1,
     "messaging": 2,
@@ -127,7 +128,7 @@ def test_importing_the_package_loads_nothing() -> None:
 def test_a_slave_script_loads_errors_wire_messaging_and_slave_only() -> None:
     loaded = loaded_after("from tracking import JobSlave\nimport tracking.slave.starter")
     rooms = {room_of(name) for name in loaded if name.startswith("tracking.")}
-    assert rooms <= {"errors", "wire", "messaging", "slave"}
+    assert rooms <= {"collector", "errors", "wire", "messaging", "slave"}
     assert not loaded & {"rich", "sqlite3", "dill", "cloudpickle", "numpy", "click", "asyncio"}
 
 
@@ -138,3 +139,10 @@ def test_a_relay_whose_line_is_there_loads_nothing_that_takes_long() -> None:
     assert not loaded & {"argparse", "ssl", *takes_long}
     dialling = loaded_after("import tracking.slave.relay, tracking.slave.dial, tracking.wire.tickets")
     assert not (dialling - there_anyway) & takes_long
+
+
+def test_what_starts_slaves_is_there_before_the_engine_is_loaded() -> None:
+    loaded = loaded_after("from tracking import SlavePool, TrackingJobMaster, run") - loaded_after("")
+    assert not loaded & {"tracking.pool.crew", "tracking.core.scheduler", "tracking.master.calculation"}
+    loaded = loaded_after("import tracking.pool.crew, tracking.master.calculation, tracking.fabrics.local")
+    assert not (loaded - loaded_after("")) & {"dataclasses", "inspect", "sqlite3", "rich", "ssl", "asyncio"}

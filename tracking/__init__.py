@@ -5,7 +5,6 @@ The public names are loaded on first use, so a slave process loads only what it 
 
 from __future__ import annotations
 
-import gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -74,13 +73,10 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'tracking' has no attribute {name!r}")
-    has_collector = gc.isenabled()
-    gc.disable()  # what is loaded is no garbage: to look for some takes a seventh of the time
-    try:
+    from tracking import collector
+
+    with collector.resting():
         value = globals()[name] = getattr(import_module(_HOME[name]), name)
-    finally:
-        if has_collector:
-            gc.enable()
     return value
 
 

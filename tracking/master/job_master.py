@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tracking import collector
 from tracking.errors import Interrupted
 from tracking.fabrics.hosts_file import expand
 from tracking.fabrics.registry import Fabrics
@@ -294,7 +295,8 @@ class JobMaster(HostKeeper):
             display.close()
 
     def _tr_make_calculation(self, display: Display) -> Calculation:
-        from tracking.master.calculation import Calculation
+        with collector.resting():
+            from tracking.master.calculation import Calculation
 
         options = self._tr_options
         return Calculation(
@@ -336,17 +338,13 @@ class JobMaster(HostKeeper):
     def _tr_close_file(self, state: str = "") -> None:
         state = state or self._tr_state()
         if self._tr_calculation is not None:
-            self._tr_note_failure(self._tr_calculation)
+            if self._tr_state() == "failed":
+                from tracking.master.situation import note_failure
+
+                note_failure(self._tr_calculation, self._tr_failure)
             self._tr_calculation.close(state)
         elif self._tr_open_file is not None:
             self._tr_open_file.close(state)
-
-    def _tr_note_failure(self, calculation: Calculation) -> None:
-        if self._tr_state() == "failed":
-            from tracking.master.situation import error_words
-            from tracking.why.facts import ENDED
-
-            calculation.record.note(ENDED, error_words(self._tr_failure))
 
     def _tr_state(self) -> str:
         if self._tr_failure is None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from tracking import collector
 from tracking.fabrics.hosts_file import expand
 from tracking.fabrics.registry import FabricsOfPool
 from tracking.pool import arguments
@@ -119,9 +120,10 @@ class SlavePool(CrewExecutor):
             "max_jobs": arguments.checked_number("max_jobs", max_jobs, 1, is_optional=True, is_whole=True),
         }
         left, failed = without_failing(names, self._fabrics.first) if check_hosts else (names, {})
-        self._fabrics.first.prepare(left)
-        from tracking.pool.crew import Crew  # loaded here, beside what this machine needs to start slaves
-        from tracking.pool.placing import Placing
+        with collector.resting():
+            self._fabrics.first.prepare(left)
+            from tracking.pool.crew import Crew  # loaded here, beside what this machine needs to start slaves
+            from tracking.pool.placing import Placing
 
         self._placing = Placing(self._niceness, shares, show_output)
         self._crew = Crew(**crew_options, nicknames=self._nicknames)

@@ -20,7 +20,7 @@ from tracking.errors import EngineError
 from tracking.slave.arrival import Sent
 
 PICKLERS = ("cloudpickle", "dill")
-_ROOMS_OF_SLAVES = ("errors", "messaging", "output", "slave", "wire")
+_ROOMS_OF_SLAVES = ("collector", "errors", "messaging", "output", "slave", "wire")
 _LEVEL = 6
 
 
