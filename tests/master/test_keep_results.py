@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.master.helpers import Program, master_of, run_program, squares
+from tests.pool.helpers import wait_for_end_of_all_in
 from tracking import CalculationError, InputError, LazyMapping, StoreError, TrackingJobMaster, restart, run
 from tracking.master import resume
 from tracking.store.run_reader import RunFileReader
@@ -180,6 +181,7 @@ print(type(results).__name__, len(results), sum(results.values()))
 def test_after_kill_minus_9_half_way_nothing_recorded_is_computed_again(tmp_path: Path) -> None:
     program = Program(tmp_path, MASTER)
     assert program.wait() == -signal.SIGKILL
+    wait_for_end_of_all_in(tmp_path)
     recorded = {id for id, _ in RunFileReader(tmp_path / "it.run").results()}
     before = (tmp_path / "begun").read_text().split()
     assert run_program(tmp_path, MASTER) == f"RecordedResults 300 {sum(n * n for n in range(300))}\n"

@@ -8,6 +8,7 @@ import pytest
 
 from tests.master.helpers import Program, run_program
 from tests.master.test_restart import times_computed
+from tests.pool.helpers import wait_for_end_of_all_in
 from tracking.errors import StoreError
 from tracking.store.run_reader import RunFileReader
 
@@ -52,6 +53,7 @@ def killed_at(directory: Path, n: int) -> bool:
     program = Program(directory, MASTER)
     status = program.wait()
     assert status in (0, -9), program.err
+    wait_for_end_of_all_in(directory)
     recorded = recorded_in(directory / "it.run")
     before = times_computed(directory)
     (directory / "n").write_text("-1")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines import engine
+from tests.pool.helpers import wait_for_end_of_all_in
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "relax_monte_carlo.py"
@@ -49,6 +50,7 @@ def test_a_slave_that_is_killed_half_way_changes_nothing(tmp_path: Path) -> None
 def test_a_program_that_is_killed_half_way_goes_on_from_its_record(tmp_path: Path) -> None:
     killed = run(tmp_path, "--record", "record", "--interrupt-after", "100")
     assert killed.returncode == -signal.SIGKILL
+    wait_for_end_of_all_in(tmp_path)
     (tmp_path / "log").unlink()
     again = run(tmp_path, "--record", "record")
     assert len(table(again)) == 4

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.multi.commands import Kept, Say, Square, Trouble, fail
+from tests.pool.helpers import wait_for_end_of_all_in
 from tracking.errors import InputError
 from tracking.multi import Capturing_exception, Slave_command
 
@@ -70,6 +71,7 @@ def test_a_killed_program_runs_again_only_what_was_not_recorded(tmp_path: Path, 
     with open(tmp_path / "block", "wb"):  # a slave is in the middle of the second queue, and the first is recorded
         first.send_signal(signal.SIGKILL)
         assert first.wait(30) == -signal.SIGKILL
+        wait_for_end_of_all_in(tmp_path)
     assert first.stdout is not None
     assert first.stderr is not None
     before = first.stdout.read()

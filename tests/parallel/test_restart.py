@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from tests.parallel import work
 from tests.parallel.conftest import ManagerOf
 from tests.parallel.test_context import numbers
+from tests.pool.helpers import wait_for_end_of_all_in
 from tracking.cli.commands import tracking
 from tracking.errors import StoreError
 from tracking.parallel import Context, LocalSlave, Manager, RemoteError
@@ -301,6 +302,7 @@ def run_program(*arguments: str) -> tuple[int, list[int]]:
 def test_a_program_that_is_killed_half_way_and_started_again_runs_what_is_missing() -> None:
     killed, told = run_program("half")
     assert (killed, len(told)) == (-signal.SIGKILL, 5)
+    wait_for_end_of_all_in(Path.cwd())
     safe = dict(RunFileReader(RUN).results())
     assert set(told) <= set(safe.values()), "recorded, then told"
     said = status()

@@ -170,6 +170,18 @@ def wait_for_slaves(pool: SlavePool, count: int, within_s: float = WAIT_S) -> li
     return list(pids.values())
 
 
+def wait_for_end_of_all_in(folder: Path) -> None:
+    """Wait until no other process works in this folder: slaves of a program that was killed may begin one more item."""
+    while pids := [int(name) for name in os.listdir("/proc") if name.isdecimal() and _is_other_in(folder, name)]:
+        wait_for_end(*pids)
+
+
+def _is_other_in(folder: Path, name: str) -> bool:
+    with suppress(OSError):  # it has ended, or is somebody else's
+        return os.readlink(f"/proc/{name}/cwd") == str(folder.resolve()) and name != str(os.getpid())
+    return False
+
+
 def wait_for_end(*pids: int) -> None:
     """Wait until these processes, ours or not, have ended."""
     for pid in pids:

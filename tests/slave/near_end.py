@@ -108,9 +108,10 @@ class NearEnd:
     Args:
         master_silence_s: for the relay.
         most_files: so many descriptors it may have; 0: as many as it may.
+        beat_s: so often it hears from its master while a test waits.
     """
 
-    def __init__(self, *, master_silence_s: float = 60.0, most_files: int = 0) -> None:
+    def __init__(self, *, master_silence_s: float = 60.0, most_files: int = 0, beat_s: float = 2.5) -> None:
         near, far = socket.socketpair()
         with far:
             command = [sys.executable, "-c", RELAY, str(far.fileno()), repr((master_silence_s, most_files))]
@@ -119,6 +120,7 @@ class NearEnd:
         self.said: list[dict[str, Any]] = []
         self.pump = Pump(SocketCarrier(near), self.said.append, time.monotonic)
         self.slaves: list[OnRelay] = []
+        self._beat_s = beat_s
         self.order(do="begin", beat_s=2.5)
 
     def order(self, **what: Any) -> None:
@@ -127,7 +129,7 @@ class NearEnd:
 
     def turn(self) -> None:
         self.pump.turn(0.05)
-        self.pump.beat_if_due(2.5)
+        self.pump.beat_if_due(self._beat_s)
 
     def turn_until(self, is_so: Callable[[], Any]) -> None:
         end = time.monotonic() + TIMEOUT_S
