@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -98,6 +99,12 @@ class Cluster:
         assert self._process.stdin is not None
         self._process.stdin.write(question + "\n")
         return self._read()
+
+    def wait_until(self, question: str, answer: str) -> None:
+        """Ask until this is answered: a scheduler hears in its own time that a client has left, or a task has ended."""
+        end = time.monotonic() + TIMEOUT_S
+        while (found := self.ask(question)) != answer:
+            assert time.monotonic() < end, f"{question}: {found}, not {answer}"
 
     def close(self) -> None:
         """End it."""

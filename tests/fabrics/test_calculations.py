@@ -154,7 +154,7 @@ class TestDask(CalculationContract):
     @pytest.fixture
     def make(self, dask_cluster: Cluster) -> Iterator[Make]:
         yield lambda: DaskFabric(dask_cluster.address)
-        assert dask_cluster.ask("idle") == "0 2"
+        dask_cluster.wait_until("idle", "0 2")
 
 
 @pytest.fixture
@@ -179,4 +179,4 @@ def test_a_calculation_on_dask_workers_that_slurm_has_started_is_right_and_they_
     assert {n: square for n, (square, _) in result.items()} == {n: n * n for n in data}
     assert {host for _, host in result.values()} <= NODES
     assert dask_on_slurm.ask("threads") == "4"
-    assert dask_on_slurm.ask("idle") == "0 2"
+    dask_on_slurm.wait_until("idle", "0 2")

@@ -62,7 +62,7 @@ class TestDaskFabric(FabricContract):
         fabric = DaskFabric(cluster.address)
         yield fabric
         fabric.close()
-        assert cluster.ask("idle") == "0 2"  # no task is left; fire-and-forget and the cluster's own client are there
+        cluster.wait_until("idle", "0 2")  # no task is left; fire-and-forget and the cluster's own client are there
 
     def test_a_relay_that_is_killed_takes_its_slave_along_and_the_next_one_works(
         self, fabric: DaskFabric, slaves: Slaves
@@ -88,7 +88,7 @@ def test_a_worker_that_is_killed_is_named_and_its_slaves_are_innocent(harmed_clu
     slaves = Slaves(fabric)
     try:
         pid = slaves.start(2).expect(m.HELLO)[3]
-        assert harmed_cluster.ask("idle") == "1 3"  # so the scheduler has told where that one task is
+        harmed_cluster.wait_until("idle", "1 3")  # so the scheduler has told where that one task is
         os.kill(parent_of(parent_of(pid)), signal.SIGKILL)
         (ended,) = wait_for_news(fabric)
         assert ended.is_innocent
@@ -108,7 +108,7 @@ def test_slaves_of_a_worker_that_is_killed_go_on_elsewhere(harmed_cluster: Clust
         assert [future.result(TIMEOUT_S) for future in [pool.submit(pow, 2, i) for i in range(9)]] == [
             2**i for i in range(9)
         ]
-    assert harmed_cluster.ask("idle") == "0 2"
+    harmed_cluster.wait_until("idle", "0 2")
 
 
 def test_slaves_that_do_not_fit_begin_when_workers_come(harmed_cluster: Cluster) -> None:
@@ -129,7 +129,7 @@ def test_slaves_that_do_not_fit_begin_when_workers_come(harmed_cluster: Cluster)
         assert len(pool.pids) == 10
         at_work.close()
         assert len({future.result(TIMEOUT_S) for future in futures}) == 10
-    assert harmed_cluster.ask("idle") == "0 2"
+    harmed_cluster.wait_until("idle", "0 2")
 
 
 @pytest.mark.slow
@@ -155,7 +155,7 @@ def test_slaves_follow_a_cluster_that_grows_and_shrinks_during_a_calculation(
             assert master.calculateResult() == {n: n * n for n in data}
             assert master.errors == {}
             assert pool._crew.trouble() == ()
-        assert cluster.ask("idle") == "0 2"
+        cluster.wait_until("idle", "0 2")
         assert [record for record in caplog.records if record.name == "tracking"] == []
     finally:
         cluster.close()
@@ -176,7 +176,7 @@ def test_where_all_workers_are_gone_slaves_come_back_with_them_and_nothing_more_
         wait_for_slaves(pool, 4, TIMEOUT_S)
         while own_cluster.ask("idle") != "4 3":
             pool.submit(pow, 2, 5).result(TIMEOUT_S)
-    assert own_cluster.ask("idle") == "0 2"
+    own_cluster.wait_until("idle", "0 2")
 
 
 def square_at_leisure(value: tuple[int, str]) -> int:

@@ -52,8 +52,10 @@ def test_a_slave_that_is_ended_together_with_its_relay_as_queues_do_is_innocent(
     slaves = Slaves(fabric)
     slave = slaves.start(2).expect(m.HELLO)[3]
     (relay,) = launcher.processes.values()
+    relay.send_signal(signal.SIGSTOP)  # so that it sees both at once
     os.kill(slave, number)
     relay.send_signal(number)
+    relay.send_signal(signal.SIGCONT)
     (ended,) = wait_for_news(fabric)
     assert ended.tid == 2
     assert ended.is_innocent
@@ -125,10 +127,10 @@ def test_what_slaves_had_sent_before_their_relay_was_killed_is_delivered(
 def test_a_relay_that_is_silent_is_lost_and_replaced_by_another(
     fabric: RelayedFabric, launcher: LauncherHere, slaves: Slaves
 ) -> None:
-    launcher.silence_s = 0.5
     slaves.start(2)
     silent = relay_of(launcher)
     silent.send_signal(signal.SIGSTOP)
+    launcher.silence_s = 0.5
     (ended,) = wait_for_news(fabric)
     assert ended.is_innocent
     assert "not heard for 0.5 s" in ended.how
@@ -141,10 +143,10 @@ def test_a_relay_that_is_silent_is_lost_and_replaced_by_another(
 def test_a_relay_that_is_quiet_because_nothing_happens_is_not_lost(
     fabric: RelayedFabric, launcher: LauncherHere, slaves: Slaves
 ) -> None:
-    launcher.silence_s = 0.4
+    launcher.silence_s = 2.0
     puppet = slaves.start(2)
     puppet.set_up(jobs.obey)
-    assert puppet.do([("sleep", 1.2)])[1] == {}
+    assert puppet.do([("sleep", 3.0)])[1] == {}
 
 
 def test_a_slave_that_is_replaced_is_seated_on_the_relay_that_is_there(
