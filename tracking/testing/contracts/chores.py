@@ -68,6 +68,14 @@ def nap(value: int) -> int:
     return value * value
 
 
+def square_behind_gate(value: tuple[int, str]) -> int:
+    """The square; from number 100 on not before this file is there."""
+    number, gate = value
+    while number >= 100 and not os.path.exists(gate):
+        time.sleep(0.01)  # a file stays for runs to come, which shall not wait; nobody tells of it
+    return number * number
+
+
 def print_and_square(value: int) -> int:
     """The square, and a line that says so."""
     print(f"now comes {value}")

@@ -98,8 +98,9 @@ class CalculationContract:
         assert master.counted == 60
 
     def test_what_was_interrupted_goes_on_with_what_was_recorded(self, make: Make, tmp_path: Path) -> None:
-        run_file, data = tmp_path / "run", {n: n for n in range(200)}
-        first = self.master(make, data, function=chores.nap, run_file=run_file)
+        run_file, gate = tmp_path / "run", tmp_path / "gate"
+        data = {n: (n, str(gate)) for n in range(200)}
+        first = self.master(make, data, function=chores.square_behind_gate, run_file=run_file)
         first.start()
         for count, _ in enumerate(first, start=1):
             if count == 50:
@@ -109,7 +110,8 @@ class CalculationContract:
             first.calculateResult()
         kept = len(first.result)
         assert 50 <= kept < 200
-        second = self.master(make, data, function=chores.nap, run_file=run_file)
+        gate.touch()
+        second = self.master(make, data, function=chores.square_behind_gate, run_file=run_file)
         assert second.calculateResult() == {n: n * n for n in data}
         assert second._tr_snapshot().n_restored >= kept
 
