@@ -45,7 +45,7 @@ def test_one_that_takes_too_long_is_killed_with_all_that_it_has_started(tmp_path
     os.mkfifo(fifo := tmp_path / "alive")
     reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        command = Command(["sh", "-c", f"exec 3> {fifo}; sleep 1000 & echo begun; wait"], timeout_s=0.2)
+        command = Command(["sh", "-c", f"exec 3> {fifo}; sleep 1000 & echo begun; wait"], timeout_s=1.5)
         outcome = command.wait()
         assert outcome.timed_out
         assert outcome.status == -9
