@@ -75,10 +75,11 @@ def test_a_killed_server_there_is_replaced(config: str, tmp_path: Path) -> None:
     hosts = create_host_list(["node"] * 2, str(tmp_path / "t"), python=sys.executable)
     with Grid(hosts, ssh_config=config) as grid:
         service_id = grid.publish(Replica())
+        first = grid.servers[service_id][0]
         pid = grid.gather(grid.broadcast(service_id, "pid"), WAIT_S)[0]
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(SlaveLost, match="node"):
-            grid.servers[service_id][0].proxy.add(1).get(WAIT_S)
+            first.proxy.add(1).get(WAIT_S)
         assert grid.gather(grid.scatter(service_id, "add", [1, 2]), WAIT_S) == [1, 2]
 
 

@@ -116,6 +116,9 @@ class TestSlurmFabric(FabricContract):
 @pytest.mark.engine
 def test_as_many_slaves_as_there_are_idle_cpus(make: Callable[..., SlurmFabric], slurm: dict[str, str]) -> None:
     cpus = int(slurm["TRACKING_SLURM_CPUS"])
+    end = time.monotonic() + TIMEOUT_S
+    while answer("squeue", "-h"):  # jobs of the test before are ending
+        assert time.monotonic() < end
     assert make().hosts_for(None) == ["slurm"] * cpus
     assert make(cpus_per_slave=3).hosts_for(None) == ["slurm"] * (cpus // 3)
     assert make(5).hosts_for(None) == ["slurm"] * 5
@@ -286,14 +289,12 @@ def test_a_node_that_dies_is_noticed_at_once_and_its_slave_is_innocent(
     make: Callable[..., SlurmFabric], slurm: dict[str, str]
 ) -> None:
     fabric = make(options=["--nodelist=node3"])
+    fabric.launcher.silence_s = 3600.0  # it is not by its silence
     slaves = Slaves(fabric)
     slaves.start(2)
     node = int(Path(slurm["TRACKING_SLURM_DIR"], "node3.pid").read_text().split()[0])
-    began = time.monotonic()
     os.kill(node, signal.SIGKILL)
-    how = ended(fabric)
-    assert time.monotonic() - began < 10.0
-    assert "node3" in how
+    assert "node3" in ended(fabric)
     slaves.close()
 
 
