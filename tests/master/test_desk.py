@@ -54,5 +54,5 @@ def test_what_lies_there_is_taken_without_a_rest() -> None:
     crew = Calls(drives=True)
     desk = Desk(7, cast("Crew", crew))
     desk.wake()
-    assert notes(desk, 0.002) == [Woken()]
+    assert [type(note) for note in notes(desk, 0.002)] == [Woken]
     assert crew.noted == [("turn", 0.0)]
