@@ -17,6 +17,7 @@ from tracking.store.fingerprints import Fingerprints
 from tracking.store.finished import Finished
 from tracking.store.id_blocks import rows_of
 from tracking.store.items import Items
+from tracking.store.journal import set_journal
 from tracking.store.later import LaterComparison
 from tracking.store.lock import LockHeldError, OwnerLock, host_name
 from tracking.store.order import Order, order_of
@@ -38,8 +39,6 @@ from tracking.store.upgrading import upgrade
 
 SILENT_S = 60.0  # a writer on another machine that gave no sign of life for so long is gone
 AT_ONCE_S = 3.0  # so long values are compared at most before a run begins, if their changes are only told
-LEAVE_WAL_TRIES = 50
-LEAVE_WAL_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +129,6 @@ def open_database(path: Path, start: Start) -> Opened:
         raise
 
 
-def close_database(connection: sqlite3.Connection) -> None:
-    """Close the file and turn it into an ordinary one without companions.
-
-    A reader may be in the way for a moment; if it stays, the companions stay too, which does no harm.
-    """
-    for _ in range(LEAVE_WAL_TRIES):
-        try:
-            connection.execute("PRAGMA journal_mode = DELETE")
-            break
-        except sqlite3.Error:
-            time.sleep(LEAVE_WAL_PAUSE_S)
-    connection.close()
-
-
 def _make(path: Path, trust: bool) -> bool:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -187,7 +172,7 @@ def _begin(path: Path, start: Start) -> Opened:
         run = _add_run(connection, start)
         finished, changes, left = _compare(connection, path, start, run, places)
         connection.execute("COMMIT")
-        _set_journal(connection, start.on_network)
+        set_journal(connection, on_network=start.on_network)
         if is_new:
             os.chmod(path, 0o600)  # an empty file that was there already may have been open to others
         last_job = number(connection, "SELECT max(job) FROM jobs")
@@ -337,10 +322,3 @@ def _add_run(connection: sqlite3.Connection, start: Start) -> int:
         (host_name(), os.getpid(), start.now, start.now, start.made.code.to_text()),
     )
     return number(connection, "SELECT max(run) FROM runs")
-
-
-def _set_journal(connection: sqlite3.Connection, on_network: bool) -> None:
-    wanted = "DELETE" if on_network else "WAL"
-    mode = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()[0]
-    # The write-ahead log stays sound without a flush per commit; the rollback journal does not.
-    connection.execute(f"PRAGMA synchronous = {'NORMAL' if mode == 'wal' else 'FULL'}")

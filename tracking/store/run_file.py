@@ -30,9 +30,10 @@ from tracking.store.changes import KEEP, GiveDigests, Made
 from tracking.store.contents import Contents
 from tracking.store.fingerprints import Fingerprints
 from tracking.store.job_rows import JobRows
+from tracking.store.journal import close_database
 from tracking.store.lock import OwnerLock
 from tracking.store.network import is_on_network
-from tracking.store.opening import Opened, Start, close_database, open_database, take_lock
+from tracking.store.opening import Opened, Start, open_database, take_lock
 from tracking.store.pending import Pending, packed
 from tracking.store.records import ErrorRecord, HostSummary, JobRecord, RunSummary, SingleJobs
 from tracking.store.refusals import refusal, too_large, too_large_state
