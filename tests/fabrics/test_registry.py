@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -31,6 +32,7 @@ class Far(ScriptedFabric):
         self.asked: list[Sequence[str]] = []
         self.modules: list[str] = []
         self.n_closed = 0
+        self.n_prepared = 0
 
     def check_host(self, host: str) -> None:
         if not host.startswith("far"):
@@ -39,6 +41,9 @@ class Far(ScriptedFabric):
     def check(self, hosts: Sequence[str]) -> dict[str, str]:
         self.asked.append(hosts)
         return {host: "it does not answer" for host in hosts if host.endswith("down")}
+
+    def prepare(self) -> None:
+        self.n_prepared += 1
 
     def preload(self, modules: Iterable[str]) -> None:
         self.modules = list(modules)
@@ -237,3 +242,23 @@ def test_the_names_of_all_fabrics_are_known_without_making_one(monkeypatch: pyte
     names = fabric_names()
     assert names == sorted(names)
     assert {"dask", "dialled", "gridengine", "local", "mpi", "slurm", "ssh"} <= set(names)
+
+
+def test_fabrics_of_hosts_that_will_be_asked_for_slaves_are_prepared_once_each() -> None:
+    far = Far()
+    with contextlib.closing(Fabrics(far)) as fabrics:
+        fabrics.prepare([])
+        assert far.n_prepared == 0
+        fabrics.prepare(["far_1", "far_2", "far_1"])
+        assert far.n_prepared == 1
+
+
+def test_nothing_is_prepared_where_no_slave_will_start() -> None:
+    def there_is_none() -> SshFabric:
+        raise EngineError("there is no ssh here")
+
+    with contextlib.closing(Fabrics(make_ssh=there_is_none)) as fabrics:
+        fabrics.prepare(["localhost", "elsewhere"])
+        local = fabrics.of("localhost")
+        assert isinstance(local, LocalFabric)
+        assert not local.descriptors()

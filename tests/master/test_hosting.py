@@ -16,6 +16,7 @@ from tests.fabrics.sshd import sshd
 from tests.master.helpers import master_of, squares, wait_until
 from tests.pool.helpers import Gates, Held
 from tracking import InputError, Interrupted, NoSlavesError, SlavePool, TrackingJobMaster, restart
+from tracking.fabrics.base import SlaveLines, SlaveSpec
 from tracking.master.restarting import resume
 from tracking.testing import ScriptedFabric
 
@@ -48,6 +49,56 @@ def nicknames(master: TrackingJobMaster) -> list[str]:
 
 
 # ---- before slaves are started
+
+
+class Prepared(Beyond):
+    """Takes note of when it is told that slaves will be started, and of its end."""
+
+    def __init__(self, story: list[str]) -> None:
+        super().__init__()
+        self.story = story
+
+    def prepare(self) -> None:
+        self.story.append("prepared")
+
+    def start(self, spec: SlaveSpec) -> SlaveLines | None:
+        self.story.append("started")
+        return super().start(spec)
+
+    def close(self) -> None:
+        self.story.append("closed")
+        super().close()
+
+
+def test_slaves_boot_after_initialize_and_before_they_are_started() -> None:
+    class Initializing(TrackingJobMaster):
+        def initialize(self) -> None:
+            story.append("initialize")
+
+    story: list[str] = []
+    master = Initializing(
+        {0: 1}, hosts=["a"], function=abs, fabric=Prepared(story), verbose=0
+    )
+    assert master.calculateResult() == {0: 1}
+    assert story[:4] == ["initialize", "prepared", "started", "closed"]
+
+
+def test_nothing_boots_where_all_is_done() -> None:
+    story: list[str] = []
+    assert master_of({}, fabric=Prepared(story), hosts=["a"]).calculateResult() == {}
+    assert set(story) == {"closed"}
+
+
+def test_what_was_prepared_is_closed_where_the_calculation_cannot_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise ValueError("no")
+
+    story: list[str] = []
+    monkeypatch.setattr(TrackingJobMaster, "_tr_make_calculation", fail)
+    with pytest.raises(ValueError, match="no"):
+        master_of(fabric=Prepared(story), hosts=["a"]).calculateResult()
+    assert list(dict.fromkeys(story)) == ["prepared", "closed"]
+
 
 
 def test_a_host_that_fails_the_check_is_left_out_and_named_once(caplog: pytest.LogCaptureFixture) -> None:

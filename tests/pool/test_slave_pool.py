@@ -362,3 +362,12 @@ def test_a_working_directory_that_was_deleted_is_named(tmp_path: Path, monkeypat
             pool.submit(jobs.add, 1)
         monkeypatch.chdir(tmp_path)
         assert pool.submit(jobs.add, 1).result(WAIT_S) == 1
+
+
+def test_a_pool_that_cannot_begin_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise FileNotFoundError("no working directory")
+
+    monkeypatch.setattr("tracking.pool.placing.Placing.places", fail)
+    with pytest.raises(FileNotFoundError):
+        SlavePool(["localhost"])

@@ -252,9 +252,9 @@ class Fabrics:
 
     def prepare(self, hosts: Iterable[str]) -> None:
         """Slaves will be asked for on these hosts in a moment: what they need first boots while the caller goes on."""
-        for host in dict.fromkeys(hosts):
-            with contextlib.suppress(EngineError, OSError):  # told when slaves are started
-                fabric = self.of(host)
+        with contextlib.suppress(EngineError, OSError):  # told when slaves are started
+            fabrics = {id(fabric): fabric for fabric in map(self.of, dict.fromkeys(hosts))}
+            for fabric in fabrics.values():
                 if isinstance(fabric, BaseFabric):
                     fabric.prepare()
 

@@ -120,18 +120,34 @@ class SlavePool(CrewExecutor):
             "max_jobs": arguments.checked_number("max_jobs", max_jobs, 1, is_optional=True, is_whole=True),
         }
         left, failed = without_failing(names, self._fabrics.first) if check_hosts else (names, {})
+        try:
+            self._begin(left, failed, shares, show_output, crew_options)
+        except BaseException:
+            self._fabrics.close()  # they may have prepared something
+            raise
+
+    def _begin(
+        self,
+        names: Sequence[str],
+        failed: Mapping[str, str],
+        shares: Shares,
+        show_output: int,
+        crew_options: Mapping[str, Any],
+    ) -> None:
+        """Start slaves on these hosts. What they need first boots while the engine is loaded here."""
         with collector.resting():
-            self._fabrics.first.prepare(left)
-            from tracking.pool.crew import Crew  # loaded here, beside what this machine needs to start slaves
+            self._fabrics.first.prepare(names)
+            from tracking.pool.crew import Crew
             from tracking.pool.placing import Placing
 
         self._placing = Placing(self._niceness, shares, show_output)
+        places = self._placing.places(self._nicknames.give(names), self._fabrics.first, self._output)
         self._crew = Crew(**crew_options, nicknames=self._nicknames)
         self._calls: Calls | None = None  # made with the first submit, under the crew's lock
         self._sessions: weakref.WeakSet[Calls] = weakref.WeakSet()  # under the crew's lock
         self._is_shut = False  # under the crew's lock
         self._crew.hosts.leave_out(failed)
-        self._crew.hosts.add(self._placing.places(self._nicknames.give(left), self._fabrics.first, self._output))
+        self._crew.hosts.add(places)
         self._thread = PoolThread(self._crew, self._fabrics)
         self._thread.start()
         # Who forgets a pool wants no more of it than the outcome of the calls that he has made.
