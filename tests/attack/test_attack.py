@@ -32,7 +32,7 @@ N_ITEMS = 20_000
 N_QUIET = 400  # results without an attack, to compare
 ATTACK_S = 6.0
 LONGEST_GAP_S = ATTACK_S / 2  # the aim is 0.1; this machine may be shared with others
-MOST_REPLACING_S = 10.0
+MOST_REPLACING_S = 30.0
 MOST_LOGGED = 20
 NOBODY = 999_999_999  # a relay that is awaited and never dials, so that the port stays open
 
@@ -160,11 +160,12 @@ class Course:
         if self._siege is None:
             if len(self._times) == N_QUIET:
                 self._siege, self._begun = self._make_siege(), now
-        elif not self._ended:
+        elif not self._over.exists():
             self._kill_one(now)
-            if self._siege.is_over:
+            if not self._ended and self._siege.is_over:
                 self._ended = now
                 self.dialled, self.most_answered = self._siege.outcome()
+            if self._ended and self.replaced_s:
                 self._over.touch()
 
     def _kill_one(self, now: float) -> None:
