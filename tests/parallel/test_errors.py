@@ -14,6 +14,7 @@ import pytest
 
 from tests.parallel import work
 from tests.parallel.conftest import Gates, ManagerOf
+from tests.pool.helpers import wait_for_slaves
 from tracking import EncodeError
 from tracking.parallel import Context, LocalSlave, Manager, NetworkError, NoMoreSlavesError, RemoteError
 from tracking.parallel.far_side import SetUp
@@ -374,8 +375,9 @@ def test_a_pause_of_the_program_condemns_nobody(manager_of: ManagerOf) -> None:
         context.add_task(work.Add(n))
     results = context.get_results_unordered()
     seen = [next(results)]
+    assert manager._hub.pool is not None
+    pids = set(wait_for_slaves(manager._hub.pool, 2))
     manager.heartbeat_timeout = 0.5
-    pids = pids_of(manager)
     work.compute(0.8)
     assert sorted([*seen, *results]) == list(range(6))
     assert pids_of(manager) == pids
