@@ -74,13 +74,15 @@ with SlavePool(2) as pool:
 
 
 UNSHUT = """
-import os
+import os, time
 from tracking import SlavePool
 
 def wait(path):
     open(path).read()
 
 pool = SlavePool(2)
+while len(pool.pids) < 2:
+    time.sleep(0.001)
 futures = [pool.submit(wait, PATH) for _ in range(5)]
 open(PATH, "w").close()
 print(*pool.pids.values(), flush=True)
