@@ -117,7 +117,7 @@ def test_where_nobody_waits_for_results_one_by_one_the_jobs_of_a_moment_share_a_
     record.commit(100.0)
     record.add(["b"], ["B"], SLAVE, 0.5, [1])
     assert not record.is_due(100.01, is_dry=True)
-    assert record.patience_s(100.01) == pytest.approx(0.04)
+    assert record.patience_s(100.01) == pytest.approx(0.09), "as long as nothing comes"
     waiting.append("somebody")
     assert record.patience_s(100.01) == 0.0
     assert record.is_due(100.01, is_dry=True)
@@ -126,13 +126,22 @@ def test_where_nobody_waits_for_results_one_by_one_the_jobs_of_a_moment_share_a_
     record.close("interrupted")
 
 
-def test_where_nobody_waits_very_many_jobs_are_committed_sooner() -> None:
-    record = Record(None, is_awaited=lambda: False)
+def test_where_nobody_waits_very_many_jobs_are_committed_sooner(file: RunFile) -> None:
+    record = Record(file, is_awaited=lambda: False)
     record.commit(100.0)
-    for number in range(64):
-        record.add([number], [number], SLAVE, 0.0, [number])
+    for _ in range(64):
+        record.add(["a"], ["A"], SLAVE, 0.0, [0])
     assert not record.is_due(100.004, is_dry=True)
     assert record.is_due(100.006, is_dry=False)
+    record.close("interrupted")
+
+
+def test_without_a_run_file_no_master_wakes_up_only_to_tell_results() -> None:
+    record = Record(None, is_awaited=lambda: False)
+    record.commit(100.0)
+    record.add(["a"], ["A"], SLAVE, 0.0, [0])
+    assert record.is_due(100.006, is_dry=False), "with what has just come"
+    assert record.is_due(100.001, is_dry=True)
 
 
 def test_what_goes_on_at_the_start_keeps_no_slave_waiting_for_its_commit(file: RunFile) -> None:

@@ -19,7 +19,8 @@ Batch = tuple[Sequence[Hashable], Sequence[Any]]
 """Ids, and their results in the same order."""
 
 _COMMIT_INTERVAL_S = 0.005
-_UNHEARD_INTERVAL_S = 0.05  # where nobody waits for results one by one
+_UNHEARD_INTERVAL_S = 0.05  # where nobody waits for results one by one; when the next ones come anyway ...
+_LONGEST_UNHEARD_S = 0.1  # ... and at the latest
 _MANY_JOBS = 64  # whose commit takes long enough to keep slaves waiting, were there many more
 _NOW_INTERVAL_S = 1.0
 _COMPARING_S = 0.05  # in each such interval
@@ -174,7 +175,7 @@ class Record:
         if not self.has_untold:
             return False
         passed_s = now - self._committed_at
-        if self._is_awaited():
+        if self._is_in_hurry:
             return is_dry or passed_s >= _COMMIT_INTERVAL_S
         return passed_s >= (_COMMIT_INTERVAL_S if len(self._untold) >= _MANY_JOBS else _UNHEARD_INTERVAL_S)
 
@@ -182,7 +183,11 @@ class Record:
         """So long one may wait for more to come before ``is_due`` is to be asked again."""
         if not self.has_untold:
             return float("inf")
-        return 0.0 if self._is_awaited() else max(0.0, self._committed_at + _UNHEARD_INTERVAL_S - now)
+        return 0.0 if self._is_in_hurry else max(0.0, self._committed_at + _LONGEST_UNHEARD_S - now)
+
+    @property
+    def _is_in_hurry(self) -> bool:
+        return self._run_file is None or self._is_awaited()
 
     def commit(self, now: float) -> list[Batch]:
         """Record what was added, durably; then it may be told: the results, in the order they came."""
