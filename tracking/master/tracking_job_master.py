@@ -281,7 +281,7 @@ class TrackingJobMaster(JobMaster):
             "tracking_options": saveable(self._tr_options.lasting()),
             "host_settings": {host: its.as_dict() for host, its in self._tr_fabrics.settings.items()},
         }
-        fields = {k: v for k, v in self.__dict__.items() if not k.startswith("_") and k not in _NOT_SAVED}
+        fields = {k: v for k, v in self.__dict__.copy().items() if not k.startswith("_") and k not in _NOT_SAVED}
         if leaves_states:
             fields["result"] = {} if self._tr_is_recipe else getattr(self.result, "kept", self.result)
         return saveable(fields, copies=not self._tr_is_recipe) | rst
