@@ -45,6 +45,34 @@ def test_what_is_set_aside_is_taken_only_by_name() -> None:
     assert not items.take_these((0, 1))
 
 
+def test_an_item_is_taken_apart_from_the_middle_of_the_longest_run() -> None:
+    items = Items(20)
+    items.take(4)
+    assert [items.take_apart() for _ in range(3)] == [range(12, 13), range(8, 9), range(16, 17)]
+    assert items.take(16) == (4, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19)
+
+
+def test_what_was_given_back_piece_by_piece_is_one_run_again() -> None:
+    items = Items(12)
+    items.take(11)
+    for position in range(9, 0, -1):
+        items.release((position,))
+    assert items.take_apart() == range(5, 6)
+
+
+def test_what_is_set_aside_is_not_taken_apart() -> None:
+    items = Items(3)
+    items.release(items.take_apart(), set_aside=True)
+    assert [items.take_apart(), items.take_apart(), items.take_apart()] == [range(2, 3), range(1), ()]
+
+
+def test_what_comes_in_order_is_not_taken_apart() -> None:
+    items = Items(9)
+    items.are_in_order = True
+    items.take(2)
+    assert items.take_apart() == range(2, 3)
+
+
 def test_finishing_twice_counts_once() -> None:
     items = Items(4)
     items.take(4)
@@ -127,6 +155,7 @@ RUNS = st.tuples(st.integers(0, 11), st.integers(0, 11)).map(lambda ends: range(
 SOME = RUNS | st.lists(st.integers(0, 11), unique=True).map(tuple)
 STEPS = st.one_of(
     st.tuples(st.just("take"), st.integers(1, 5)),
+    st.tuples(st.just("take_apart"), st.none()),
     st.tuples(st.just("next_chunk"), st.integers(1, 5)),
     st.tuples(st.just("finish"), SOME),
     st.tuples(st.just("release"), SOME),
@@ -145,6 +174,12 @@ class Model:
     def take(self, n: int) -> None:
         taken = self.items.take(n)
         assert len(taken) == min(n, self.states.count(None))
+        self.give(taken)
+
+    def take_apart(self, _: None) -> None:
+        taken = self.items.take_apart()
+        assert len(taken) == (None in self.states)
+        assert all(self.states[p] is None for p in taken)
         self.give(taken)
 
     def next_chunk(self, n: int) -> None:

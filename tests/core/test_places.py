@@ -39,6 +39,13 @@ def test_slaves_that_die_without_a_job_done_are_replaced_later_and_later() -> No
     assert delays(HostRecord("node"), 6) == pytest.approx([0.0, 0.1, 0.2, 0.4, 0.8, 1.6])
 
 
+def test_where_jobs_were_done_it_may_be_items_that_kill_and_no_replacement_waits_for_long() -> None:
+    record = HostRecord("node", most_failures=None)
+    dies(record, did_jobs=True)
+    assert delays(record, 9)[2:] == pytest.approx([0.4, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
+    assert delays(record, 3) == [10.0] * 3, "unless there is no end of it"
+
+
 def test_no_replacement_waits_for_more_than_ten_seconds() -> None:
     assert max(delays(HostRecord("node", most_failures=None), 30)) == 10.0
 

@@ -65,6 +65,8 @@ def test_what_was_not_answered_of_a_row_when_the_slave_died_is_given_out_again_a
     left = [made.positions[job][0] for job in slave.jobs]
     made.lose(slave)
     other = made.add_slave()
+    assert len(other.jobs) == 1, "something else first, to see whether the host works"
+    made.done(other, seconds=1e-6)
     given = [made.positions[job][0] for job in other.jobs]
     assert given == left[:1], "alone"
     made.done(other, seconds=1e-6)

@@ -49,6 +49,7 @@ class World:
         self.orders: deque[c.Command] = deque()  # recalls, cancellations and stops on their way
         self.through: Counter[int] = Counter()  # job -> with how many of its items it is
         self.failed: dict[int, tuple[int, ...]] = {}  # job -> items that raised, of those
+        self.excused: set[int] = set()  # jobs that are to blame should their slave die
         self.old_answers: list[e.Event] = []
         self.finishes = 0
 
@@ -80,6 +81,10 @@ class World:
             self.given_up[command.position] = command
         elif isinstance(command, c.Finish):
             self.finishes += 1
+        elif isinstance(command, c.ExcuseHost):
+            assert command.job not in self.positions, "it comes before the job is sent"
+            assert command.job not in self.excused
+            self.excused.add(command.job)
         elif isinstance(command, c.RetireSlave):
             slave = self.slaves[command.slave]
             assert not slave.jobs

@@ -94,6 +94,68 @@ def test_a_slave_on_trial_that_is_ended_on_purpose_is_followed_by_another() -> N
         it.turn_until(lambda: len(client.up) == 4)
 
 
+# ---- items that are to blame
+
+
+def die_of_job(it: Stage, client: Noting, job: int, *, is_excused: bool) -> None:
+    """The youngest slave dies of a job."""
+    slave, before = it.living[-1], len(client.lost)
+    if is_excused:
+        it.crew.hosts.excuse(slave.tid, (client.calculation, job))
+    send_job(it, client, job, slave.tid)
+    slave.die()
+    it.turn_until(lambda: len(client.lost) > before)
+
+
+def test_deaths_that_are_excused_speak_against_no_host_and_each_slave_is_replaced_at_once() -> None:
+    with stage(ScriptedFabric(*[silent] * 20), host_failures=2) as it:
+        client = it.client()
+        for job in range(1, 20):
+            it.turn_until(lambda job=job: len(client.up) == job)
+            die_of_job(it, client, job, is_excused=True)
+        assert it.crew.trouble() == ()
+        assert not client.end
+
+
+def test_an_excuse_holds_for_its_job_only() -> None:
+    with stage(ScriptedFabric(*[silent] * 20), host_failures=1) as it:
+        client = it.client()
+        it.turn_until(lambda: client.up)
+        slave = it.living[0]
+        it.crew.hosts.excuse(slave.tid, (client.calculation, 1))
+        send_job(it, client, 1, slave.tid)
+        finish_all(slave)
+        it.settle()
+        die_of_job(it, client, 2, is_excused=False)
+        assert [trouble.state for trouble in it.crew.trouble()] == ["left out"]
+
+
+def test_an_excuse_does_not_hold_for_what_runs_before_its_job() -> None:
+    with stage(ScriptedFabric(*[silent] * 20), host_failures=1) as it:
+        client = it.client()
+        send_job(it, client, 1)
+        die_of_job(it, client, 2, is_excused=True)
+        assert [trouble.state for trouble in it.crew.trouble()] == ["left out"]
+
+
+def test_a_slave_on_trial_that_dies_excused_is_followed_by_another_at_once() -> None:
+    with stage(ScriptedFabric(*[silent] * 20), ("bad",) * 2, host_failures=4) as it:
+        client = it.client()
+        it.turn_until(lambda: len(client.up) == 2)
+        for _ in range(2):
+            kill_one(it, client)
+            it.pass_time(20.0)
+        assert [trouble.state for trouble in it.crew.trouble()] == []
+        before = len(client.up)
+        die_of_job(it, client, 9, is_excused=True)
+        it.turn_until(lambda: len(client.up) == before + 1)
+
+
+def test_an_excuse_for_a_slave_that_is_gone_is_no_news() -> None:
+    with stage(ScriptedFabric()) as it:
+        it.crew.hosts.excuse(99, (7, 1))
+
+
 def test_a_slave_that_does_not_come_up_is_told_of_while_its_place_waits() -> None:
     class Unborn(ScriptedSlave):
         def on_start(self) -> None:

@@ -77,7 +77,9 @@ class Blame:
         if self._policy.max_deaths is not None and trouble.deaths >= self._policy.max_deaths:
             self._give_up(rest[0], Cause.KILLED_SLAVE, trouble)
         elif job.unshared(rest):
-            self._dealer.waiting.put_first(Piece(rest, trouble.tries, is_alone=True, race=job.silent_race))
+            self._dealer.waiting.put_first(
+                Piece(rest, trouble.tries, is_alone=True, deaths=trouble.deaths, race=job.silent_race)
+            )
 
     def took_too_long(self, job: Job, now: float) -> None:
         """The slave was ended because this job ran over its time limit: the item that it worked on is guilty."""

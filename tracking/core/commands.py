@@ -42,6 +42,16 @@ class CancelJob(NamedTuple):
     job: int
 
 
+class ExcuseHost(NamedTuple):
+    """Should the slave die of this job, the job's item is to blame: the death does not speak against the host.
+
+    Comes before the job's SendJob.
+    """
+
+    slave: int
+    job: int
+
+
 class StopSlave(NamedTuple):
     """End this slave now (its job went over the time limit, ...); SlaveLost(on_purpose=True) will come."""
 
@@ -68,4 +78,4 @@ class Finish(NamedTuple):
     """Every item is finished or given up. Comes once."""
 
 
-Command = SendJob | RecallJob | CancelJob | StopSlave | RetireSlave | GiveUp | Finish
+Command = SendJob | RecallJob | CancelJob | ExcuseHost | StopSlave | RetireSlave | GiveUp | Finish

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 
-from tracking.core.commands import CancelJob, Command, RecallJob, RetireSlave, SendJob, StopSlave
+from tracking.core.commands import CancelJob, Command, ExcuseHost, RecallJob, RetireSlave, SendJob, StopSlave
+from tracking.core.doubts import Doubts
 from tracking.core.everywhere import Everywhere
 from tracking.core.given_back import GivenBack
 from tracking.core.items import Items
@@ -35,6 +36,7 @@ class Dealer:
         jobs: the live ones by number.
         last_job: the highest number given out.
         recalled: how many jobs are being recalled.
+        doubts: know which hosts may be broken.
         limits: end what takes too long.
         lifetimes: know which slaves have the time for what.
     """
@@ -51,7 +53,8 @@ class Dealer:
         self._policy = policy
         self.lifetimes = Lifetimes(self.slaves, items, self.waiting)
         self._sizes = Sizes(policy, items, self.waiting, self.slaves, self.lifetimes)
-        self._given_back = GivenBack(items, self.waiting, self.slaves, self.lifetimes)
+        self.doubts = Doubts(policy, self.slaves)
+        self._given_back = GivenBack(items, self.waiting, self.slaves, self.lifetimes, self.doubts)
         self._spares = Spares(policy, self.slaves, self.ledger.pace, self.lifetimes)
         self._everywhere = Everywhere(items, self.lifetimes) if policy.redistribute == "always" else None
         self.limits = Limits(policy, self.slaves, self._stop)
@@ -62,6 +65,8 @@ class Dealer:
         """Give the slave jobs up to its depth; True if it got any."""
         has_got = False
         if slave.is_usable and not slave.is_closed and self._sizes.has_any:
+            if slave.host.deaths:
+                return self._supply_in_doubt(slave, now)
             pace = slave.pace
             depth = self._policy.depth(pace.item_s, pace.job_s, pace.job_bytes)
             has_got = depth > FEW_JOBS and self._supply_row(slave, depth, now)
@@ -77,6 +82,16 @@ class Dealer:
         if not slave.jobs:
             self._rest(slave, now)
         return has_got
+
+    def _supply_in_doubt(self, slave: Slave, now: float) -> bool:
+        """Slaves die on its host: give it one job that shows whether the host works."""
+        size = self._sizes.next_job(slave, 1, now) if not slave.jobs and slave.jobs_left != 0 else 0
+        found = self._given_back.next_in_doubt(slave, now) if size else None
+        if found is not None:
+            self._send(slave, (self._job_of(slave, found, now),), now)
+        elif not slave.jobs:
+            self._rest(slave, now)
+        return found is not None
 
     def _supply_row(self, slave: Slave, depth: int, now: float) -> bool:
         """Give the slave tiny jobs, as many as it is to hold; False: such that are to be looked at one by one."""
@@ -126,7 +141,7 @@ class Dealer:
         if self._items.has_queued or not self.jobs:
             return
         everywhere.start(self.jobs.values())
-        while (slave := self._first_able(now)) is not None:
+        while (slave := self.lifetimes.first_able(now)) is not None:
             pace, host = slave.pace, slave.host
             item_s = host.pace.item_s if pace.item_s is None else pace.item_s
             active, usable = self._items.count_active, self.slaves.usable
@@ -138,23 +153,26 @@ class Dealer:
             self._items.take_again(positions)
             self._send_copy(slave, job, positions[::-1], now)
 
-    def _first_able(self, now: float) -> Slave | None:
-        """The first idle slave that has time for something, also on slow hosts."""
-        slaves = chain(self.slaves.idle.values(), self.slaves.resting.values())
-        return next((slave for slave in slaves if self.lifetimes.room(slave, now)), None)
-
     def _next_job(self, slave: Slave, size: int, now: float) -> Job | None:
         if self.waiting and (found := self._given_back.next_for(slave, now)) is not None:
-            piece, positions = found
-            return self._new_job(slave, positions, now, piece)
+            return self._job_of(slave, found, now)
         positions = self._items.take(size)
         return self._new_job(slave, positions, now) if positions else None
+
+    def _job_of(self, slave: Slave, found: tuple[Piece, Sequence[int]], now: float) -> Job:
+        """A job of these items of a piece."""
+        piece, positions = found
+        job = self._new_job(slave, positions, now, piece)
+        if self.doubts.excuses_host(job):
+            self.commands.append(ExcuseHost(slave.number, job.number))
+        return job
 
     def _supply_idle(self, now: float) -> bool:
         """Give one idle slave something, if there is anything that it may have."""
         if not self._sizes.has_any:
             return False
-        return any(self.supply(slave, now) for slave in self.lifetimes.asked(_ASKED_AT_ONCE))
+        most = len(self.slaves.idle) if self.doubts.hosts else _ASKED_AT_ONCE  # not all may have what there is
+        return any(self.supply(slave, now) for slave in self.lifetimes.asked(most))
 
     def _copy(self, job: Job, idle: Mapping[int, Slave], now: float) -> None:
         """Give what is left of a job to idle slaves, too; the first answer of each item will count.
@@ -276,7 +294,7 @@ class Dealer:
         if job.state is JobState.QUEUED:
             job.state = JobState.RUNNING
         if self._spares.is_following:
-            self._foresee(job.slave, began_at)
+            self._spares.foresee(job.slave, began_at)
         if self._policy.item_timeout_s is not None:
             self.limits.begin(job, began_at)
 
@@ -353,7 +371,7 @@ class Dealer:
             self.slaves.sort(slave)
             self.begin(row[0], now)
         elif self._spares.is_following:
-            self._foresee(slave, now)
+            self._spares.foresee(slave, now)
 
     # ---- time
 
@@ -377,12 +395,6 @@ class Dealer:
         self.slaves.update(slave)
         self._spares.forget(slave)  # what it has is free in a moment
         self.commands.append(StopSlave(slave.number, reason))
-
-    def _foresee(self, slave: Slave, now: float) -> None:
-        if not self._spares.may_take_from(slave):
-            return
-        slave.busy_until = now + slave.load * (self._spares.item_s(slave) or 0.0)
-        self._spares.follow(slave, now)
 
     def _forget(self, slave: Slave) -> None:
         self._spares.forget(slave)

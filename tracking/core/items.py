@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, pairwise
+from itertools import chain
+
+from tracking.core.runs import as_runs, grouped, is_run, joined, merged
 
 _FRESH = 0
 _MOST_OFTEN = 250  # stands for itself and all above
@@ -35,6 +37,9 @@ class Items:
     Args:
         count: how many items there are; all are not started.
 
+    Attributes:
+        are_in_order: their values can be had one after the other only: none is given out long before its turn.
+
     >>> items = Items(5)
     >>> items.take(2), items.take(2)
     (range(0, 2), range(2, 4))
@@ -48,6 +53,7 @@ class Items:
     def __init__(self, count: int = 0) -> None:
         self._states = bytearray(count)
         self.count_not_started = count  # read only; asked so often that it is no property
+        self.are_in_order = False
         self._finished = 0
         self._cursor = 0
         self._requeued: deque[range] = deque()
@@ -123,7 +129,7 @@ class Items:
         """Those of ``positions`` that are not finished; a range wherever they follow each other."""
         if len(positions) == 1:
             return () if self._states[positions[0]] == _FINISHED else positions
-        if not _is_run(positions):
+        if not is_run(positions):
             return tuple(p for p in positions if self._states[p] != _FINISHED)
         states = self._states[positions[0] : positions[-1] + 1]
         rest = states.lstrip(_FINISHED_BYTE)
@@ -153,18 +159,43 @@ class Items:
         while missing and (run := self._next_run(missing)):
             runs.append(run)
             missing -= len(run)
-        return _joined(runs)
+        return joined(runs)
+
+    def take_apart(self) -> Sequence[int]:
+        """Give out one item that ``take`` would give out, far from all others that were given out; () if there is none.
+
+        It is from the middle of the longest run, so that the next one will be far from this one, too.
+        """
+        if self.are_in_order:
+            return self.take(1)
+        self._requeued = deque(merged(self._requeued))
+        while self.has_queued:
+            rest = range(self._cursor, len(self._states))
+            run = max([rest, *self._requeued], key=len)
+            middle = (run.start + run.stop) // 2
+            one = self._fresh_run(middle, run.stop, 1) or self._fresh_run(run.start, middle, 1)
+            end = one.stop if one else run.stop
+            parts = [range(run.start, one.start)] if one else []
+            if run is rest:
+                self._cursor = end
+            else:
+                self._requeued.remove(run)
+                parts.append(range(end, run.stop))
+            self._requeued += filter(None, parts)
+            if one:
+                return self._mark_once(one)
+        return ()
 
     def take_these(self, positions: Sequence[int]) -> Sequence[int]:
         """Give out those of ``positions`` that are not started (they had been set aside)."""
-        fresh = [run for asked in _runs(positions) for run in self._fresh_runs(asked)]
+        fresh = [run for asked in as_runs(positions) for run in self._fresh_runs(asked)]
         for run in fresh:
             self._mark_once(run)
-        return _joined(fresh) if fresh else ()
+        return joined(fresh) if fresh else ()
 
     def take_again(self, positions: Sequence[int]) -> None:
         """Give out active items once more (a spare copy)."""
-        for run in _runs(positions):
+        for run in as_runs(positions):
             states = self._states[run.start : run.stop]
             self._states[run.start : run.stop] = states.translate(_ONCE_MORE)
             for state in set(states) - {_FRESH, _FINISHED}:
@@ -206,7 +237,7 @@ class Items:
 
     def finish(self, positions: Sequence[int]) -> int:
         """Mark items as finished; returns how many of them were not finished before."""
-        if len(positions) == 1 or not _is_run(positions):
+        if len(positions) == 1 or not is_run(positions):
             return sum(map(self.finish_one, positions))
         start, stop = positions[0], positions[-1] + 1
         states = self._states[start:stop]
@@ -220,7 +251,7 @@ class Items:
 
     def finish_all(self, parts: Iterable[Sequence[int]]) -> None:
         """Mark the items of many jobs as finished; the faster the more of them follow each other."""
-        for run in _grouped(chain.from_iterable(parts)):
+        for run in grouped(chain.from_iterable(parts)):
             self.finish(run)
 
     def release(self, positions: Sequence[int], *, set_aside: bool = False) -> None:
@@ -230,7 +261,7 @@ class Items:
             positions: the items; those that are not active stay what they are.
             set_aside: ``take`` is not to give them out (``take_these`` will); else they are its next ones.
         """
-        for run in reversed(_runs(positions)):
+        for run in reversed(as_runs(positions)):
             states = self._states[run.start : run.stop]
             untouched = states.count(_FRESH) + states.count(_FINISHED)
             if untouched:
@@ -349,33 +380,3 @@ class Items:
             self._hints -= 1
         del self._levels[level]
         return -1
-
-
-def _is_run(positions: Sequence[int]) -> bool:
-    return isinstance(positions, range) and positions.step == 1 and len(positions) > 0
-
-
-def _runs(positions: Sequence[int]) -> list[range]:
-    """The same positions as ranges."""
-    if isinstance(positions, range) and positions.step == 1:
-        return [positions] if positions else []
-    return list(_grouped(positions))
-
-
-def _grouped(positions: Iterable[int]) -> Iterator[range]:
-    start = stop = -1
-    for position in positions:
-        if position != stop:
-            if stop > start:
-                yield range(start, stop)
-            start = position
-        stop = position + 1
-    if stop > start:
-        yield range(start, stop)
-
-
-def _joined(runs: Sequence[range]) -> Sequence[int]:
-    """These runs as one range if they follow each other, else as a tuple."""
-    if all(before.stop == after.start for before, after in pairwise(runs)):
-        return range(runs[0].start, runs[-1].stop)
-    return tuple(chain.from_iterable(runs))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from tracking.core.agenda import Agenda
@@ -157,6 +157,11 @@ class Lifetimes:
         able = [slave for slave in idle.values() if self.room(slave, now)]
         able.sort(key=lambda slave: slave.life.ends_at if slave.life else math.inf, reverse=True)
         return {slave.number: slave for slave in able}
+
+    def first_able(self, now: float) -> Slave | None:
+        """The first idle slave that has time for something, also on slow hosts."""
+        slaves = chain(self._slaves.idle.values(), self._slaves.resting.values())
+        return next((slave for slave in slaves if self.room(slave, now)), None)
 
     def asked(self, most: int) -> list[Slave]:
         """Idle slaves to be asked whether they can take what has become free; all of them if it may be too long."""

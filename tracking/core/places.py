@@ -11,6 +11,9 @@ On probation: of the places there that wait for a slave only one gets one at a t
 delay of the new verdict; when any slave there has done a job (``job_was_done`` says True) all of them are
 filled at once.
 
+Where jobs were done, the first few deaths may as well be the fault of items, and no delay is long. A death that an item
+is known to be to blame for (``doubts``) is not told to the record at all.
+
 A host that was lost (it crashed, the network to it was cut, a queue has ended its slaves) is not in doubt: it is tried
 again, later and later, and left out only when no slave has come up there for ``UNREACHABLE_S``.
 """
@@ -22,6 +25,8 @@ from typing import NamedTuple
 
 _FIRST_DELAY_S = 0.1
 _LONGEST_DELAY_S = 10.0
+_LONGEST_TRUSTED_DELAY_S = 0.5  # where jobs were done: it may well be the items that kill ...
+_TRUSTED_DEATHS = 10  # ... unless it is more of them
 _MOST_DOUBLINGS = 10  # any number that leads beyond the longest delay
 _FAILED_STARTS = 3
 _FAILURE_WINDOW_S = 600.0
@@ -65,6 +70,7 @@ class HostRecord:
         self.most_failures = most_failures
         self.failed_starts = 0  # in a row: slaves that ended before they were up
         self.deaths: deque[float] = deque()  # when, since the last job done
+        self.has_worked = False  # a job was done before a slave died here, or since
         self.was_ever_up = False  # a slave has come up here, at some time
         self.losses = 0  # in a row: how often the host was lost, or not reached, since a slave came up
         self.lost_at = 0.0  # when the first of these was
@@ -84,6 +90,7 @@ class HostRecord:
         if not self.deaths:
             return False
         was_on_probation = self.is_on_probation
+        self.has_worked = True
         self.deaths.clear()
         return was_on_probation
 
@@ -123,6 +130,7 @@ class HostRecord:
                 reason = f"{self.failed_starts} slaves in a row ended before they were up; the last {was(how)}"
                 return LeaveOut(self.host, reason)
             return Replace(_doubled(self.failed_starts, _FIRST_DELAY_S, _LONGEST_DELAY_S))
+        self.has_worked = self.has_worked or did_jobs
         self.deaths.append(now)
         while self.deaths and self.deaths[0] < now - _FAILURE_WINDOW_S:
             self.deaths.popleft()
@@ -130,7 +138,9 @@ class HostRecord:
         reason = f"{_slaves(count)} died there without a job done between them; the last {was(how)}"
         if self.most_failures is not None and count >= self.most_failures:
             return LeaveOut(self.host, reason)
-        delay_s = 0.0 if did_jobs or count == 1 else _doubled(count - 2, _FIRST_DELAY_S, _LONGEST_DELAY_S)
+        is_trusted = self.has_worked and count <= _TRUSTED_DEATHS
+        longest_s = _LONGEST_TRUSTED_DELAY_S if is_trusted else _LONGEST_DELAY_S
+        delay_s = 0.0 if did_jobs or count == 1 else _doubled(count - 2, _FIRST_DELAY_S, longest_s)
         return Replace(delay_s, True, reason) if self.is_on_probation else Replace(delay_s)
 
 

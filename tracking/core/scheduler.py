@@ -215,6 +215,8 @@ class Scheduler:
         held = len(slave.jobs)
         running = slave.jobs[0].number if held == 1 and event.running is None else event.running
         is_over = not event.on_purpose and self._dealer.lifetimes.is_over(slave, now)
+        if not (event.on_purpose or event.is_innocent or is_over):
+            self._dealer.doubts.one_died(slave.host)
         for job in reversed(self._dealer.remove_all(slave, now)):
             if is_over and job.number == running and not slave.is_silent:
                 self._blame.outlasted(job, now)
@@ -296,6 +298,8 @@ class Scheduler:
             self._learn_item_s(job.slave, event.seconds / (reported - before))
         if finished:
             self.items.finish(finished)
+            if job.slave.host.deaths:
+                self._dealer.doubts.clear(job.slave.host)
         self._dealer.progress(job, reported, event.running_s, now)
         # What has reported all its items is about to come back by itself.
         self._dealer.cancel_losers(one for one in job.race or (job,) if one is not job or job.left > 0)
@@ -384,9 +388,11 @@ class Scheduler:
         raise InvalidTransition(f"job {number}", state, event, self._story.of_job(number))
 
     def _learn(self, slave: Slave, count: int, event: e.JobDone | e.JobsDone, jobs: int = 1) -> None:
-        seconds, size = event.seconds, event.size
+        seconds, size, host = event.seconds, event.size, slave.host
         self.ledger.done(slave.account, count, seconds, jobs)
-        for pace in (slave.pace, slave.host.pace, self.ledger.pace):
+        if host.deaths:
+            self._dealer.doubts.clear(host)
+        for pace in (slave.pace, host.pace, self.ledger.pace):
             pace.learn(count, seconds, size, jobs)
 
     def _learn_item_s(self, slave: Slave, item_s: float) -> None:

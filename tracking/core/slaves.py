@@ -13,14 +13,27 @@ from tracking.core.lifetimes import Life
 class Host:
     """A machine and the slaves on it."""
 
-    __slots__ = ("is_disabled", "name", "pace", "slaves", "slowness")
+    __slots__ = (
+        "deaths",  # of slaves at work, since a job was last done there: as long as there are any, it is in doubt
+        "is_disabled",
+        "name",
+        "pace",
+        "slaves",
+        "slowness",
+    )
 
     def __init__(self, name: str, pace: Pace) -> None:
         self.name = name
         self.pace = pace
+        self.deaths = 0
         self.is_disabled = False
         self.slowness = 1.0  # what the user said
         self.slaves: dict[int, Slave] = {}
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether a job of this calculation was ever done there."""
+        return self.pace.largest_job > 0
 
 
 class Slave:

@@ -73,6 +73,12 @@ class Spares:
         self._longest.put(slave.number, -slave.busy_until)
         self._late.put(slave.number, self._look_again_at(slave, now))
 
+    def foresee(self, slave: Slave, now: float) -> None:
+        """The jobs of this slave have changed: when will it be through with them?"""
+        if self.may_take_from(slave):
+            slave.busy_until = now + slave.load * (self.item_s(slave) or 0.0)
+            self.follow(slave, now)
+
     def may_take_from(self, slave: Slave) -> bool:
         """Whether this busy slave may have something that others could have; if not, it is followed no more."""
         if self._policy.redistribute or len(slave.jobs) > 1:

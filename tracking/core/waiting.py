@@ -22,6 +22,7 @@ class Piece(NamedTuple):
         avoided: the slave that they had better not be given to, None: any will do.
         avoided_until: then any will do.
         turn: their turn comes when all items before this position have had theirs.
+        deaths: so many slaves died that had nothing else; only of single items.
         race: jobs on silent slaves that hold these items too, and may still answer; None: there are none.
     """
 
@@ -31,6 +32,7 @@ class Piece(NamedTuple):
     avoided: int | None = None
     avoided_until: float = 0.0
     turn: int = 0
+    deaths: int = 0
     race: list[Job] | None = None
 
 
@@ -116,6 +118,15 @@ class Waiting:
     def next_suspect(self) -> Piece | None:
         """The next piece for a slave that holds nothing."""
         return self.suspects.popleft() if self.suspects else None
+
+    def next_untried(self) -> Piece | None:
+        """A suspect that no slave was alone with when it died; the last of them, which was longest not looked at."""
+        for index in range(len(self.suspects) - 1, -1, -1):
+            piece = self.suspects[index]
+            if not piece.deaths:
+                del self.suspects[index]
+                return piece
+        return None
 
     def next_piece(self, slave: int, has_others: bool, now: float) -> Piece | None:
         """The next piece whose turn it is and that this slave may have; ``has_others``: it is not the only one."""

@@ -362,6 +362,8 @@ class Calculation:
             self.crew.tell(command.slave, (m.RECALL, self._number, command.job))
         elif isinstance(command, c.CancelJob):
             self._cancel(command)
+        elif isinstance(command, c.ExcuseHost):
+            self.crew.hosts.excuse(command.slave, (self._number, command.job))
         elif isinstance(command, c.StopSlave):
             self.chronicle.slave_is_stopped(command.slave, command.reason)
             self._intake.slave_is_stopped(command.slave, command.reason)

@@ -166,6 +166,7 @@ def keep_while_wanted(data: Mapping[Any, Any], items: Items) -> None:
     """The calculation that begins knows which items are finished: the values of an iterator are kept until then."""
     if isinstance(data, IteratorMapping):
         data._tr_keep_until(items.unfinished)
+        items.are_in_order = True
 
 
 def values_of(data: Mapping[Any, Any], ids: Sequence[Any]) -> list[Any]:

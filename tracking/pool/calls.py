@@ -357,6 +357,8 @@ class Calls:
             self._crew.tell(command.slave, (m.RECALL, self.calculation, command.job))
         elif isinstance(command, c.CancelJob):
             self._crew.cancel(command.slave, (self.calculation, command.job))
+        elif isinstance(command, c.ExcuseHost):
+            self._crew.hosts.excuse(command.slave, (self.calculation, command.job))
         elif isinstance(command, c.StopSlave):
             self._crew.end_slave(command.slave)
         elif isinstance(command, c.RetireSlave):

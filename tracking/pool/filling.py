@@ -7,6 +7,7 @@
                       |         on probation^  trial over        there is hope <--------------+
                       |              held places, one of them on trial
                       +--> left out: no slave any more
+    slave_died of a job that is to blame itself --> fill(place), and nothing is noted
 
 Attributes: a host's places that wait, for a timer or behind the one on trial, are counted in _waiting; those that
 wait behind it are also in _held. A host is on probation as long as it is in _held.
@@ -141,6 +142,9 @@ class Vacancies:
             return
         if not slave.is_up:
             self._start_failed(slave.place, how, last_lines)
+            return
+        if slave.is_excused:
+            self.fill(slave.place)
             return
         host = slave.place.host
         verdict = verdicts.get(host)

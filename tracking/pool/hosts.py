@@ -19,7 +19,7 @@ from copy import copy
 from threading import RLock
 
 from tracking.fabrics.base import Fabric
-from tracking.pool.client import Client
+from tracking.pool.client import Client, JobKey
 from tracking.pool.endings import Endings
 from tracking.pool.filling import Vacancies
 from tracking.pool.following import Filled, change
@@ -74,6 +74,13 @@ class Hosts:
 
     def _forget(self, place: Place) -> None:
         self._places.get(id(place.fabric), {}).pop(id(place), None)
+
+    def excuse(self, tid: int, job: JobKey) -> None:
+        """Should this slave die of this job, which it is about to be sent, that is not to speak against its host."""
+        with self._lock:
+            slave = self._slaves.get(tid)
+            if slave is not None:
+                slave.excuse = job
 
     def names(self) -> list[str]:
         """The hosts that there are, once each; where a fabric chooses them, those that have slaves, too."""

@@ -81,6 +81,7 @@ class Slave:
         self.heard_at: float | None = None  # when it has said or taken something since it was looked at last
         self.fault = ""  # what it did that cannot be: then this is why it ended, whatever it looks like
         self.waits_to_write = False
+        self.excuse: JobKey | None = None  # the job that is to blame should it die of it, and not its host
         self.began_at: float | None = None  # when the first of its jobs came to be the first; None: it was not sent yet
         self.pid = 0
 
@@ -95,6 +96,11 @@ class Slave:
         calculation, job_before = next(iter(self.setups.items()), (0, None))
         is_set_up = not calculation or job_before in self.jobs
         return tuple(self.jobs) if is_set_up else ((calculation, SETUP), *self.jobs)
+
+    @property
+    def is_excused(self) -> bool:
+        """Whether its end, if that is now and by itself, is the fault of its work and says nothing about its host."""
+        return self.excuse is not None and self.undone[:1] == (self.excuse,)
 
     @property
     def is_to_be_replaced(self) -> bool:
