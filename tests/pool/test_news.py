@@ -46,6 +46,8 @@ def test_that_none_is_left_is_told_with_the_reason_and_the_last_lines() -> None:
         assert {left.last_lines for left in lefts} == {"no such library"}
         assert isinstance(one, NoneIsLeft)
         assert "exit status 1" in one.why
+        pool.add_hosts(["there"])
+        assert isinstance(news.get(timeout=WAIT_S), SlaveLeft), "that none was left is told once"
 
 
 def test_who_has_enough_is_told_no_more() -> None:

@@ -77,7 +77,12 @@ class Watch:
     def __init__(self, crew: Crew, tell: Callable[[SlaveNews], object]) -> None:
         self.calculation = next(MASTER_NUMBERS)
         self._crew = crew
-        self._tell = tell
+        self._tell_user = tell
+        self._why_none = ""  # what was told last, if that was that none is left
+
+    def _tell(self, news: SlaveNews) -> None:
+        self._why_none = news.why if isinstance(news, NoneIsLeft) else ""
+        self._tell_user(news)
 
     def close(self) -> None:
         """Be told no more. May be called twice, and in a forked child."""
@@ -103,6 +108,7 @@ class Watch:
 
     def hosts_were_added(self) -> None:
         """Their slaves are told of when they come."""
+        self._why_none = ""
 
     def host_is_given_up(self, host: str, why: str) -> None:
         """Its slaves have been told of."""
@@ -111,4 +117,5 @@ class Watch:
         self._tell(SlaveLeft(gone.slave, gone.how, gone.on_purpose, gone.last_lines))
 
     def crew_is_lost(self, why: str) -> None:
-        self._tell(NoneIsLeft(why))
+        if why != self._why_none:  # the crew may say it twice: who adds slaves meanwhile would think it is of them
+            self._tell(NoneIsLeft(why))
