@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.master.helpers import is_alive, master_of, squares, wait_until
-from tests.master.work import Squares, WithParams, pid, square, tell_and_wait
+from tests.master.work import Squares, WithParams, pid, square, tell_and_wait, wait_for_file
 from tracking import CalculationError, Interrupted, JobMaster, NoSlavesError, TrackingJobMaster
 
 
@@ -302,7 +302,7 @@ def test_exit_before_the_start_does_nothing() -> None:
 
 def test_exit_right_after_the_start_is_never_lost() -> None:
     for _ in range(20):
-        master = master_of({0: ("/nonexistent/began", "/nonexistent/never")}, tell_and_wait)
+        master = master_of({0: "/nonexistent/never"}, wait_for_file)
         master.start()
         master.exit()
         with pytest.raises(Interrupted):
