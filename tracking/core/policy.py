@@ -144,8 +144,8 @@ class Policy(NamedTuple):
         caches, by as many slaves as make this worth it. They wait for nothing, each has its next job already.
 
         >>> policy = Policy(chunk_size=1)
-        >>> [policy.rest_s(s, s, 100, 128) for s in (None, 0.01, 0.05, 0.2, 1.0)]
-        [0.0, 0.0, 0.002, 0.005, 0.0]
+        >>> [policy.rest_s(s, s, 100, 128) for s in (0.01, 0.05, 0.2, 1.0)]
+        [0.0, 0.002, 0.005, 0.0]
         >>> policy.rest_s(0.05, 0.05, 100, 8)
         0.0
         """
