@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from pathlib import Path
 
@@ -189,3 +190,10 @@ def test_the_usual_file_is_that_of_the_environment_else_of_this_directory_else_o
 def test_without_a_file_this_machine_is_ones_own_with_all_its_cores() -> None:
     assert this_machine().cpus(["own"]) == ["localhost"] * usable_cores()
     assert (this_machine().settings["localhost"].ram_bytes or 0) > 10**8
+
+
+@pytest.mark.parametrize("settings", [HostSettings(), HostSettings(slots=2, environment={"LANG": "C"})])
+def test_settings_can_be_pickled_and_copied(settings: HostSettings) -> None:
+    for twin in (pickle.loads(pickle.dumps(settings)), copy.copy(settings), copy.deepcopy(settings)):
+        assert type(twin) is HostSettings
+        assert twin == settings

@@ -91,3 +91,7 @@ class HostSettings(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """{field: value}, which can be pickled."""
         return self._asdict() | {"environment": dict(self.environment)}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickling and copying, which the empty environment of the default cannot take part in."""
+        return type(self)._make, (tuple(self.as_dict().values()),)
