@@ -60,8 +60,7 @@ class Doubts:
         """
         if slave.host.deaths < _MANY_DEATHS:
             return False
-        doubtful = (other for host in self.hosts for other in host.slaves.values())
-        return self._slaves.brisk > sum(other.is_usable and other.host.slowness <= 1.0 for other in doubtful)
+        return self._slaves.brisk > sum(host.usable for host in self.hosts if host.slowness <= 1.0)
 
     def excuses_host(self, job: Job) -> bool:
         """Whether the item is to blame should the slave die of this job, and not the host.

@@ -68,7 +68,10 @@ def _of_slaves(items: Items, dealer: Dealer) -> Iterator[str]:
         yield "the usable slaves are counted wrongly"
     if sum(slave.is_usable and slave.host.slowness <= 1.0 for slave in slaves) != slaves.brisk:
         yield "the usable slaves on hosts of normal speed are counted wrongly"
+    usable = Counter(slave.host.name for slave in slaves if slave.is_usable)
     for slave in slaves:
+        if usable[slave.host.name] != slave.host.usable:
+            yield f"the usable slaves of {slave.host.name} are counted wrongly"
         yield from _of_slave(slave, dealer)
     has_idle = any(slave.life is None for slave in slaves.idle.values())  # others may lack the time for it
     if has_idle and (items.has_queued and any(True for _ in items.queued())):

@@ -20,6 +20,7 @@ class Host:
         "pace",
         "slaves",
         "slowness",
+        "usable",  # how many of its slaves may get jobs
     )
 
     def __init__(self, name: str, pace: Pace) -> None:
@@ -29,6 +30,7 @@ class Host:
         self.is_disabled = False
         self.slowness = 1.0  # what the user said
         self.slaves: dict[int, Slave] = {}
+        self.usable = 0
 
     @property
     def has_worked(self) -> bool:
@@ -149,14 +151,14 @@ class Slaves:
         change = is_usable - slave.is_usable
         slave.is_usable = is_usable
         self.usable += change
+        slave.host.usable += change
         if slave.host.slowness <= 1.0:
             self.brisk += change
         self.sort(slave)
 
     def slow_down(self, host: Host, factor: float) -> None:
         """The user says that items take ``factor`` times as long on this host."""
-        usable = sum(slave.is_usable for slave in host.slaves.values())
-        self.brisk += usable * ((factor <= 1.0) - (host.slowness <= 1.0))
+        self.brisk += host.usable * ((factor <= 1.0) - (host.slowness <= 1.0))
         host.slowness = factor
         for slave in host.slaves.values():
             self.sort(slave)
