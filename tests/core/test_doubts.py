@@ -12,6 +12,7 @@ from tracking.core import events as e
 from tracking.core.items import Items
 from tracking.core.places import HostRecord, LeaveOut
 from tracking.core.policy import Policy
+from tracking.core.scheduler import Scheduler
 
 
 def world(items: int, slaves: int = 1, **policy: object) -> World:
@@ -175,6 +176,17 @@ def test_a_host_where_nothing_was_ever_done_is_not_excused() -> None:
     slave = dies_and_is_replaced(made, made.slaves[1])
     assert held(made, slave) == [[0]]
     assert not is_excused(made, slave)
+
+
+def test_it_is_excused_where_items_were_done_in_an_earlier_run() -> None:
+    items = Items(4)
+    items.finish((0, 1))
+    policy = Policy(chunk_size=1, redistribute=False)
+    scheduler = Scheduler(items, policy)
+    for slave in (1, 2, 3):
+        commands = scheduler.handle(e.SlaveReady(slave, "here", f"here_{slave}"), 0.0)
+        scheduler.handle(e.SlaveLost(slave, "killed"), 0.0)
+    assert [type(command) for command in commands] == [c.ExcuseHost, c.SendJob]
 
 
 def test_items_that_are_never_given_up_excuse_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,19 @@ def test_items_that_kill_are_named_and_all_others_have_results(which: str, chunk
     assert master.calculateResult() == {n: n * n for n in range(N_ITEMS) if not kills(n)}
     assert set(master.errors) == {n for n in range(N_ITEMS) if kills(n)}
     assert {type(error) for error in master.errors.values()} == {ItemKilledSlave}
+
+
+def test_they_are_named_again_by_a_run_that_has_nothing_else_left_to_do(tmp_path: Path) -> None:
+    for _ in range(2):
+        master = master_of(
+            N_ITEMS,
+            square_unless(lambda n: n < 6),
+            hosts=["localhost"] * 2,
+            run_file=tmp_path / "run",
+            on_error="collect",
+        )
+        assert master.calculateResult() == {n: n * n for n in range(6, N_ITEMS)}
+        assert set(master.errors) == set(range(6))
 
 
 def test_so_they_are_where_values_come_in_order_only() -> None:

@@ -53,7 +53,7 @@ class Dealer:
         self._policy = policy
         self.lifetimes = Lifetimes(self.slaves, items, self.waiting)
         self._sizes = Sizes(policy, items, self.waiting, self.slaves, self.lifetimes)
-        self.doubts = Doubts(policy, self.slaves)
+        self.doubts = Doubts(policy, self.slaves, is_resumed=items.count_finished > 0)
         self._given_back = GivenBack(items, self.waiting, self.slaves, self.lifetimes, self.doubts)
         self._spares = Spares(policy, self.slaves, self.ledger.pace, self.lifetimes)
         self._everywhere = Everywhere(items, self.lifetimes) if policy.redistribute == "always" else None

@@ -33,13 +33,15 @@ class Doubts:
     Args:
         policy: what the user wants.
         slaves: all slaves.
+        is_resumed: items were done in an earlier run: so the function works, wherever that was.
 
     Attributes:
         hosts: those in doubt.
     """
 
-    def __init__(self, policy: Policy, slaves: Slaves) -> None:
+    def __init__(self, policy: Policy, slaves: Slaves, *, is_resumed: bool) -> None:
         self.hosts: set[Host] = set()
+        self._is_resumed = is_resumed
         self._policy = policy
         self._slaves = slaves
 
@@ -71,4 +73,5 @@ class Doubts:
         if not job.is_alone or len(job.positions) > 1 or job.tries >= _MOST_TRIES:
             return False
         host = job.slave.host
-        return self._policy.max_deaths is not None and host.has_worked and host.deaths < _MOST_DEATHS
+        has_worked = host.has_worked or self._is_resumed
+        return self._policy.max_deaths is not None and has_worked and host.deaths < _MOST_DEATHS
