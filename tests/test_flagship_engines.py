@@ -69,7 +69,7 @@ def over_grid_engine(folder: Path) -> Engine:
 def over_a_parallel_environment(folder: Path) -> Engine:
     """One job of Grid Engine on all nodes."""
     array = over_grid_engine(folder)
-    return replace(array, arguments=(*array.arguments, "parallel_environment=spread"), window=3)
+    return replace(array, arguments=(*array.arguments, "parallel_environment=spread"), window=1)
 
 
 def over_ranks(folder: Path) -> Engine:
