@@ -33,6 +33,15 @@ def dies_and_is_replaced(made: World, slave: FakeSlave) -> FakeSlave:
     return made.add_slave(slave.host)
 
 
+def given_as_each_dies(made: World, deaths: int) -> list[list[int]]:
+    """The items of the jobs that the only slave's replacements get, one after the other."""
+    given, slave = [], made.slaves[1]
+    for _ in range(deaths):
+        slave = dies_and_is_replaced(made, slave)
+        given += held(made, slave)
+    return given
+
+
 def is_excused(made: World, slave: FakeSlave) -> bool:
     return slave.jobs[0] in made.excused
 
@@ -90,11 +99,7 @@ def test_a_suspect_that_kills_is_followed_by_an_untouched_item_before_the_next_s
 
 def test_every_second_death_in_a_row_is_followed_by_a_suspect_that_may_not_be_what_killed() -> None:
     made = world(40, chunk_size=3)
-    slave = made.slaves[1]
-    given = []
-    for _ in range(9):
-        slave = dies_and_is_replaced(made, slave)
-        given += held(made, slave)
+    given = given_as_each_dies(made, 9)
     assert given[1::2] == [[2], [1], [0], [7]], "each once, then untouched ones only"
     assert all(position > 2 for (position,) in given[::2])
     assert not made.given_up
@@ -102,11 +107,7 @@ def test_every_second_death_in_a_row_is_followed_by_a_suspect_that_may_not_be_wh
 
 def test_suspects_come_at_once_where_nothing_is_untouched() -> None:
     made = world(3, chunk_size=3)
-    slave = made.slaves[1]
-    given = []
-    for _ in range(6):
-        slave = dies_and_is_replaced(made, slave)
-        given += held(made, slave)
+    given = given_as_each_dies(made, 6)
     assert given == [[2], [1], [0], [0], [1], [2]], "each once, before any comes again"
 
 
