@@ -65,9 +65,9 @@ class Contender(ABC):
         self.start(2)
         return self.call(function, value)
 
-    def watched(self, function: Function, work: Any, folder: Path) -> Iterable[Any]:
-        """Like `singly`, with a record and a progress display where the contender has them."""
-        return self.singly(function, work)
+    def watched(self, function: Function, work: Any, folder: Path, *, in_chunks: bool) -> Iterable[Any]:
+        """Like `batched` or `singly`, with a record and a progress display where the contender has them."""
+        return self.batched(function, work) if in_chunks else self.singly(function, work)
 
     def recorded(self, function: Function, work: Any, items_per_job: int, record: Path | None) -> None:
         """Run all, recording each result under `record`; None: the same without a record."""

@@ -63,8 +63,10 @@ class Ours(Contender):
     def _first_options(self) -> dict[str, Any]:
         return {"verbose": 0}
 
-    def watched(self, function: Function, work: dict[int, Any], folder: Path) -> Iterable[Any]:
-        return self._run(function, work, 1, verbose=1, run_file=folder / "run")
+    def watched(
+        self, function: Function, work: dict[int, Any], folder: Path, *, in_chunks: bool
+    ) -> Iterable[Any]:
+        return self._run(function, work, "auto" if in_chunks else 1, verbose=1, run_file=folder / "run")
 
     def recorded(
         self, function: Function, work: dict[int, Any], items_per_job: int, record: Path | None

@@ -26,9 +26,11 @@ class _Variant(Ours):
     def _first_options(self) -> dict[str, Any]:
         return super()._first_options() | self.options()
 
-    def watched(self, function: Function, work: dict[int, Any], folder: Path) -> Iterable[Any]:
+    def watched(
+        self, function: Function, work: dict[int, Any], folder: Path, *, in_chunks: bool
+    ) -> Iterable[Any]:
         """With its own difference only: plain ours has both."""
-        return self.singly(function, work)
+        return self.batched(function, work) if in_chunks else self.singly(function, work)
 
     def call(self, function: Function, value: Any) -> Any:
         raise NotOfferedError("a single call has none")
