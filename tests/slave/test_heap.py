@@ -34,6 +34,11 @@ def test_what_the_user_has_told_the_c_library_holds(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ctypes", None)
-    heap.keep_freed(environment)
+    heap.freed_keeper(environment)()
     with pytest.raises(ImportError):
-        heap.keep_freed({})
+        heap.freed_keeper({})
+
+
+def test_another_c_library_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    heap.freed_keeper({})()

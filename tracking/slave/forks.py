@@ -48,6 +48,7 @@ class Forks:
         self._pids: dict[int, int] = {}  # tid -> pid
         self._pid = os.getpid()
         self._die_with_me = death_signal_setter()
+        self._keep_freed = heap.freed_keeper()
         self.child_ended, self._wakeup = os.pipe()
         for end in (self.child_ended, self._wakeup):
             os.set_blocking(end, False)
@@ -111,7 +112,7 @@ class Forks:
             line, control, _ = descriptors
             self._leave_parent(descriptors)
             if identity.memory_limit is None:  # what is kept would count
-                heap.keep_freed()
+                self._keep_freed()
             job_line = Channel(socket.socket(fileno=line), blocking=True)
             control_line = Channel(socket.socket(fileno=control))
             process.SlaveProcess(identity, job_line, control_line).serve()
