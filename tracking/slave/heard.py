@@ -25,6 +25,7 @@ class Calculation:
         self.number = number
         self.work = work
         self.main = main
+        self.size = 0  # bytes of its code and parameters
         self.listener: Listener | None = None
         self.is_limited = False  # its items have a time limit: the master must know at once who is through
         self.in_rows = False  # its jobs come in rows: so may their results

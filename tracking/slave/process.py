@@ -35,7 +35,7 @@ from collections import deque
 from time import perf_counter
 
 from tracking.errors import ProtocolError
-from tracking.slave import copies, loading, memory, reports, sharing, surroundings
+from tracking.slave import copies, leftovers, loading, memory, reports, sharing, surroundings
 from tracking.slave.heard import Calculation, Listener, tell
 from tracking.slave.identity import Identity
 from tracking.slave.outbox import SEND_DELAY_S, Outbox
@@ -66,6 +66,7 @@ class SlaveProcess:
         self._outbox = Outbox(line)
         self._calculations: dict[int, Calculation] = {}
         self._hearing = threading.Condition(threading.Lock())  # held by the control thread while it reads and passes on
+        self._leftovers = leftovers.Leftovers()
         self._is_stopping = False
         copies.this_is_none()
         if identity.is_far:
@@ -100,6 +101,8 @@ class SlaveProcess:
             self._unfold(*message[1:])
         elif kind == m.JOB:
             self._do_job(*message[1:])
+            if type(message[3]) is not bytes:  # those are small
+                self._leftovers.of_job(message[3])
             if held := memory.OWN.full_bytes():
                 self.say((m.FULL, 0, held))
         elif kind == m.SETUP:
@@ -109,7 +112,7 @@ class SlaveProcess:
         elif kind == m.HELD:
             sharing.hold(*message[1:])
         elif kind == m.FORGET:
-            self._forget(message[1])
+            self._leftovers.of_size(self._forget(message[1]))
         elif kind == m.STOP:
             self._is_stopping = True
             return False
@@ -130,7 +133,9 @@ class SlaveProcess:
             reports.print_last_words(error)
             self.say((m.SETUP_FAILED, number, reports.raised(error)))
             return
-        self._calculations[number].is_limited = context.item_timeout_s is not None
+        calculation = self._calculations[number]
+        calculation.is_limited = context.item_timeout_s is not None
+        calculation.size = leftovers.size_of(code) + leftovers.size_of(params and params.value)
         memory.OWN.is_set_up()
         self.say((m.READY, number))
 
@@ -140,11 +145,15 @@ class SlaveProcess:
         self._calculations[number] = calculation
         return calculation
 
-    def _forget(self, number: int) -> None:
-        sharing.forget(number)
+    def _forget(self, number: int) -> int:
+        """Let go of a calculation, or of what was shared; how many bytes came for it."""
+        size = sharing.forget(number)
         calculation = self._calculations.pop(number, None)
-        if calculation is not None and calculation.listener is not None:
+        if calculation is None:
+            return size
+        if calculation.listener is not None:
             calculation.listener._tr_disconnect()
+        return size + calculation.size
 
     def _install(self, number: int, definitions: codec.Payload) -> None:
         calculation = self._calculations[number]

@@ -52,7 +52,8 @@ def opened(payload: Payload | mapped.SharedPayload) -> Payload:
     return Payload(payload.data, tuple(memoryview(buffer).toreadonly() for buffer in payload.buffers))
 
 
-def forget(number: int) -> None:
-    """It is shared no more; memory goes with what still uses it."""
-    _held.pop(number, None)
+def forget(number: int) -> int:
+    """It is shared no more; memory goes with what still uses it. How many bytes there were of it."""
+    held = _held.pop(number, None)
     _objects.pop(number, None)
+    return 0 if held is None else held.size
