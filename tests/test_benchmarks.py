@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from benchmarks.engines.work import left, nap
 from benchmarks.faults.cases import CASES, Trial, best, shortfalls
 from benchmarks.faults.tables import cell, verdict
 from benchmarks.faults.tables import markdown as faults_markdown
+from benchmarks.meters import tree_memory_mb
 from benchmarks.rows import Goal, Metric, Row, all_rows, best_peer, fixed, relative, without_numbers
 from benchmarks.runner import ROOT, Rounds, measure_apart, took_too_long
 from benchmarks.summary import BEGIN, END, cost_lines, goal_lines, markdown, write
@@ -128,6 +130,24 @@ def test_every_goal_is_about_a_metric_of_its_row() -> None:
     for row in all_rows().values():
         assert {goal.metric for goal in row.goals} <= {metric.name for metric in row.metrics}
     assert "".join(all_rows()) == "ABCDEFGHIJKLM"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_shared_memory_counts_once_and_in_full_also_where_no_process_maps_it() -> None:
+    before, size = tree_memory_mb(os.getpid(), 0), 200_000_000
+    held = os.memfd_create("held")
+    try:
+        os.posix_fallocate(held, 0, size)
+        with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(held,)) as also:
+            assert also.stdin is not None
+            assert also.stdout is not None
+            also.stdin.write(b"up\n")
+            also.stdin.flush()
+            assert also.stdout.readline() == b"up\n"
+            beyond = tree_memory_mb(os.getpid(), 0) - before
+    finally:
+        os.close(held)
+    assert 0.9 * size / 1e6 < beyond < 1.5 * size / 1e6
 
 
 @pytest.mark.slow
