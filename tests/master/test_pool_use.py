@@ -28,6 +28,22 @@ def test_masters_one_after_the_other_start_nothing_anew(pool: SlavePool) -> None
     assert both_up(pool) == pids
 
 
+def test_a_master_that_ends_while_slaves_are_made_ready_holds_up_nobody(tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    script = tmp_path / "slave.py"
+    script.write_text(
+        "import time\nfrom tracking import JobSlave\n\nclass S(JobSlave):\n"
+        f"    def initialize(self, params):\n        open({str(began)!r}, 'w').close()\n        time.sleep(1000)\n"
+        "    def go(self, jobs): return jobs\n"
+    )
+    with SlavePool(2) as pool:
+        never_ready = master_of(6, pool=pool, slave_script=script)
+        never_ready.start()
+        wait_until(began.exists)
+        never_ready.exit()
+        assert master_of(6, pool=pool).calculateResult() == squares(6)
+
+
 def test_masters_at_the_same_time_share_the_slaves(pool: SlavePool) -> None:
     pids = both_up(pool)
     masters = [master_of(60, pid, pool=pool, chunk_size=1, redistribute=0) for _ in range(6)]

@@ -510,6 +510,60 @@ def test_idle_slaves_of_a_calculation_that_is_over_forget_it_and_live_on() -> No
         assert len(it.fabric.slaves) == 1
 
 
+class NeverReady(ScriptedSlave):
+    """What it loads, or initializes, does not end."""
+
+    def on_setup(self, calculation: int) -> None:
+        pass
+
+
+def ask_to_set_up(it: Stage, client: Noting) -> None:
+    """Have the first slave make itself ready."""
+    it.turn_until(lambda: client.up)
+    it.crew.send(client.up[0].tid, (m.SETUP, client.calculation, m.FUNCTION, VALUES, None, None))
+    it.crew.flush()
+    it.settle()
+
+
+def test_a_slave_that_is_made_ready_for_a_calculation_that_is_over_is_soon_replaced() -> None:
+    with stage(ScriptedFabric(slave=NeverReady)) as it:
+        over, other = it.client(1), it.client(2)
+        ask_to_set_up(it, over)
+        it.crew.detach(over)
+        ask_to_set_up(it, other)
+        assert not other.lost  # what it loads may be of use to others, too
+        it.pass_time(1.0)
+        it.turn_until(lambda: len(other.up) == 2)
+        assert other.lost == [("here_0", "killed by SIGKILL", ((1, SETUP),), True)]
+
+
+def test_a_slave_that_comes_to_be_made_ready_for_what_is_over_is_replaced_then() -> None:
+    with stage(ScriptedFabric(silent, slave=NeverReady)) as it:
+        stays, over = it.client(1), it.client(2)
+        send_job(it, stays, 11)
+        ask_to_set_up(it, over)
+        it.crew.detach(over)
+        it.pass_time(9.0)
+        assert not stays.lost  # it works for another
+        finish_all(it.fabric.slaves[0])
+        it.turn_until(lambda: stays.messages)
+        it.pass_time(1.0)
+        it.turn_until(lambda: stays.lost)
+        assert stays.lost[0][2:] == (((2, SETUP),), True)
+
+
+def test_a_slave_that_is_ready_for_what_is_over_soon_enough_lives_on() -> None:
+    with stage(ScriptedFabric()) as it:
+        over, other = it.client(1), it.client(2)
+        it.turn_until(lambda: over.up)
+        it.crew.send(over.up[0].tid, (m.SETUP, 1, m.FUNCTION, VALUES, None, None))
+        it.crew.detach(over)
+        it.crew.flush()
+        it.settle()
+        it.pass_time(9.0)
+        assert not other.lost
+
+
 def test_a_job_behind_that_of_another_calculation_is_taken_back_without_a_kill() -> None:
     with stage(ScriptedFabric(silent, silent)) as it:
         stays, over = it.client(1), it.client(2)
@@ -590,6 +644,13 @@ def test_who_comes_after_the_end_is_told() -> None:
     it.turn()
     it.crew.wake()
     it.crew.close()
+
+
+def test_at_the_end_slaves_that_are_being_made_ready_are_not_waited_for() -> None:
+    with stage(ScriptedFabric(slave=NeverReady)) as it:
+        ask_to_set_up(it, it.client())
+    assert (m.STOP, 0) not in it.fabric.slaves[0].heard
+    assert not it.fabric.slaves[0].is_alive
 
 
 def test_the_crew_may_end_when_idle() -> None:

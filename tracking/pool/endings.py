@@ -220,7 +220,7 @@ class Endings:
             self.lose(tid, "killed", {})
 
     def _let_end(self, slave: Slave) -> None:
-        is_idle = slave.is_up and not slave.jobs and slave.lines is not None and not slave.pulse.is_silent
+        is_idle = slave.is_up and not slave.undone and slave.lines is not None and not slave.pulse.is_silent
         slave.is_ending = True
         if is_idle:
             self._post.put(slave, (m.STOP, 0))

@@ -10,6 +10,7 @@ from tracking.pool.slaves import Slave
 from tracking.wire import messages as m
 
 _RECALL_TIMEOUT_S = 0.25  # an unwanted job that has become the first is handed back within this time, or has begun
+_SETUP_PATIENCE_S = 1.0  # what was loaded for a calculation that is over may be of use to the next one
 
 
 class Recalls:
@@ -47,6 +48,9 @@ class Recalls:
             return
         for job in [key for key in slave.jobs if key[0] == calculation]:
             self.cancel(slave, job)
+        if calculation in slave.setups:
+            slave.unwanted.add((calculation, SETUP))
+            self._look_at_setup(slave)
         if not slave.is_ending:
             self._post.put(slave, (m.FORGET, calculation))
 
@@ -56,6 +60,18 @@ class Recalls:
         running = slave.running
         if running in slave.unwanted:
             self._loop.after(_RECALL_TIMEOUT_S, lambda: self._end_if_running(slave, running))
+        self._look_at_setup(slave)
+
+    def is_set_up(self, slave: Slave, calculation: int) -> None:
+        """It is through with making itself ready for this calculation, well or not."""
+        slave.unwanted.discard((calculation, SETUP))
+        self._look_at_setup(slave)
+
+    def _look_at_setup(self, slave: Slave) -> None:
+        """Others need the slave: what is loaded, or initialized, for a calculation that is over may take for ever."""
+        first = next(iter(slave.undone), None)
+        if first in slave.unwanted and first[1] == SETUP:
+            self._loop.after(_SETUP_PATIENCE_S, lambda: self._end_if_running(slave, first))
 
     def _end_if_running(self, slave: Slave, job: JobKey | None) -> None:
         if slave.undone[:1] == (job,):

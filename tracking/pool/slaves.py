@@ -70,7 +70,7 @@ class Slave:
         self.pulse = pulse
         self.jobs: OrderedDict[JobKey, None] = OrderedDict()  # not answered, in the order given
         self.setups: dict[int, JobKey | None] = {}  # asked for, by calculation: the job before each
-        self.unwanted: set[JobKey] = set()  # of these, those that are to be taken back
+        self.unwanted: set[JobKey] = set()  # of all that has no answer: what is to be taken back, or ended
         self.is_up = False
         self.jobs_done = 0  # answered, whether well or not
         self.did_jobs = False  # did one well
