@@ -158,7 +158,9 @@ class ItemError(TrackingError):
     def __str__(self) -> str:
         where = f" on {self.nickname or self.host}" if self.nickname or self.host else ""
         tries = f", {self.tries} tries" if self.tries > 1 else ""
-        parts = [f"item {self.id!r}{where}{tries}: {self.args[0]}", self.remote_traceback]
+        parts = [f"item {self.id!r}{where}{tries}: {self.args[0]}"]
+        if self.remote_traceback.strip() not in str(self.args[0]):  # else it has no frame of the user's code
+            parts.append(self.remote_traceback)
         if isinstance(self, ItemKilledSlave | ItemTimeout) and self.output.strip():
             parts += ["its last lines:", *self.output.rstrip().splitlines()[-_SHOWN_LINES:]]
         return "\n".join(part for part in parts if part)

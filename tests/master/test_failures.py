@@ -37,6 +37,7 @@ from tracking import (
     NoSlavesError,
     SlavePool,
     TrackingJobMaster,
+    run,
 )
 from tracking.store.run_file import RunFile, RunFileReader
 from tracking.testing import ScriptedFabric, ScriptedSlave
@@ -360,3 +361,9 @@ def test_slaves_that_die_together_while_they_initialize_count_once() -> None:
 def test_what_earlier_items_have_left_is_held_against_no_item(chunk_size: int) -> None:
     master = master_of(12, keep_much, hosts=2, chunk_size=chunk_size, memory_limit="200MB", max_deaths=1)
     assert master.calculateResult() == {i: i for i in range(12)}
+
+
+def test_an_error_without_a_frame_of_the_users_is_told_once() -> None:
+    with pytest.raises(CalculationError) as raised:
+        run(lambda a, b: a, {1: 1}, hosts=1, verbose=0)
+    assert str(raised.value).count("missing 1 required positional argument") == 1

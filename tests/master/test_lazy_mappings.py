@@ -226,3 +226,9 @@ def test_a_run_file_goes_on_with_an_iterator_where_it_was(tmp_path: Path) -> Non
     data = IteratorMapping(iter(range(10)), 10)
     assert run(double, data, verbose=0, hosts=1, run_file=path)[6] == 12
     assert list(data._kept) == [6]
+
+
+def test_a_value_that_cannot_be_made_tells_of_which_item_it_was_to_be() -> None:
+    with pytest.raises(ZeroDivisionError) as raised:
+        master_of(LazyMapping(range(5), lambda n: 1 / (n - 3)), chunk_size=2).calculateResult()
+    assert raised.value.__notes__ == ["while the value of item 3 was made"]

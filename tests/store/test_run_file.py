@@ -422,3 +422,14 @@ def test_payloads_are_opaque_until_they_are_read(path: Path) -> None:
     assert run.commit()
     assert run.close("finished")
     assert RunFileReader(path).summary().n_finished == 1
+
+
+def test_a_master_that_records_often_gives_signs_of_life_as_well(tmp_path: Path) -> None:
+    clock = Clock(1000.0)
+    run = RunFile.open(tmp_path / "x.run", range(100), clock=clock, on_network=on_network)
+    for id in range(60):
+        clock.now += 2
+        run.record(job({id: id}))
+        assert run.commit()
+        assert clock.now - RunFileReader(run.path).history().runs[0].alive_at <= run_file.HEARTBEAT_S
+    run.close("interrupted")

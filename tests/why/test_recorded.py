@@ -111,6 +111,18 @@ def test_a_killed_master_is_told_as_gone(run: RunFile) -> None:
     assert facts_of(run, "a").runs[0].state == "gone"
 
 
+def test_the_last_result_of_a_killed_master_is_a_sign_of_life(run: RunFile) -> None:
+    run._clock.now += 50  # type: ignore[attr-defined]
+    run.record(job({"b": 2}))
+    run.close("interrupted")
+    database = sqlite3.connect(run.path)
+    database.execute("UPDATE runs SET state = 'running', ended_at = NULL, alive_at = 999000.0")
+    database.commit()
+    database.close()
+    assert present_facts(RunFileReader(run.path), 999_500.0).run.alive_at == 999_050.0  # type: ignore[union-attr]
+    assert facts_of(run, "a").runs[0].alive_at == 999_050.0
+
+
 def test_saying_what_goes_on_is_a_sign_of_life(run: RunFile) -> None:
     run._clock.now += 50  # type: ignore[attr-defined]
     run.note_now("{}")

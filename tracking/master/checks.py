@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tracking.errors import InputError
@@ -32,6 +32,8 @@ def checked_data(data: object) -> Any:
             hint = "; for a list: dict(enumerate(data))"
         elif isinstance(data, Iterator):
             hint = "; for an iterator: IteratorMapping(data, length)"
+        elif isinstance(data, Iterable):
+            hint = "; for its elements: dict(enumerate(data))"
         raise InputError(f"data must be a dict {{id: value}}, not of type {type(data).__name__}{hint}")
     return data
 
@@ -63,6 +65,12 @@ def checked_redistribute(redistribute: object) -> Redistribute:
     if isinstance(redistribute, str):
         raise InputError(f"redistribute must be 1, 0 or 'always'; not {redistribute!r}")
     return bool(redistribute)
+
+
+def checked_verbose(verbose: object) -> int:
+    if not isinstance(verbose, int):
+        raise InputError(f"verbose must be 0 (silent), 1 (progress) or 2 (debug), not {verbose!r}")
+    return verbose
 
 
 def check_pool(pool: object, hosts: Any, niceness: Any) -> None:

@@ -149,7 +149,7 @@ class JobMaster(HostKeeper):
         self.show_output = show_output
         checks.checked_redistribute(redistribute)
         self.redistribute = redistribute
-        self.verbose = verbose
+        self.verbose = checks.checked_verbose(verbose)
         self.result = dict(checks.checked_result(result))
         self.status = Status(self.data, redistribute)
         self.status._tr_finish_known(self.result)

@@ -88,7 +88,7 @@ class IteratorMapping(Mapping[int, Any]):
     Args:
         values: an iterator or anything that can be iterated over; the same values in each run that goes on with a
             run file.
-        length: how many values there are.
+        length: how many values there are; what the iterator has beyond them is not taken.
 
     Raises:
         InputError: one of them cannot be; or, later, there are fewer values.
@@ -170,11 +170,17 @@ def keep_while_wanted(data: Mapping[Any, Any], items: Items) -> None:
 
 
 def values_of(data: Mapping[Any, Any], ids: Sequence[Any]) -> list[Any]:
-    """The values of these ids, which the data has."""
+    """The values of these ids, which the data has. What making one raises tells of which item it was to be."""
     get = data.value if type(data) is LazyMapping else data.__getitem__
     if isinstance(data, IteratorMapping) and ids:
         data[max(ids)]  # all at once
-    return list(map(get, ids))
+    values: list[Any] = []
+    try:
+        values.extend(map(get, ids))
+    except Exception as error:
+        error.add_note(f"while the value of item {ids[len(values)]!r} was made")
+        raise
+    return values
 
 
 def _check_each_is_once(ids: Sequence[Any]) -> None:

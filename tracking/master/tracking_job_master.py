@@ -41,7 +41,7 @@ class TrackingJobMaster(JobMaster):
         chunk_size: items per job, or 'auto' (sized from measured item times).
         hosts: host names, one entry a slave, or 'name*n' for n there; '@hosts.toml': those in a hosts file; or how many
             slaves; none: one per usable core here, or as many as an engine has room for.
-        niceness: {host: nice value, 'default': n}.
+        niceness: {host: nice value, 'default': n}, or a number for all; a slave is never less nice than it was started.
         slave_script: path of a script with a ``JobSlave`` subclass, or such a class.
         verbose: 0 silent, 1 progress, 2 debug.
         show_output: 0: what slaves print is not shown; 1: in a window per slave, or line by line.

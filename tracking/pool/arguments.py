@@ -60,7 +60,7 @@ def host_names(hosts: object) -> list[str]:
         return repeated_host(hosts)
     if isinstance(hosts, Iterable):
         return [name for host in hosts for name in repeated_host(_host_name(host))]
-    raise InputError(f"hosts must be a list of host names, not {hosts!r}")
+    raise InputError(f"hosts must be a list of host names, or a whole number of slaves; not {hosts!r}")
 
 
 def repeated_host(entry: str) -> list[str]:
@@ -90,7 +90,7 @@ def checked_niceness(niceness: object, of_file: Mapping[str, int] = MappingProxy
     if isinstance(niceness, int) and not isinstance(niceness, bool):
         return {**of_file, "default": niceness}
     if not isinstance(niceness, Mapping):
-        raise InputError(f"niceness must be a dict {{host: nice value, 'default': n}}, not {niceness!r}")
+        raise InputError(f"niceness must be a number, or a dict {{host: nice value, 'default': n}}; not {niceness!r}")
     for host, value in niceness.items():
         if isinstance(value, bool) or not isinstance(value, int):
             raise InputError(f"niceness of {host!r} must be a whole number, not {value!r}")

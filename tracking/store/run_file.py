@@ -376,10 +376,11 @@ class RunFile:
             if is_alive:
                 connection.execute("UPDATE runs SET alive_at = ? WHERE run = ?", (now, self._run))
             connection.execute("COMMIT")
+            if is_alive:
+                self._beat_at = now + HEARTBEAT_S  # results alone do not put it off
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-        self._beat_at = now + HEARTBEAT_S
         self._pending.clear()
 
     def _must_beat(self, now: float) -> bool:

@@ -20,7 +20,7 @@ def item_facts(reader: RunFileReader, id: Hashable, at: float) -> f.ItemFacts:
         at: now.
     """
     ids, history, made = reader.ids(), reader.history(), reader.results_of(id)
-    runs = {run.run: run for run in _runs(history, reader.summary().state)}
+    runs = {run.run: run for run in _runs(history, reader.summary())}
     error = reader.errors().get(id)
     code = {run.run: run.code for run in history.runs}
     is_finished = bool(made) and made[-1].outdated_by is None
@@ -56,7 +56,7 @@ def present_facts(reader: RunFileReader, at: float, go_on: str = "") -> f.Presen
 
 def present_of(summary: RunSummary, history: History, at: float, go_on: str = "") -> f.Present:
     """The same from what was read already."""
-    runs = _runs(history, summary.state)
+    runs = _runs(history, summary)
     return f.Present(
         at=at,
         n_items=summary.n_items,
@@ -86,17 +86,18 @@ def _now(history: History) -> f.Now | None:
         return None
 
 
-def _runs(history: History, state: str) -> tuple[f.Run, ...]:
-    """The runs; one that says to be running may be known better."""
+def _runs(history: History, summary: RunSummary) -> tuple[f.Run, ...]:
+    """The runs; one that says to be running may be known better. What the last one has recorded is a sign of life."""
+    last = history.runs[-1].run if history.runs else None
     return tuple(
         f.Run(
             run.run,
             run.host,
             run.pid,
-            run.state if run.state != "running" or state == "running" else "gone",
+            run.state if run.state != "running" or summary.state == "running" else "gone",
             run.started_at,
             run.ended_at,
-            run.alive_at,
+            max(run.alive_at, summary.updated_at) if run.run == last else run.alive_at,
         )
         for run in history.runs
     )
