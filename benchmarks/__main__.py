@@ -20,7 +20,7 @@ from benchmarks.rows import Row, all_rows
 from benchmarks.runner import Rounds, adopt_orphans, run_rows
 from benchmarks.summary import Judged, cost_lines, goal_lines, markdown, terminal_table, write
 from benchmarks.tables import row_table
-from benchmarks.verdicts import medians_of, verdicts
+from benchmarks.verdicts import gaps, medians_of, verdicts
 
 _PATH = click.Path(path_type=Path)
 _WIDTH = 200  # of what goes into a file
@@ -109,17 +109,21 @@ def _reported(
     """All measurements, each row shown and written as soon as it is there; at the end the summary."""
     width = None if sys.stdout.isatty() else _WIDTH
     console, measurements, judged = Console(width=width), dict[str, Rounds](), list[Judged]()
+    left_out: list[str] = []
     for row, rounds in measured:
         cells = medians_of(rounds, row.metrics)
         measurements[row.letter] = rounds
         judged.append((row, cells, verdicts(row, cells)))
+        left_out += gaps(row, rounds)
         console.print(row_table(*judged[-1]))
         if json_path:
             json_path.write_text(json.dumps(_whole(machine, measurements, judged), indent=1) + "\n")
     console.print(terminal_table("Against the goals", goal_lines(judged)))
     console.print(terminal_table("What safety costs", cost_lines(judged)))
+    for line in left_out:
+        console.print(line)
     if markdown_path:
-        write(markdown(machine, judged), markdown_path)
+        write(markdown(machine, judged, left_out), markdown_path)
     return measurements
 
 

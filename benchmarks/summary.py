@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -89,11 +89,12 @@ def terminal_table(title: str, lines: list[list[str]]) -> Table:
     return table
 
 
-def markdown(machine: Mapping[str, object], rows: list[Judged]) -> str:
-    """Both tables, and what they were measured on."""
+def markdown(machine: Mapping[str, object], rows: list[Judged], left_out: Sequence[str] = ()) -> str:
+    """Both tables, the measurements that are in no median, and what they were measured on."""
     return "\n".join(
         [*_piped(goal_lines(rows)), "", "What safety costs: ours with a run file, with the progress display, with a "
-         "function that only dill can send.", "", *_piped(cost_lines(rows)), "", footnote(machine), ""]
+         "function that only dill can send.", "", *_piped(cost_lines(rows)), "",
+         *([f"Without a number: {'; '.join(left_out)}.", ""] if left_out else []), footnote(machine), ""]
     )  # fmt: skip
 
 

@@ -18,6 +18,20 @@ def median_cell(measurements: list[Cells], metric: str) -> Cell:
     return median(numbers) if numbers else cells[-1]
 
 
+def gaps(row: Row, rounds: Rounds) -> list[str]:
+    """Which medians leave out rounds that gave no number, and why those gave none: no failure goes unsaid.
+
+    Metrics that failed alike are told together.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for who, cells in rounds.items():
+        for metric in row.metrics:
+            reasons = [why for each in cells if isinstance(why := each.get(metric.name, each.get(WHY_NOT, "-")), str)]
+            if reasons and len(reasons) < len(cells):
+                found.setdefault((who, f"{len(reasons)} of {len(cells)} rounds: {reasons[-1]}"), []).append(metric.name)
+    return [f"{row.letter} {who}, {', '.join(names)}: not in {what}" for (who, what), names in found.items()]
+
+
 def medians_of(rounds: Rounds, metrics: tuple[Metric, ...]) -> dict[str, dict[str, Cell]]:
     """Contender -> metric -> median or reason."""
     names = [metric.name for metric in metrics]

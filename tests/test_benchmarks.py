@@ -30,7 +30,7 @@ from benchmarks.rows import Goal, Metric, Row, all_rows, best_peer, fixed, relat
 from benchmarks.runner import ROOT, Rounds, measure_apart, took_too_long
 from benchmarks.summary import BEGIN, END, cost_lines, goal_lines, markdown, write
 from benchmarks.tables import shown
-from benchmarks.verdicts import Verdict, median_cell, medians_of, verdicts
+from benchmarks.verdicts import Verdict, gaps, median_cell, medians_of, verdicts
 from tests.engines import engine
 
 RATE, TIME = Metric("items/s", "more"), Metric("s", "less", 2)
@@ -52,6 +52,17 @@ def test_a_median_is_of_the_numbers_and_a_reason_where_there_are_none() -> None:
     assert median_cell(ROUNDS["ours"], "items/s") == 2.0
     assert median_cell(ROUNDS["ours"], "s") == 4.5
     assert median_cell(ROUNDS["pebble"], "s") == "not installed"
+
+
+def test_rounds_that_a_median_leaves_out_are_told() -> None:
+    rounds = ROUNDS | {"cf": [without_numbers("nothing in 60 s"), {"items/s": 1.0, "s": 2.0}]}
+    told = gaps(ROW, rounds)
+    assert told == [
+        "Z ours, s: not in 1 of 3 rounds: hangs",
+        "Z cf, items/s, s: not in 1 of 2 rounds: nothing in 60 s",
+    ]
+    text = markdown(MACHINE, [(ROW, medians_of(rounds, ROW.metrics), [])], told)
+    assert f"\nWithout a number: {'; '.join(told)}.\n" in text
 
 
 @pytest.mark.parametrize(

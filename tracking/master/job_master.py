@@ -187,7 +187,7 @@ class JobMaster(HostKeeper):
         """Bind methods to the messages of this slave here; called when it is up, before its parameters."""
 
     def getInitParameters(self, slave_tid: int) -> Any:
-        """What the slave's ``initialize`` gets: anything that can be pickled, or None."""
+        """What the slave's ``initialize`` gets, or None; above 1 MB one copy a host, large arrays in it read-only."""
         return None
 
     def initializationDone(self, slave_tid: int) -> None:
