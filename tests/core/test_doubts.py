@@ -179,6 +179,14 @@ def test_a_host_where_nothing_was_ever_done_is_not_excused() -> None:
     assert not is_excused(made, slave)
 
 
+def test_it_is_excused_where_it_works_for_other_calculations() -> None:
+    scheduler = Scheduler(Items(2), Policy(chunk_size=1, redistribute=False))
+    for slave in (1, 2, 3, 4):
+        commands = scheduler.handle(e.SlaveReady(slave, "here", f"here_{slave}", host_works=slave > 1), 0.0)
+        scheduler.handle(e.SlaveLost(slave, "killed"), 0.0)
+    assert [type(command) for command in commands] == [c.ExcuseHost, c.SendJob]
+
+
 def test_it_is_excused_where_items_were_done_in_an_earlier_run() -> None:
     items = Items(4)
     items.finish((0, 1))

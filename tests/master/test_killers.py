@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.master.helpers import master_of
+from tests.master.helpers import master_of, squares
 from tracking import ItemKilledSlave, IteratorMapping, NoSlavesError, SlavePool
 
 N_ITEMS = 40
@@ -75,3 +75,17 @@ def test_calls_that_kill_fail_and_all_others_are_made() -> None:
         errors = [call.exception() for call in calls]
         assert {type(error) for error in errors[:8]} == {ItemKilledSlave}
         assert [call.result() for call in calls[8:]] == [n * n for n in range(8, N_ITEMS)]
+
+
+def test_calls_that_kill_do_not_end_a_pool_that_has_worked_for_others() -> None:
+    with SlavePool(1, host_failures=5) as pool:
+        assert master_of(4, pool=pool).calculateResult() == squares(4)
+        calls = [pool.submit(square_unless(lambda n: True), n) for n in range(3)]
+        assert {type(call.exception()) for call in calls} == {ItemKilledSlave}
+        assert pool.submit(pow, 2, 3).result() == 8
+
+
+def test_the_last_item_may_take_the_last_slave_with_it() -> None:
+    master = master_of(1, square_unless(lambda n: True), host_failures=2, on_error="collect")
+    assert master.calculateResult() == {}
+    assert type(master.errors[0]) is ItemKilledSlave

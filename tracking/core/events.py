@@ -16,7 +16,7 @@ class SlaveReady(NamedTuple):
     """A slave is up and initialized: it may be given jobs; ``jobs_left`` of them in all, None: any number.
 
     ``ends_at``: then its time is up, on the clock of ``handle``, None: it may stay as long as it likes; ``came_at``:
-    since then it has counted.
+    since then it has counted. ``host_works``: a job was done there, of whichever calculation.
     """
 
     slave: int
@@ -25,6 +25,7 @@ class SlaveReady(NamedTuple):
     jobs_left: int | None = None
     ends_at: float | None = None
     came_at: float = 0.0
+    host_works: bool = False
 
 
 class SlaveSilent(NamedTuple):

@@ -21,6 +21,7 @@ class Host:
         "slaves",
         "slowness",
         "usable",  # how many of its slaves may get jobs
+        "works_for_others",  # a job of another calculation was done there
     )
 
     def __init__(self, name: str, pace: Pace) -> None:
@@ -31,11 +32,12 @@ class Host:
         self.slowness = 1.0  # what the user said
         self.slaves: dict[int, Slave] = {}
         self.usable = 0
+        self.works_for_others = False
 
     @property
     def has_worked(self) -> bool:
-        """Whether a job of this calculation was ever done there."""
-        return self.pace.largest_job > 0
+        """Whether a job was ever done there, of this calculation or of another one."""
+        return self.works_for_others or self.pace.largest_job > 0
 
 
 class Slave:
@@ -128,10 +130,17 @@ class Slaves:
         return tuple(host.name for host in self._hosts.values() if host.is_disabled)
 
     def enter(
-        self, number: int, host_name: str, nickname: str, jobs_left: int | None = None, life: Life | None = None
+        self,
+        number: int,
+        host_name: str,
+        nickname: str,
+        jobs_left: int | None = None,
+        life: Life | None = None,
+        host_works: bool = False,
     ) -> Slave:
-        """A slave is up."""
+        """A slave is up; ``host_works``: a job was done there, of whichever calculation."""
         host = self.host(host_name)
+        host.works_for_others = host.works_for_others or host_works
         slave = Slave(number, host, self.ledger.account(nickname, host_name), jobs_left, life)
         self._slaves[number] = host.slaves[number] = slave
         self.nicknames[number] = nickname

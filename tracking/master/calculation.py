@@ -239,7 +239,7 @@ class Calculation:
         elif isinstance(note, SlaveLeaving):
             if self.scheduler.has_slave(note.slave.tid):
                 self._decide(e.SlaveRetired(note.slave.tid))
-        elif isinstance(note, CrewGone) and self.crew.is_lost:  # else hosts were added since
+        elif isinstance(note, CrewGone) and self.crew.is_lost and not self._is_finished:  # else hosts were added since
             raise NoSlavesError(f"no slave is left to do the work: {note.why}")
 
     def _take_message(self, tid: int, message: Message) -> None:
@@ -301,7 +301,8 @@ class Calculation:
             self.chronicle.slave_is_up(slave)
             self._master.initializationDone(tid)
             self._decide(e.SlaveReady(
-                tid, slave.host, slave.nickname, self.crew.jobs_left(tid), slave.ends_at, slave.came_at
+                tid, slave.host, slave.nickname, self.crew.jobs_left(tid), slave.ends_at, slave.came_at,
+                self.crew.hosts.has_worked(tid),
             ))
 
     def _slave_is_quiet(self, slave: SlaveInfo, *, is_silent: bool) -> None:

@@ -263,7 +263,8 @@ class Calls:
             self._setup_deaths.one_is_ready()
         if not self._scheduler.has_slave(tid):
             self._decide(e.SlaveReady(
-                tid, slave.host, slave.nickname, self._crew.jobs_left(tid), slave.ends_at, slave.came_at
+                tid, slave.host, slave.nickname, self._crew.jobs_left(tid), slave.ends_at, slave.came_at,
+                self._crew.hosts.has_worked(tid),
             ))
 
     def _setup_failed(self, tid: int, report: m.Report) -> None:

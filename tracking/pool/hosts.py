@@ -82,6 +82,12 @@ class Hosts:
             if slave is not None:
                 slave.excuse = job
 
+    def has_worked(self, tid: int) -> bool:
+        """Whether slaves have died on the host of this one, and a job was done there before or since."""
+        with self._lock:
+            slave = self._slaves.get(tid)
+            return slave is not None and self._vacancies.record(slave.place.host).has_worked
+
     def names(self) -> list[str]:
         """The hosts that there are, once each; where a fabric chooses them, those that have slaves, too."""
         with self._lock:
