@@ -12,7 +12,7 @@ dict                a plain dict {0: 0.0, 1: 1.0, ...}
 
 `start` is from `start()` until the first slave is ready and gets its first new job; `run` from there to the end;
 `peak` the largest resident memory of the master (VmHWM), `beyond` that beyond what it had with its data before
-`start()`, for each item; `file` the size of the run file with its companions. `one` and `all`: to read one result by
+`start()`, for each item; `file` the size of the run file with its companions. `read`: to read one result by
 its id, and all of them, from the file after the end.
 """
 
@@ -121,10 +121,10 @@ COLUMNS = {
     "run_s": ("run s", ".1f"),
     "us_an_item": ("us an item", ".2f"),
     "peak_mb": ("peak MB", ".0f"),
-    "beyond_bytes": ("beyond B", ".1f"),
+    "beyond_bytes": ("B beyond", ".1f"),
     "file_mb": ("file MB", ".1f"),
-    "one_ms": ("one ms", ".1f"),
-    "all_s": ("all s", ".1f"),
+    "one_ms": ("read 1 ms", ".1f"),
+    "all_s": ("read all s", ".1f"),
 }
 
 

@@ -130,3 +130,12 @@ def test_a_list_of_a_million_ids_is_compared_without_a_copy_of_it(path: Path) ->
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 5 * n
+
+
+class Lonely:
+    """Equal to nothing but itself, as objects are whose class does not say otherwise."""
+
+
+def test_ids_that_equal_only_themselves_are_refused_as_such(path: Path) -> None:
+    with pytest.raises(StoreError, match=r"cannot find ids of class Lonely again, .* give it __eq__ and __hash__"):
+        RunFile.open(path, [1, Lonely()])

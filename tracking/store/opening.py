@@ -300,6 +300,12 @@ def _taken(path: Path, host: str, pid: int, advice: str) -> StoreError:
 
 
 def _refuse_ids(recorded: set[Hashable], given: set[Hashable], path: Path) -> None:
+    lonely = next((type(id) for id in given - recorded if type(id).__eq__ is object.__eq__), None)
+    if lonely is not None and lonely in map(type, recorded - given):
+        raise StoreError(
+            f"{KIND} {path} cannot find ids of class {lonely.__qualname__} again, since each equals only itself: "
+            f"give it __eq__ and __hash__, or take other ids"
+        )
     parts = [
         f"{_some(recorded - given)} of it not in the data" if recorded - given else "",
         f"{_some(given - recorded)} of the data not in it" if given - recorded else "",
