@@ -175,10 +175,6 @@ class Seating:
         """Whether this relay is on its way."""
         return self._launch_of(number) is not None
 
-    def host_of(self, number: int) -> str:
-        """Where a relay that is up was to be; "": where its engine liked."""
-        return self._relays[number].host
-
     def left_s(self, number: int, now: float) -> float | None:
         """How long a relay that is up may stay; None: as long as it likes."""
         ends_at = self._relays[number].ends_at
