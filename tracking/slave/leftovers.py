@@ -16,6 +16,8 @@ from tracking.wire import codec, mainmodule, mapped
 MOST_BYTES: Final = 64 << 20
 """That may be left before it is looked for: moving so much takes longer than to look."""
 
+_BEGINNING_BYTES = 64 << 10  # of a pickle: a call begins with its function; looking through all values takes time
+
 
 class Leftovers:
     """What may be left behind in a process. Main thread only.
@@ -30,7 +32,8 @@ class Leftovers:
 
     def of_job(self, payload: codec.Payload) -> None:
         """A job is done. Its values are no concern of ours, but functions among them are; others leave nothing."""
-        if mainmodule.modules_needed(payload):
+        beginning = codec.Payload(bytes(memoryview(payload.data)[:_BEGINNING_BYTES]))
+        if mainmodule.modules_needed(beginning):
             self.of_size(payload.size)
 
     def of_size(self, n_bytes: int) -> None:
