@@ -77,6 +77,9 @@ class Unreadable:
     def __init__(self, error: type[BaseException]) -> None:
         self._error = error
 
+    def __call__(self) -> None:
+        """Nobody comes so far."""
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _refuse, (self._error,)
 

@@ -46,6 +46,12 @@ def forgotten(fabric: ScriptedFabric) -> list[int]:
 # ---- the value of the setup
 
 
+def test_a_value_in_place_of_what_makes_it_is_refused(one: SlavePool) -> None:
+    for make_wrongly in (one.session, one.actors):
+        with pytest.raises(InputError, match=r"must be a function without arguments, .* of type dict"):
+            make_wrongly({"a": 1})  # type: ignore[arg-type]
+
+
 def test_the_setup_runs_once_on_each_slave_that_makes_a_call(pool: SlavePool, tmp_path: Path, gates: Gates) -> None:
     with pool.session(jobs.Setup(tmp_path / "setups")) as session:
         both = [session.submit(jobs.wait_with, gates.new()) for _ in range(2)]

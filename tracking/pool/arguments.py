@@ -97,6 +97,15 @@ def checked_niceness(niceness: object, of_file: Mapping[str, int] = MappingProxy
     return {**of_file, **niceness}
 
 
+def check_makes(name: str, make: object) -> None:
+    """Refuse the object itself in place of what makes one on each slave."""
+    if not callable(make):
+        raise InputError(
+            f"{name} must be a function without arguments, called once on each slave, not what it gives, "
+            f"of type {type(make).__name__}; for an object of yours: {name}=lambda: it"
+        )
+
+
 def checked_number(
     name: str, value: Any, least: float, *, is_optional: bool = False, is_whole: bool = False
 ) -> Any:

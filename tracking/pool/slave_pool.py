@@ -317,7 +317,7 @@ class SlavePool(CrewExecutor):
         Raises:
             EncodeError: the setup cannot be sent.
             RuntimeError: the pool is shut down.
-            InputError: the pool was made in another process, or the working directory was deleted.
+            InputError: no function; the pool was made in another process, or the working directory was deleted.
         """
         from tracking.pool.session import Session
 
@@ -327,6 +327,7 @@ class SlavePool(CrewExecutor):
             deaths = arguments.checked_number("max_deaths", max_deaths, 1, is_optional=True, is_whole=True)
         code: Callable[..., Any] = call
         if setup is not None:
+            arguments.check_makes("setup", setup)
             code = CallsWithSetup(next(MASTER_NUMBERS), mainmodule.encode_function(setup, "the setup"))
         with self._crew.lock:
             self.check_is_open("begin a session")
@@ -355,11 +356,12 @@ class SlavePool(CrewExecutor):
         Raises:
             EncodeError: ``make`` cannot be sent.
             RuntimeError: the pool is shut down.
-            InputError: the pool was made in another process, or the working directory was deleted.
+            InputError: no function; the pool was made in another process, or the working directory was deleted.
         """
         from tracking.pool.actors import Actors
 
         self._crew.check_own_process()
+        arguments.check_makes("make", make)
         code = mainmodule.encode_function(make, "what makes the objects")
         with self._crew.lock:
             self.check_is_open("have objects on its slaves")
