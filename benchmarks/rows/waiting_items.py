@@ -52,6 +52,7 @@ ROWS = (
         waiting_items,
         _metrics(SLAVES),
         (
+            Goal("us at 8", "<= 1.3 x that at 1", relative(1.3, "ours", "us at 1")),
             Goal("us at 64", "<= 1.3 x that at 8", relative(1.3, "ours", "us at 8")),
             Goal("us at 512", "<= 1.3 x that at 8", relative(1.3, "ours", "us at 8")),
         ),
