@@ -525,14 +525,15 @@ def ask_to_set_up(it: Stage, client: Noting) -> None:
     it.settle()
 
 
-def test_a_slave_that_is_made_ready_for_a_calculation_that_is_over_is_soon_replaced() -> None:
+def test_a_slave_that_is_made_ready_for_a_calculation_that_is_over_is_replaced_when_others_need_it() -> None:
     with stage(ScriptedFabric(slave=NeverReady)) as it:
         over, other = it.client(1), it.client(2)
         ask_to_set_up(it, over)
         it.crew.detach(over)
-        ask_to_set_up(it, other)
+        it.pass_time(60.0)
         assert not other.lost  # what it loads may be of use to others, too
-        it.pass_time(1.0)
+        ask_to_set_up(it, other)
+        it.pass_time(5.0)
         it.turn_until(lambda: len(other.up) == 2)
         assert other.lost == [("here_0", "killed by SIGKILL", ((1, SETUP),), True)]
 
@@ -547,7 +548,8 @@ def test_a_slave_that_comes_to_be_made_ready_for_what_is_over_is_replaced_then()
         assert not stays.lost  # it works for another
         finish_all(it.fabric.slaves[0])
         it.turn_until(lambda: stays.messages)
-        it.pass_time(1.0)
+        ask_to_set_up(it, stays)
+        it.pass_time(5.0)
         it.turn_until(lambda: stays.lost)
         assert stays.lost[0][2:] == (((2, SETUP),), True)
 

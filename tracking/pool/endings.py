@@ -179,6 +179,7 @@ class Endings:
         self.tell_all_if_lost()
 
     def _let_go(self, slave: Slave) -> None:
+        slave.line_is_cut = True
         self._post.drop(slave)
         if slave.lines is not None:
             for watched in (slave.lines.line, slave.lines.control, slave.lines.output):

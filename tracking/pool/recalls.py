@@ -10,7 +10,7 @@ from tracking.pool.slaves import Slave
 from tracking.wire import messages as m
 
 _RECALL_TIMEOUT_S = 0.25  # an unwanted job that has become the first is handed back within this time, or has begun
-_SETUP_PATIENCE_S = 1.0  # what was loaded for a calculation that is over may be of use to the next one
+_SETUP_PATIENCE_S = 5.0  # what is loaded for a calculation that is over is mostly of use to the next one
 
 
 class Recalls:
@@ -68,10 +68,18 @@ class Recalls:
         self._look_at_setup(slave)
 
     def _look_at_setup(self, slave: Slave) -> None:
-        """Others need the slave: what is loaded, or initialized, for a calculation that is over may take for ever."""
+        """What is loaded, or initialized, for a calculation that is over may take for ever: others shall not wait."""
         first = next(iter(slave.undone), None)
         if first in slave.unwanted and first[1] == SETUP:
-            self._loop.after(_SETUP_PATIENCE_S, lambda: self._end_if_running(slave, first))
+            self._loop.after(_SETUP_PATIENCE_S, lambda: self._end_if_in_the_way(slave, first))
+
+    def _end_if_in_the_way(self, slave: Slave, setup: JobKey) -> None:
+        if slave.is_ending or slave.line_is_cut or slave.undone[:1] != (setup,):
+            return
+        if slave.jobs or len(slave.setups) > 1:
+            self._endings.kill(slave)
+        else:
+            self._look_at_setup(slave)
 
     def _end_if_running(self, slave: Slave, job: JobKey | None) -> None:
         if slave.undone[:1] == (job,):
