@@ -38,6 +38,8 @@ def checked_hosts(hosts: object, fabrics: Fabrics) -> list[str]:
         if hosts < 1:
             raise InputError(f"hosts as a number is how many slaves to start: at least 1, not {hosts}")
         return fabrics.hosts_for(hosts)
+    if not isinstance(hosts, Iterable):
+        raise InputError(f"hosts must be a list of host names, or a whole number of slaves; not {hosts!r}")
     names = host_names(hosts)
     if not names:
         return fabrics.hosts_for(None)
@@ -60,7 +62,7 @@ def host_names(hosts: object) -> list[str]:
         return repeated_host(hosts)
     if isinstance(hosts, Iterable):
         return [name for host in hosts for name in repeated_host(_host_name(host))]
-    raise InputError(f"hosts must be a list of host names, or a whole number of slaves; not {hosts!r}")
+    raise InputError(f"hosts must be a list of host names, not {hosts!r}")
 
 
 def repeated_host(entry: str) -> list[str]:
