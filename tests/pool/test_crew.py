@@ -517,10 +517,18 @@ class NeverReady(ScriptedSlave):
         pass
 
 
-def ask_to_set_up(it: Stage, client: Noting) -> None:
-    """Have the first slave make itself ready."""
-    it.turn_until(lambda: client.up)
-    it.crew.send(client.up[0].tid, (m.SETUP, client.calculation, m.FUNCTION, VALUES, None, None))
+class ReadyForThree(ScriptedSlave):
+    """What it loads ends for calculation 3 only."""
+
+    def on_setup(self, calculation: int) -> None:
+        if calculation == 3:
+            super().on_setup(calculation)
+
+
+def ask_to_set_up(it: Stage, client: Noting, slave: int = 0) -> None:
+    """Have the first slave, or another one, make itself ready."""
+    it.turn_until(lambda: len(client.up) > slave)
+    it.crew.send(client.up[slave].tid, (m.SETUP, client.calculation, m.FUNCTION, VALUES, None, None))
     it.crew.flush()
     it.settle()
 
@@ -536,6 +544,20 @@ def test_a_slave_that_is_made_ready_for_a_calculation_that_is_over_is_replaced_w
         it.pass_time(5.0)
         it.turn_until(lambda: len(other.up) == 2)
         assert other.lost == [("here_0", "killed by SIGKILL", ((1, SETUP),), True)]
+
+
+def test_no_slave_is_replaced_in_its_setup_while_others_become_ready() -> None:
+    with stage(ScriptedFabric(slave=ReadyForThree), ("here", "there")) as it:
+        over, other, ready = it.client(1), it.client(2), it.client(3)
+        ask_to_set_up(it, over)
+        it.crew.detach(over)
+        ask_to_set_up(it, other)
+        it.pass_time(4.0)
+        ask_to_set_up(it, ready, slave=1)
+        it.pass_time(4.0)
+        assert not other.lost  # it may just be slow
+        it.pass_time(5.0)
+        it.turn_until(lambda: other.lost)
 
 
 def test_a_slave_that_comes_to_be_made_ready_for_what_is_over_is_replaced_then() -> None:

@@ -76,8 +76,7 @@ class Hearing:
             return
         elif kind in (m.READY, m.SETUP_FAILED):
             slave.setups.pop(calculation, None)
-            if slave.unwanted:
-                self._recalls.is_set_up(slave, calculation)
+            self._recalls.is_set_up(slave, calculation)
         client = self._clients.get(calculation)
         if client is not None:
             client.deliver(slave.info.tid, message)

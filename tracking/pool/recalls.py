@@ -26,6 +26,7 @@ class Recalls:
         self._loop = loop
         self._post = post
         self._endings = endings
+        self._ready_at = 0.0  # when a slave became ready last, on the loop's clock
 
     def cancel(self, slave: Slave, job: JobKey) -> None:
         """The answer of this job is not wanted any more: take it back, or end the slave if it works on it.
@@ -64,8 +65,10 @@ class Recalls:
 
     def is_set_up(self, slave: Slave, calculation: int) -> None:
         """It is through with making itself ready for this calculation, well or not."""
-        slave.unwanted.discard((calculation, SETUP))
-        self._look_at_setup(slave)
+        self._ready_at = self._loop.clock()
+        if slave.unwanted:
+            slave.unwanted.discard((calculation, SETUP))
+            self._look_at_setup(slave)
 
     def _look_at_setup(self, slave: Slave) -> None:
         """What is loaded, or initialized, for a calculation that is over may take for ever: others shall not wait."""
@@ -74,9 +77,11 @@ class Recalls:
             self._loop.after(_SETUP_PATIENCE_S, lambda: self._end_if_in_the_way(slave, first))
 
     def _end_if_in_the_way(self, slave: Slave, setup: JobKey) -> None:
+        """Not while others become ready: many that load much at once are slow, and would have to begin anew."""
         if slave.is_ending or slave.line_is_cut or slave.undone[:1] != (setup,):
             return
-        if slave.jobs or len(slave.setups) > 1:
+        is_needed = bool(slave.jobs) or len(slave.setups) > 1
+        if is_needed and self._loop.clock() - self._ready_at >= _SETUP_PATIENCE_S:
             self._endings.kill(slave)
         else:
             self._look_at_setup(slave)
