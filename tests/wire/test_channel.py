@@ -60,9 +60,7 @@ def test_a_batch_fed_byte_by_byte_comes_out_with_its_last_byte() -> None:
     sent = [(1, 2, "a"), with_buffers(0, 5, 70)]
     data = bytes_of(*sent)
     assert feed(reader, data[:-1], most=1) == []
-    assert not reader.is_between_batches
     assert [plain(message) for message in feed(reader, data[-1:])] == [plain(message) for message in sent]
-    assert reader.is_between_batches
 
 
 @settings(deadline=None)
@@ -83,7 +81,6 @@ def test_batches_cut_into_any_pieces_come_out_whole_and_in_order(
         received += feed(reader, stream[:size])
         stream = stream[size:]
     assert [plain(message) for message in received] == [plain(message) for batch in sent for message in batch]
-    assert reader.is_between_batches
 
 
 @pytest.mark.parametrize("size", [1, 70_000, 3 * MB])

@@ -32,11 +32,6 @@ class Descriptors:
         """Readable when one of them is."""
         return self._selector.fileno()
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether one of them is."""
-        return bool(self._selector.select(0))
-
     def update(self, descriptors: Iterable[int], *, are_same: bool) -> None:
         """These are to be watched from now on. ``are_same``: nothing has happened that could have changed them."""
         now = set(descriptors)

@@ -98,11 +98,6 @@ class BatchReader:
         self._buffers: list[pickle.PickleBuffer] = []
         self._missing = 0
 
-    @property
-    def is_between_batches(self) -> bool:
-        """Whether everything received so far has been handed out."""
-        return self._long is None and self._body is None and self._start == self._end
-
     def space(self) -> memoryview:
         """Where the next received bytes belong; never empty."""
         if self._long is not None:
