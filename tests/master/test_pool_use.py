@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.master.helpers import master_of, squares, wait_until
-from tests.master.work import Squares, WithParams, pid, tell_and_wait, wait_for_file
+from tests.master.work import Squares, WithParams, negative, pid, square, tell_and_wait, wait_for_file
 from tests.pool.helpers import wait_for_slaves
 from tracking import SlavePool, TrackingJobMaster
 
@@ -26,6 +26,35 @@ def test_masters_one_after_the_other_start_nothing_anew(pool: SlavePool) -> None
         seen |= set(master_of(20, pid, pool=pool, chunk_size=1).calculateResult().values())
     assert seen <= pids
     assert both_up(pool) == pids
+
+
+def test_tiny_calculations_of_two_functions_in_turn_cost_no_slave(pool: SlavePool) -> None:
+    """Many are over before a slave that they did not need has loaded their function."""
+    pids = both_up(pool)
+    for number in range(200):
+        function = square if number % 3 else negative
+        master = master_of({number: number}, function, pool=pool)
+        assert master.calculateResult() == {number: function(number)}
+    assert both_up(pool) == pids
+
+
+def test_slaves_that_are_ready_at_once_are_announced_as_others_are(pool: SlavePool) -> None:
+    both_up(pool)
+    ready: list[tuple[int, int]] = []
+
+    class Noting(TrackingJobMaster):
+        number = 0
+
+        def initializationDone(self, slave_tid: int) -> None:
+            assert slave_tid in self.slaves
+            ready.append((self.number, slave_tid))
+
+    for number in range(3):
+        master = master_of(20, cls=Noting, pool=pool, chunk_size=1)
+        master.number = number
+        assert master.calculateResult() == squares(20)
+    assert len(set(ready)) == len(ready)
+    assert {number for number, _ in ready} == {0, 1, 2}
 
 
 def test_a_master_that_ends_while_slaves_are_made_ready_holds_up_nobody(tmp_path: Path) -> None:

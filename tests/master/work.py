@@ -16,6 +16,10 @@ def square(value: Any) -> Any:
     return value * value
 
 
+def negative(value: int) -> int:
+    return -value
+
+
 def pid(_: object) -> int:
     return os.getpid()
 

@@ -184,6 +184,12 @@ def do_describe() -> dict[str, Any]:
     }
 
 
+def do_move(directory: str) -> None:
+    """Change what a slave has, as careless code does."""
+    os.chdir(directory)
+    sys.path.append(directory)
+
+
 def do_inherit() -> None:
     """Print the descriptors that a program gets which is started without Python's care."""
     os.spawnlp(os.P_WAIT, "ls", "ls", "-l", "/proc/self/fd")  # noqa: S606  (subprocess would close them)

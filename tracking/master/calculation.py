@@ -290,8 +290,10 @@ class Calculation:
         master = self._master
         master.slaves[slave.tid] = {"host": slave.host, "nickname": slave.nickname}
         master.bindMessages(slave.tid)
-        self.sender.set_up(slave.tid, master.getInitParameters(slave.tid))
-        self._roster.set_up(slave.tid)
+        if self.sender.set_up(slave.tid, master.getInitParameters(slave.tid)):
+            self._slave_ready(slave.tid)
+        else:
+            self._roster.set_up(slave.tid)
 
     def _slave_ready(self, tid: int) -> None:
         slave = self.crew.info(tid)

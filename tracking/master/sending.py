@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracking.errors import EncodeError, InputError
@@ -26,10 +27,23 @@ _SMALL_JOB_BYTES = 4096
 
 
 class Worker(NamedTuple):
-    """What the slaves do with items: one of the kinds of work in ``messages``, and its code."""
+    """What the slaves do with items.
+
+    Attributes:
+        kind: one of the kinds of work in ``messages``.
+        code: of it.
+        is_found_by_name: it is a function that is imported: to load it again where it was loaded changes nothing.
+    """
 
     kind: str
     code: codec.Payload | Script
+    is_found_by_name: bool = False
+
+    def key(self, context: Context) -> Hashable | None:
+        """Equal for the same function in surroundings that are the same; None: it is to be loaded each time."""
+        if not self.is_found_by_name or isinstance(self.code, Script):
+            return None
+        return self.code.data, *context._replace(master=0, sys_path=[]), *context.sys_path
 
 
 class Unsendable(Exception):
@@ -57,6 +71,7 @@ class Sender:
         self._worker = worker
         self._crew = crew
         self._context = Context(calculation, list(sys.path), working_directory(), item_timeout_s, installed())
+        self._key = worker.key(self._context)
         self._parcels = Parcels(crew)
         self._known_names: dict[int, frozenset[str]] = {}  # tid -> names of __main__ that it was sent
         self._mean_bytes = 0.0
@@ -76,11 +91,12 @@ class Sender:
         """Size of all jobs sent one by one."""
         return self._sent_bytes
 
-    def set_up(self, tid: int, params: object) -> None:
-        """Send a slave all that it needs before its first job."""
+    def set_up(self, tid: int, params: object) -> bool:
+        """Send a slave all that it needs before its first job. True: it is ready, since it was so for the same."""
         encoded = None if params is None else self._encoded_params(tid, params)
         self._known_names[tid] = frozenset()
-        self._crew.send(tid, (m.SETUP, self._calculation, self._worker.kind, self._code(tid), encoded, self._context))
+        message = m.SETUP, self._calculation, self._worker.kind, self._code(tid), encoded, self._context
+        return self._crew.set_up(tid, message, self._key if encoded is None else None)
 
     def _code(self, tid: int) -> Code | Script:
         code = self._worker.code
@@ -210,7 +226,9 @@ def make_worker(function: object, slave_script: Any) -> Worker:
         InputError: the script cannot be read.
     """
     if function is not None:
-        return Worker(m.FUNCTION, mainmodule.encode_function(function, "function"))
+        code = mainmodule.encode_function(function, "function")
+        is_by_value = bool(mainmodule.modules_needed(code))
+        return Worker(m.FUNCTION, code, isinstance(function, FunctionType) and not is_by_value)
     if isinstance(slave_script, type):
         return Worker(m.SLAVE_CLASS, mainmodule.encode_function(slave_script, f"slave class {slave_script.__name__}"))
     return Worker(m.SCRIPT, read_script(slave_script))

@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from threading import RLock
 
 from tracking.fabrics.base import Fabric, SlaveConnected, SlaveEnded
@@ -308,19 +308,41 @@ class Crew:
 
     # ---- sending
 
+    def set_up(self, tid: int, message: Message, key: Hashable | None) -> bool:
+        """Make a slave ready for a calculation; True: it is, and may be given jobs at once. See ``keeping``.
+
+        Args:
+            message: a SETUP.
+            key: of the function in its surroundings; None: it is not to be kept.
+        """
+        with self.lock:
+            slave = self._reached(tid)
+            if slave is None or key is None:
+                self.send(tid, message)
+                return False
+            kept = slave.keeping.set_up(message[1], key, is_idle=not slave.undone)
+            self._post.put(slave, (*message, True) if kept is None else (m.AGAIN, message[1], kept))
+            return kept is not None
+
     def send(self, tid: int, message: Message) -> bool:
         """Put a message on the job line; it goes with the next ``flush``.
 
         False: there is no such slave, or none that would take this job; then it is lost soon.
         """
         with self.lock:
-            slave = self._slaves.get(tid)
-            if slave is None or slave.lines is None or slave.is_ending or slave.line_is_cut:
+            slave = self._reached(tid)
+            if slave is None:
                 return False
             if message[0] in (m.JOB, m.ROW) and not self._may_have_another_job(slave):
                 return False
             self._post.put(slave, message)
             return True
+
+    def _reached(self, tid: int) -> Slave | None:
+        """This slave, if it takes what is put on its line."""
+        slave = self._slaves.get(tid)
+        is_there = slave is not None and slave.lines is not None and not slave.is_ending and not slave.line_is_cut
+        return slave if is_there else None
 
     def _may_have_another_job(self, slave: Slave) -> bool:
         """If not, it leaves: so who counts on it is told of its end, whatever becomes of the jobs that it has."""

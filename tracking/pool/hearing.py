@@ -76,6 +76,7 @@ class Hearing:
             return
         elif kind in (m.READY, m.SETUP_FAILED):
             slave.setups.pop(calculation, None)
+            slave.keeping.is_through(calculation, is_ready=kind == m.READY)
             self._recalls.is_set_up(slave, calculation)
         client = self._clients.get(calculation)
         if client is not None:

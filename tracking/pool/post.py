@@ -51,8 +51,11 @@ class Post:
 
     # ---- job line
 
-    def put(self, slave: Slave, message: Message) -> None:
-        """Put a message on the job line, which must be there; it goes with the next ``flush``."""
+    def put(self, slave: Slave, message: Message, *, may_wait: bool = False) -> None:
+        """Put a message on the job line, which must be there; it goes with the next ``flush``.
+
+        ``may_wait``: it goes with the next message instead.
+        """
         assert slave.lines is not None
         kind, calculation = message[0], message[1]
         if kind == m.JOB or kind == m.ROW:
@@ -64,8 +67,11 @@ class Post:
                 slave.jobs.update(dict.fromkeys(zip(repeat(calculation), message[2])))
         elif kind == m.SETUP:
             slave.setups[calculation] = next(reversed(slave.jobs), None)
+        elif kind == m.CODE:
+            slave.keeping.got_definitions(calculation)
         slave.lines.line.put(message)
-        self._unflushed[slave.info.tid] = slave
+        if not may_wait:
+            self._unflushed[slave.info.tid] = slave
 
     def flush_all(self) -> None:
         """Send what was put."""

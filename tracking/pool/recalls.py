@@ -52,8 +52,9 @@ class Recalls:
         if calculation in slave.setups:
             slave.unwanted.add((calculation, SETUP))
             self._look_at_setup(slave)
+        is_light = slave.keeping.leave(calculation)
         if not slave.is_ending:
-            self._post.put(slave, (m.FORGET, calculation))
+            self._post.put(slave, (m.FORGET, calculation), may_wait=is_light and not slave.undone)
 
     def job_is_answered(self, slave: Slave, answered: JobKey) -> None:
         """An unwanted job that becomes the first is either on its way back, or was begun before it was recalled."""

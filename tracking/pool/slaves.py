@@ -12,6 +12,7 @@ from tracking.core.pulse import Pulse
 from tracking.fabrics.base import Fabric, SlaveLines
 from tracking.output import SlaveOutput
 from tracking.pool.client import SETUP, JobKey, SlaveInfo
+from tracking.pool.keeping import Keeping
 from tracking.slave.cores import USUAL, Share
 
 _OUTPUT_BYTES = 64 * 1024
@@ -70,6 +71,7 @@ class Slave:
         self.pulse = pulse
         self.jobs: OrderedDict[JobKey, None] = OrderedDict()  # not answered, in the order given
         self.setups: dict[int, JobKey | None] = {}  # asked for, by calculation: the job before each
+        self.keeping = Keeping()
         self.unwanted: set[JobKey] = set()  # of all that has no answer: what is to be taken back, or ended
         self.is_up = False
         self.jobs_done = 0  # answered, whether well or not

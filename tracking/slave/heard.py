@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from tracking.slave.surroundings import Context
 from tracking.slave.work import Work
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
@@ -32,6 +33,14 @@ class Calculation:
         self.begun = -1  # the highest number of a job that was begun
         self.recalled: set[int] = set()  # jobs that were handed back but may still come out of the line
         self.trouble: m.Report | None = None  # why definitions that its jobs need could not be installed
+
+
+class Kept(NamedTuple):
+    """A function that was loaded for a calculation, and may be asked for again."""
+
+    number: int
+    work: Work
+    context: Context
 
 
 class Listener(Protocol):

@@ -19,7 +19,7 @@ from tracking.wire import codec, mainmodule, mapped
 from tracking.wire import messages as m
 
 if TYPE_CHECKING:
-    from tracking.slave.heard import Calculation
+    from tracking.slave.heard import Calculation, Kept
     from tracking.slave.job_slave import JobSlave
     from tracking.slave.process import SlaveProcess
 
@@ -83,6 +83,17 @@ def load(
     _apply_niceness(process.identity.niceness)
     work = _calls_on(worker()) if kind == m.OBJECT else worker
     return process.register(number, FunctionWork(work, context.item_timeout_s))
+
+
+def load_again(process: SlaveProcess, number: int, kept: Kept) -> Calculation:
+    """Make the calculation ready for jobs of a function that was kept; what items have changed around it is set right.
+
+    Raises:
+        OSError: the directory is not there any more.
+    """
+    surroundings.OWN.adopt(kept.context)
+    sys.modules["__main__"] = ModuleType("__main__")
+    return process.register(number, kept.work)
 
 
 def _calls_on(made: Any) -> CallsOn:

@@ -8,11 +8,11 @@
                 +--------> Outbox: job line <----------------+
 
 Who touches what:
-    _inbox          messages not yet acted on, in order; main thread only
+    _inbox, _kept   messages not yet acted on, in order; what may be asked for AGAIN; main thread only
     job line, read  main thread only
     job line, write the Outbox, from any thread
     _calculations   written by the main thread, read by both
-    Calculation.begun, .recalled    whoever holds _begin_lock
+    Calculation.begun, .recalled, _early_recalls    whoever holds _begin_lock
 Stop order: STOP on the job line ends the main thread, which ends the process; the end of either line does
 so at once, also in the middle of an item or of a long write: nobody is left who would want its result.
 
@@ -36,7 +36,7 @@ from time import perf_counter
 
 from tracking.errors import ProtocolError
 from tracking.slave import copies, leftovers, loading, memory, reports, sharing, surroundings
-from tracking.slave.heard import Calculation, Listener, tell
+from tracking.slave.heard import Calculation, Kept, Listener, tell
 from tracking.slave.identity import Identity
 from tracking.slave.outbox import SEND_DELAY_S, Outbox
 from tracking.slave.work import Failures, Work, WrongReturn
@@ -45,6 +45,7 @@ from tracking.wire import messages as m
 from tracking.wire.channel import Channel, Message
 
 _HEAR_S = 1.0  # a job waits at most so long for the methods of messages that came before it
+_MOST_EARLY_RECALLS = 1000
 _CUT = getattr(select, "POLLRDHUP", 0)  # hang-ups and errors are told unasked; for half of one TCP must be asked
 
 
@@ -66,6 +67,8 @@ class SlaveProcess:
         self._outbox = Outbox(line)
         self._calculations: dict[int, Calculation] = {}
         self._hearing = threading.Condition(threading.Lock())  # held by the control thread while it reads and passes on
+        self._kept: Kept | None = None
+        self._early_recalls: deque[tuple[int, int]] = deque(maxlen=_MOST_EARLY_RECALLS)
         self._leftovers = leftovers.Leftovers()
         self._is_stopping = False
         copies.this_is_none()
@@ -107,6 +110,8 @@ class SlaveProcess:
                 self.say((m.FULL, 0, held))
         elif kind == m.SETUP:
             self._set_up(*message[1:])
+        elif kind == m.AGAIN:
+            self._set_up_again(*message[1:])
         elif kind == m.CODE:
             self._install(*message[1:])
         elif kind == m.HELD:
@@ -125,6 +130,7 @@ class SlaveProcess:
         code: loading.Code | loading.Script,
         params: loading.Params | None,
         context: surroundings.Context,
+        keep: bool = False,
     ) -> None:
         try:
             loading.load(self, number, kind, code, params, context)
@@ -136,8 +142,25 @@ class SlaveProcess:
         calculation = self._calculations[number]
         calculation.is_limited = context.item_timeout_s is not None
         calculation.size = leftovers.size_of(code) + leftovers.size_of(params and params.value)
+        if keep:
+            self._kept = Kept(number, calculation.work, context)
         memory.OWN.is_set_up()
         self.say((m.READY, number))
+
+    def _set_up_again(self, number: int, kept_number: int) -> None:
+        if self._kept is None or self._kept.number != kept_number:
+            raise LookupError(f"what was sent for calculation {kept_number} was not kept")
+        try:
+            calculation = loading.load_again(self, number, self._kept)
+        except Exception as error:  # noqa: BLE001  (nobody waits for READY: another slave will say what is wrong)
+            reports.print_last_words(error)
+            self.say((m.QUITS, 0, f"could not be made ready again: {error}"))
+            os._exit(1)
+        calculation.is_limited = self._kept.context.item_timeout_s is not None
+        with self._begin_lock:
+            early = [job for calculation_number, job in self._early_recalls if calculation_number == number]
+        for job in early:
+            self._recall(number, job)
 
     def register(self, number: int, work: Work) -> Calculation:
         """Make a calculation known, already before it is ready: its messages are heard during ``initialize``."""
@@ -288,23 +311,28 @@ class SlaveProcess:
                 self._outbox.answer((m.ALIVE, 0))
         elif kind == m.PING:
             self._outbox.answer((m.PONG, number, message[3]))
-        elif calculation is None:
-            return  # it is over, or never began
         elif kind == m.RECALL:
-            self._recall(calculation, message[2])
-        elif calculation.listener is not None:
+            self._recall(number, message[2])
+        elif calculation is not None and calculation.listener is not None:
             try:
                 tell(calculation.listener, message)
             except Exception as error:  # noqa: BLE001  (values that cannot be made here: told, and the slave lives on)
                 reports.print_last_words(error)
 
-    def _recall(self, calculation: Calculation, job: int) -> None:
-        """Hand a job back unless it has begun. It may still be in the line, or even behind it on the master."""
+    def _recall(self, number: int, job: int) -> None:
+        """Hand a job back unless it has begun. It may still be in the line, or even behind it on the master.
+
+        A calculation that is not known is over, or is asked for AGAIN by what is still in the line.
+        """
         with self._begin_lock:
+            calculation = self._calculations.get(number)
+            if calculation is None:
+                self._early_recalls.append((number, job))
+                return
             if job <= calculation.begun or job in calculation.recalled:
                 return
             calculation.recalled.add(job)
-        self._outbox.answer((m.RETURNED, calculation.number, job))
+        self._outbox.answer((m.RETURNED, number, job))
 
 
 def _senseless(error: Exception) -> ProtocolError:

@@ -247,6 +247,8 @@ class ScriptedSlave:
             if kind == m.SETUP:
                 self._workers[calculation] = message[2], message[3]
                 self.on_setup(calculation)
+            elif kind == m.AGAIN:
+                self._workers[calculation] = self._workers[message[2]]
             elif kind == m.JOB:
                 job = Job(calculation, message[2], codec.decode(message[3]))  # type: ignore[arg-type]
                 self._take(job)

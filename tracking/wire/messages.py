@@ -19,10 +19,12 @@ from typing import Any, Final
 
 from tracking.errors import ProtocolError
 
-PROTOCOL_VERSION: Final = 3
+PROTOCOL_VERSION: Final = 4
 
 # down, on the job line
 SETUP: Final = 1  # calculation, kind of work, code (payload, or script: path and source), parameters or None, context
+#                   [, True: it is a function, to be kept, also after FORGET, until the next such]
+AGAIN: Final = 8  # calculation, that of the SETUP whose function was kept: ready for the same; no READY is said
 CODE: Final = 2  # calculation, payload: a bundle of definitions that later payloads need
 JOB: Final = 3  # calculation, job, payload: list of values (function) or dict {id: value} (go)
 ROW: Final = 7  # calculation, [job], [pickle of each: what is in the payload of a JOB]: many small jobs

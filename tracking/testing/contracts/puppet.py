@@ -160,8 +160,12 @@ class Puppet:
         *,
         item_timeout_s: float | None = None,
         source: bytes | None = None,
+        keep: bool = False,
     ) -> Message:
-        """READY, or SETUP_FAILED. ``source``: what stands in the script, if not what its file says now."""
+        """READY, or SETUP_FAILED.
+
+        ``source``: what stands in the script, if not what its file says now. ``keep``: it may be asked for AGAIN.
+        """
         code: Any = work
         if isinstance(work, str):
             code = Script(work, Path(work).read_bytes() if source is None else source)
@@ -170,7 +174,7 @@ class Puppet:
             kind = kind or (m.SLAVE_CLASS if isinstance(work, type) else m.FUNCTION)
         encoded = None if params is None else Params(codec.encode(params, "params"), None)
         context = Context(MASTER, list(sys.path), os.getcwd(), item_timeout_s, installed())
-        self.send((m.SETUP, CALCULATION, kind or m.SCRIPT, code, encoded, context))
+        self.send((m.SETUP, CALCULATION, kind or m.SCRIPT, code, encoded, context, keep))
         return self.expect(m.READY, m.SETUP_FAILED)
 
     def give(self, job: int, items: Any) -> None:
