@@ -35,6 +35,7 @@ _HEADER = struct.Struct("!i")
 _LONG_HEADER = struct.Struct("!iQ")
 _LONGEST_SHORT = 0x7FFFFFFF
 _SCRATCH_BYTES = 128 * 1024
+_FIRST_SCRATCH_BYTES = 4 * 1024  # until more comes at once: most lines of many slaves never see so much
 _OWN_BUFFER_BYTES = 64 * 1024  # from this length on a frame is received into a buffer of its own
 _MOST_BUFFERS = 255
 _LONGEST_FRAME_BYTES = 1 << 40
@@ -105,12 +106,18 @@ class BatchReader:
         if self._start == self._end:
             self._start = self._end = 0
             if not self._scratch:
-                self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
-        elif self._end > _SCRATCH_BYTES // 2:
-            left = self._end - self._start
-            self._scratch[:left] = bytes(self._scratch[self._start : self._end])
-            self._start, self._end = 0, left
+                self._scratch = memoryview(bytearray(_FIRST_SCRATCH_BYTES))
+        elif self._end > len(self._scratch) // 2:
+            self._move_up()
         return self._scratch[self._end :]
+
+    def _move_up(self) -> None:
+        """Make room behind what is there: it is more than fits into a first scratch, or its beginning was handed out."""
+        rest = bytes(self._scratch[self._start : self._end])
+        if len(self._scratch) < _SCRATCH_BYTES:
+            self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
+        self._scratch[: len(rest)] = rest
+        self._start, self._end = 0, len(rest)
 
     def received(self, count: int) -> list[Message]:
         """The messages that became complete with ``count`` more bytes in ``space()``.
