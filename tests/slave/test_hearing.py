@@ -217,7 +217,7 @@ def test_the_thread_for_messages_ends_with_its_calculation(picky: Puppet) -> Non
     picky.set_up(jobs.obey)
     tell(picky, "hear", 1)
     threads = threads_of(picky)
-    assert "tracking-control" in threads
+    assert "MainThread" in threads
     while "node_2-messages" in threads:  # it was told to end, and is not waited for
         threads = threads_of(picky)
 

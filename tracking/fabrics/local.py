@@ -145,7 +145,7 @@ class LocalFabric(BaseFabric):
             theirs.callback(os.close, far_output)
             os.set_blocking(output, False)
             self._order_fork(order, far_line.fileno(), far_control.fileno(), far_output)
-            lines = SlaveLines(Channel(line), Channel(control), output)
+            lines = SlaveLines(Channel(line), Channel(control, is_for_large=False), output)
             ours.pop_all()  # they are the caller's now
         self._living[spec.tid] = 0
         return lines

@@ -158,7 +158,7 @@ class RelayLine:
             near_control, control = _pair(undo)
             near_output, output = os.pipe()
             undo.pop_all()
-        lines = SlaveLines(Channel(near_job), Channel(near_control), near_output)
+        lines = SlaveLines(Channel(near_job), Channel(near_control, is_for_large=False), near_output)
         ends = (job.detach(), control.detach(), output)
         for descriptor in (near_output, *ends):
             os.set_blocking(descriptor, False)

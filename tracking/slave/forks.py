@@ -2,7 +2,7 @@
 
 ::
 
-    starter, relay --fork(identity, descriptors)--> slave (leads a process group, dies with its parent)
+    starter, relay --fork([(identity, descriptors)])--> slave (leads a process group, dies with its parent)
          ^--- child_ended is readable --> reap() --> tell(ENDED, ...)
 
 Whatever descriptors its parent has, a slave keeps its own three only: job line, control line, output.
@@ -14,22 +14,37 @@ import atexit
 import contextlib
 import os
 import signal
-import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from io import TextIOWrapper
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from tracking.slave import heap, orders, process
 from tracking.slave.identity import Identity
-from tracking.wire.channel import Channel
+from tracking.wire.channel import Channel, Descriptor
 
 _PR_SET_PDEATHSIG = 1
 _STANDARD = (0, 1, 2)
 _HANDLED = (  # perhaps by the parent, never by a slave unless its work does
     signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU, signal.SIGUSR1, signal.SIGUSR2
 )  # fmt: skip
+
+
+Wanted = tuple[Identity, Sequence[int]]
+"""A slave to be forked, and its descriptors: job line, control line, output."""
+
+
+class Inherited(NamedTuple):
+    """What a slave has of its parent, and must not keep.
+
+    Attributes:
+        highest_descriptor: there are none above it.
+        handled: signals.
+    """
+
+    highest_descriptor: int
+    handled: Sequence[int]
 
 
 class Forks:
@@ -55,16 +70,29 @@ class Forks:
         signal.set_wakeup_fd(self._wakeup, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # what slaves print is seen, and not lost with a killed one
 
-    def fork(self, identity: Identity, descriptors: Sequence[int]) -> None:
-        """Fork a slave with these: job line, control line, output. They are closed here."""
+    def fork(self, wanted: Iterable[Wanted]) -> None:
+        """Fork slaves one right behind the other; their descriptors are closed here.
+
+        After a fork each page that is written is copied first, here and in the slave: so as little as can be is done
+        between two forks, and nothing in the slave that can be done here for all of them.
+        """
+        inherited = Inherited(
+            highest_descriptor(), [number for number in _HANDLED if signal.getsignal(number) is not signal.SIG_DFL]
+        )
+        for identity, descriptors in wanted:
+            self._fork(identity, descriptors, inherited)
+
+    def _fork(self, identity: Identity, descriptors: Sequence[int], inherited: Inherited) -> None:
         try:
             pid = os.fork()
         except OSError as error:  # no memory, or too many processes: the other slaves live on
             pid = -1
             self._tell(orders.NOT_FORKED, identity.tid, f"could not be started: {error.strerror}")
         if pid == 0:
-            self._be_slave(identity, descriptors)
+            self._be_slave(identity, descriptors, inherited)
         for descriptor in descriptors:
             os.close(descriptor)
         if pid > 0:
@@ -106,15 +134,15 @@ class Forks:
 
     # ---- in the new process
 
-    def _be_slave(self, identity: Identity, descriptors: Sequence[int]) -> NoReturn:
+    def _be_slave(self, identity: Identity, descriptors: Sequence[int], inherited: Inherited) -> NoReturn:
         status = 1
         try:
             line, control, _ = descriptors
-            self._leave_parent(descriptors)
+            self._leave_parent(descriptors, inherited)
             if identity.memory_limit is None:  # what is kept would count
                 self._keep_freed()
-            job_line = Channel(socket.socket(fileno=line), blocking=True)
-            control_line = Channel(socket.socket(fileno=control))
+            job_line = Channel(Descriptor(line), blocking=True)
+            control_line = Channel(Descriptor(control), is_for_large=False)
             process.SlaveProcess(identity, job_line, control_line).serve()
             status = 0
         except BaseException:  # noqa: BLE001  (whatever it is, it must not run on in the parent's code)
@@ -124,29 +152,33 @@ class Forks:
         finally:
             _exit(status)
 
-    def _leave_parent(self, descriptors: Sequence[int]) -> None:
+    def _leave_parent(self, descriptors: Sequence[int], inherited: Inherited) -> None:
         os.setpgid(0, 0)
         self._die_with_me()
         if os.getppid() != self._pid:
             os._exit(1)  # the parent ended before the kernel was told
         signal.set_wakeup_fd(-1)
-        for number in _HANDLED:
+        for number in inherited.handled:
             signal.signal(number, signal.SIG_DFL)
         output = descriptors[2]
         for standard in (1, 2):
             os.dup2(output, standard)
-        os.close(output)  # so that there is room to look for the others, however many the parent has open
         # The parent's objects are not touched: they stay referenced by its frames, and this process never unwinds them.
-        close_all_but({*_STANDARD, *descriptors[:2]})
-        if isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=True)  # what is printed is seen, and not lost with a killed slave
+        close_all_but({*_STANDARD, *descriptors[:2]}, inherited.highest_descriptor)
 
 
-def close_all_but(kept: set[int]) -> None:
-    """Close all other descriptors of this process."""
-    for descriptor in {int(name) for name in os.listdir("/dev/fd")} - kept:
-        with contextlib.suppress(OSError):  # that of the listing
-            os.close(descriptor)
+def highest_descriptor() -> int:
+    """Of those that this process has; or a little more."""
+    return max(int(name) for name in os.listdir("/dev/fd"))
+
+
+def close_all_but(kept: set[int], highest: int) -> None:
+    """Close all other descriptors of this process up to the highest."""
+    begin = 0
+    for descriptor in [*sorted(kept), highest + 1]:
+        if begin < descriptor:  # an empty range that begins with 0 would be taken for all there are
+            os.closerange(begin, descriptor)
+        begin = descriptor + 1
 
 
 def _kill_group(pid: int) -> None:

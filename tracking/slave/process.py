@@ -25,6 +25,7 @@ by nobody.
 
 from __future__ import annotations
 
+import _thread
 import os
 import select
 import signal
@@ -83,7 +84,7 @@ class SlaveProcess:
             memory.limit_own(self.identity.memory_limit)
         try:
             self.say((m.HELLO, 0, m.PROTOCOL_VERSION, os.getpid()))
-            threading.Thread(target=self._listen, name="tracking-control", daemon=True).start()
+            _thread.start_new_thread(self._listen, ())  # a Thread waits for its own beginning, in each of many slaves
             while self._handle(self._next_message()):
                 pass
             self.say((m.ENDING, 0))

@@ -25,7 +25,7 @@ from typing import Any, Final, NoReturn
 from tracking.errors import InputError
 from tracking.slave import relay
 from tracking.slave.dial import dial_master
-from tracking.slave.forks import close_all_but, death_signal_setter
+from tracking.slave.forks import close_all_but, death_signal_setter, highest_descriptor
 from tracking.wire.carriers import Carrier
 from tracking.wire.pump import Pump
 from tracking.wire.tickets import Ticket
@@ -125,7 +125,8 @@ def _be_relay(ticket: Ticket, number: int, parent: int, die_with_parent: Any) ->
         os.setpgid(0, 0)
         die_with_parent()
         if os.getppid() == parent:
-            close_all_but(_STANDARD)  # the parent's objects are not touched: this process never unwinds its frames
+            # The parent's objects are not touched: this process never unwinds its frames.
+            close_all_but(_STANDARD, highest_descriptor())
             status = relay.serve(dial_master(ticket, number), slots=1)
     except (OSError, ValueError) as error:
         print(f"this relay cannot work: {error}", file=sys.stderr, flush=True)

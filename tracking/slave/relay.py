@@ -185,7 +185,7 @@ class Relay:
         self._pump.attach(job, near[0], is_read=True)
         self._pump.attach(control, near[1], is_read=False)
         self._pump.attach(output, near[2], is_read=True)
-        self._slaves.fork(identity, far)
+        self._slaves.fork([(identity, far)])
 
     def _identity_of(self, order: dict[str, Any]) -> Identity:
         tid = _tid_of(order)

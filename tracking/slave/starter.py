@@ -21,8 +21,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from tracking.slave import cores, job_slave, orders  # noqa: F401  (job_slave: loaded here once, for all slaves)
-from tracking.slave.forks import Forks
-from tracking.slave.identity import Identity
+from tracking.slave.forks import Forks, Wanted
 from tracking.wire.channel import Channel
 
 _FORKS_AT_ONCE = 16  # each holds, for a moment, the descriptors of those behind it
@@ -48,7 +47,7 @@ class Starter:
         self._up = Channel(line, blocking=True)
         self._master_ended = _open_parent()
         self._slaves = Forks(self._tell)
-        self._wanted: list[tuple[Identity, list[int]]] = []  # slaves to be forked, and their descriptors
+        self._wanted: list[Wanted] = []  # slaves to be forked
 
     def _tell(self, kind: int, tid: int, value: int | str) -> None:
         self._up.put((kind, tid, value))
@@ -75,11 +74,7 @@ class Starter:
         self._slaves.kill_all()
 
     def _take_orders(self) -> bool:
-        """Obey what has come; False at the end of the line.
-
-        After a fork, each page that is written is copied first. So slaves that are wanted at the same time are forked
-        one right behind the other, with nothing between them.
-        """
+        """Obey what has come; False at the end of the line. Slaves that are wanted at the same time are forked so."""
         is_open, poller = True, select.poll()
         poller.register(self._line, select.POLLIN)
         while is_open and len(self._wanted) < _FORKS_AT_ONCE and poller.poll(0):
@@ -89,8 +84,8 @@ class Starter:
 
     def _fork_wanted(self) -> None:
         wanted, self._wanted = self._wanted, []
-        for identity, descriptors in wanted:
-            self._slaves.fork(identity, descriptors)
+        if wanted:
+            self._slaves.fork(wanted)
 
     def _take_order(self) -> bool:
         """Read one order; False at the end of the line."""

@@ -51,6 +51,23 @@ class Line(Protocol):
     def close(self) -> None: ...
 
 
+class Descriptor:
+    """A line of which nothing but its number is known."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def fileno(self) -> int:
+        """The descriptor; -1 when closed."""
+        return self._number
+
+    def close(self) -> None:
+        """May be called again."""
+        number, self._number = self._number, -1
+        if number >= 0:
+            os.close(number)
+
+
 def frames_of(messages: Sequence[Message]) -> list[Piece]:
     """The pieces of bytes that carry these messages, in the order to be written.
 
@@ -112,7 +129,7 @@ class BatchReader:
         return self._scratch[self._end :]
 
     def _move_up(self) -> None:
-        """Make room behind what is there: it is more than fits into a first scratch, or its beginning was handed out."""
+        """Make room behind what is there: it fills a first scratch, or its beginning was handed out."""
         rest = bytes(self._scratch[self._start : self._end])
         if len(self._scratch) < _SCRATCH_BYTES:
             self._scratch = memoryview(bytearray(_SCRATCH_BYTES))
@@ -228,9 +245,12 @@ class Channel:
         blocking: on a slave, ``receive`` waits for a message and ``send`` until all is written;
             otherwise neither ever waits.
         limit_bytes: longest frame accepted from the other end; None: as long as any object can be.
+        is_for_large: messages may be large, so that it is worth while to make room for them in the system.
     """
 
-    def __init__(self, line: Line, *, blocking: bool = False, limit_bytes: int | None = None) -> None:
+    def __init__(
+        self, line: Line, *, blocking: bool = False, limit_bytes: int | None = None, is_for_large: bool = True
+    ) -> None:
         self._line = line
         self._fd = line.fileno()
         self._blocking = blocking
@@ -238,7 +258,8 @@ class Channel:
         self._batch: list[Message] = []
         self._unwritten: deque[Piece] = deque()
         self._unwritten_bytes = 0
-        _tune(self._fd)
+        if is_for_large:
+            _tune(self._fd)
         os.set_blocking(self._fd, blocking)
 
     def fileno(self) -> int:
