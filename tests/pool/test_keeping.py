@@ -7,6 +7,7 @@ from collections.abc import Hashable
 import pytest
 
 from tests.pool.helpers import Noting, Stage, stage
+from tests.pool.test_vitals import Freezing, Seen, freeze, pass_beats
 from tests.slave import jobs
 from tracking.pool.client import SETUP
 from tracking.pool.keeping import Keeping
@@ -162,6 +163,18 @@ def test_a_slave_that_is_being_set_up_is_asked_whether_it_is_ready() -> None:
         assert not is_ready_at_once(it, one)
         settle(it)
         assert not is_ready_at_once(it, other)
+
+
+def test_a_slave_that_does_not_answer_is_asked_whether_it_is_ready_since_nobody_else_would_get_its_jobs() -> None:
+    with stage(Seen(slave=Freezing), ("here", "here"), host_failures=1) as it:
+        assert not run(it, 1)
+        it.fabric.slaves[1].die()  # and its host is left out: nobody can stand in for the other
+        freeze(it.fabric.slaves[0])
+        client = it.client(2)
+        pass_beats(it, 5)
+        assert client.heard_of == [("here_0", True)]
+        it.crew.detach(client)
+        assert not is_ready_at_once(it, it.client(3))
 
 
 class ReadyLate(ScriptedSlave):

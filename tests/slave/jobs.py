@@ -190,6 +190,11 @@ def do_move(directory: str) -> None:
     sys.path.append(directory)
 
 
+def do_be_changed(answer: object) -> None:
+    """Give the name of ``obey`` to another function, as a reload of its module does."""
+    globals()["obey"] = lambda _: answer
+
+
 def do_inherit() -> None:
     """Print the descriptors that a program gets which is started without Python's care."""
     os.spawnlp(os.P_WAIT, "ls", "ls", "-l", "/proc/self/fd")  # noqa: S606  (subprocess would close them)

@@ -59,6 +59,12 @@ def test_what_an_item_has_changed_is_set_right(keeper: Puppet, tmp_path: Path) -
     assert (after["sys.path"], after["directory"]) == (before["sys.path"], before["directory"])
 
 
+def test_a_function_that_an_item_has_changed_is_what_its_name_means_now(keeper: Puppet) -> None:
+    keeper.do([("be_changed", "new")])
+    keeper.send(again(), job(1, ("give", "old")))
+    assert result_of(keeper) == "new"
+
+
 def test_definitions_of_the_calculation_before_are_not_those_of_the_next(keeper: Puppet) -> None:
     keeper.send((m.CODE, CALCULATION, codec.Payload(b"cno_such_module\nx\n.")), again(), job(1, ("give", 7)))
     assert result_of(keeper) == 7

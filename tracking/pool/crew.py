@@ -320,7 +320,7 @@ class Crew:
             if slave is None or key is None:
                 self.send(tid, message)
                 return False
-            kept = slave.keeping.set_up(message[1], key, is_idle=not slave.undone)
+            kept = slave.keeping.set_up(message[1], key, is_idle=not slave.undone and not slave.pulse.is_silent)
             self._post.put(slave, (*message, True) if kept is None else (m.AGAIN, message[1], kept))
             return kept is not None
 

@@ -27,6 +27,7 @@ class Keeping:
         """The slave is to be ready for this: what to ask for AGAIN; None: a SETUP is to be sent, to be kept.
 
         Who is busy may not be ready for long, and what lies in its line behind that could not be taken back at once.
+        Nor is one idle that does not answer: whoever comes later is not told of it, and would wait for its jobs.
         """
         self._light.add(calculation)
         if is_idle and self._kept is not None and self._kept[0] == key:

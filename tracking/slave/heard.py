@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tracking.slave.surroundings import Context
 from tracking.slave.work import Work
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
 from tracking.wire.channel import Message
+
+if TYPE_CHECKING:
+    from tracking.slave.loading import Code
 
 
 class Calculation:
@@ -36,10 +39,13 @@ class Calculation:
 
 
 class Kept(NamedTuple):
-    """A function that was loaded for a calculation, and may be asked for again."""
+    """A function that was loaded for a calculation, and may be asked for again.
+
+    Not the function itself: its name may mean another one by then, since items may reload or change modules.
+    """
 
     number: int
-    work: Work
+    code: Code
     context: Context
 
 

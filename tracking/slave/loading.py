@@ -88,12 +88,9 @@ def load(
 def load_again(process: SlaveProcess, number: int, kept: Kept) -> Calculation:
     """Make the calculation ready for jobs of a function that was kept; what items have changed around it is set right.
 
-    Raises:
-        OSError: the directory is not there any more.
+    Raises OSError if the directory is not there any more, and whatever the user's code raises.
     """
-    surroundings.OWN.adopt(kept.context)
-    sys.modules["__main__"] = ModuleType("__main__")
-    return process.register(number, kept.work)
+    return load(process, number, m.FUNCTION, kept.code, None, kept.context)
 
 
 def _calls_on(made: Any) -> CallsOn:

@@ -144,7 +144,8 @@ class SlaveProcess:
         calculation.is_limited = context.item_timeout_s is not None
         calculation.size = leftovers.size_of(code) + leftovers.size_of(params and params.value)
         if keep:
-            self._kept = Kept(number, calculation.work, context)
+            assert not isinstance(code, loading.Script)
+            self._kept = Kept(number, code, context)
         memory.OWN.is_set_up()
         self.say((m.READY, number))
 
@@ -153,7 +154,7 @@ class SlaveProcess:
             raise LookupError(f"what was sent for calculation {kept_number} was not kept")
         try:
             calculation = loading.load_again(self, number, self._kept)
-        except Exception as error:  # noqa: BLE001  (nobody waits for READY: another slave will say what is wrong)
+        except BaseException as error:  # noqa: BLE001  (nobody waits for READY: another slave will say what is wrong)
             reports.print_last_words(error)
             self.say((m.QUITS, 0, f"could not be made ready again: {error}"))
             os._exit(1)
