@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -36,6 +38,21 @@ def test_tiny_calculations_of_two_functions_in_turn_cost_no_slave(pool: SlavePoo
         master = master_of({number: number}, function, pool=pool)
         assert master.calculateResult() == {number: function(number)}
     assert both_up(pool) == pids
+
+
+def test_items_are_not_to_blame_for_slaves_that_were_killed_before_they_began_with_them() -> None:
+    with SlavePool(2) as pool:
+        pids = both_up(pool)
+        assert master_of(20, pool=pool, chunk_size=1).calculateResult() == squares(20)
+        for slave in pids:
+            os.kill(slave, signal.SIGSTOP)
+        master = master_of(2, pool=pool, chunk_size=1, max_deaths=1, redistribute=0)
+        master.start()
+        wait_until(lambda: all(slave.jobs for slave in list(pool._crew._slaves.values())))
+        for slave in pids:
+            os.kill(slave, signal.SIGKILL)
+        master.wait()
+        assert master.result == squares(2)
 
 
 def test_slaves_that_are_ready_at_once_are_announced_as_others_are(pool: SlavePool) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 
 import pytest
 
 from tests.pool.helpers import Noting, Stage, stage
 from tests.pool.test_vitals import Freezing, Seen, freeze, pass_beats
 from tests.slave import jobs
-from tracking.pool.client import SETUP
+from tracking.pool.client import NOTHING, SETUP
 from tracking.pool.keeping import Keeping
 from tracking.testing import Job, ScriptedFabric, ScriptedSlave
 from tracking.wire import codec, mainmodule
 from tracking.wire import messages as m
+from tracking.wire.channel import Channel
 
 CODE = mainmodule.encode_function(jobs.square, "function")
 VALUES = codec.encode([3], "values")
@@ -237,6 +238,36 @@ def test_of_a_slave_that_was_ready_at_once_its_job_is_to_blame() -> None:
         settle(it)
         it.turn_until(lambda: client.lost)
         assert client.lost[0][2] == ((2, 7),)
+
+
+class Deaf(ScriptedSlave):
+    """It reads nothing."""
+
+    def watched(self) -> Iterable[tuple[Channel, Callable[[], None]]]:
+        return ()
+
+
+def test_a_job_that_its_slave_has_not_even_read_is_not_what_it_died_of() -> None:
+    with stage(ScriptedFabric(slave=Deaf)) as it:
+        client = it.client(2)
+        it.turn_until(lambda: client.up)
+        give_job(it, client, 7)
+        settle(it)
+        it.fabric.slaves[0].die()
+        it.turn_until(lambda: client.lost)
+        assert client.lost[0][2] == (NOTHING, (2, 7))
+
+
+def test_of_jobs_that_were_sent_one_after_the_other_the_first_may_have_been_begun_though_not_all_were_read() -> None:
+    with stage(ScriptedFabric(slave=Deaf)) as it:
+        client = it.client(2)
+        it.turn_until(lambda: client.up)
+        for job in (7, 8):
+            give_job(it, client, job)
+            settle(it)
+        it.fabric.slaves[0].die()
+        it.turn_until(lambda: client.lost)
+        assert client.lost[0][2] == ((2, 7), (2, 8))
 
 
 @pytest.mark.parametrize("is_light", [True, False])

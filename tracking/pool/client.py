@@ -16,6 +16,9 @@ JobKey = tuple[int, int]
 SETUP = -1
 """Stands for the job of being made ready for a calculation, where it is told what a lost slave was doing."""
 
+NOTHING: JobKey = (0, 0)
+"""Stands for no job of anybody, in the same place."""
+
 
 class SlaveInfo(NamedTuple):
     """Who a slave is. Times are on the crew's clock.
@@ -87,7 +90,8 @@ class SlaveGone(NamedTuple):
         slave: who.
         how: in words ("killed by SIGKILL").
         jobs: of all calculations, that had no answer yet, in their order: it was working on the first of them. If it
-            was just being made ready for a calculation, (that calculation, SETUP) comes before them.
+            was just being made ready for a calculation, (that calculation, SETUP) comes before them; NOTHING if it is
+            known that it had begun none of them.
         on_purpose: it was told to end, or was ended by us.
         last_lines: what it has printed last.
         is_innocent: what ended is its host, its line or its time in a queue; none of its jobs is to blame.

@@ -169,7 +169,7 @@ class Endings:
         self._let_go(slave)
         if self._is_closed:
             return
-        gone = SlaveGone(slave.info, how, slave.undone, slave.is_ending, last_lines, is_innocent)
+        gone = SlaveGone(slave.info, how, slave.undone_at_end, slave.is_ending, last_lines, is_innocent)
         for client in list(self._clients.values()):
             client.slave_is_lost(gone)
         if slave.is_ending:

@@ -12,7 +12,7 @@ from tracking.pool.recalls import Recalls
 from tracking.pool.slaves import Slave
 from tracking.pool.vitals import Vitals
 from tracking.wire import messages as m
-from tracking.wire.channel import Message
+from tracking.wire.channel import LeftUnread, Message
 
 logger = logging.getLogger("tracking")
 
@@ -56,7 +56,8 @@ class Hearing:
         except ProtocolError as error:
             self._endings.cut(slave, f"ended by us: {error}")
             return False
-        except (EOFError, OSError):
+        except (EOFError, OSError) as error:
+            slave.left_unread |= isinstance(error, LeftUnread)
             self._endings.cut(slave)
             return False
         except Exception as error:  # what makes no sense costs the slave that said it and nobody else

@@ -58,9 +58,13 @@ class Post:
         """
         assert slave.lines is not None
         kind, calculation = message[0], message[1]
+        if slave.is_batch_sent:
+            slave.is_batch_sent, slave.batch_begins = False, None
         if kind == m.JOB or kind == m.ROW:
             if not slave.jobs:
                 slave.began_at = None
+            if slave.batch_begins is None:
+                slave.batch_begins = calculation, message[2] if kind == m.JOB else message[2][0]
             if kind == m.JOB:
                 slave.jobs[calculation, message[2]] = None
             else:
@@ -88,8 +92,10 @@ class Post:
         try:
             is_all_written = slave.lines.line.flush()
         except OSError:
+            slave.is_batch_sent = slave.left_unread = True
             self._cut(slave, "")
             return
+        slave.is_batch_sent = True
         if slave.waits_to_write is is_all_written:
             slave.waits_to_write = not is_all_written
             self.watch(slave, READ if is_all_written else READ | WRITE)

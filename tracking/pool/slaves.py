@@ -11,7 +11,7 @@ from typing import BinaryIO
 from tracking.core.pulse import Pulse
 from tracking.fabrics.base import Fabric, SlaveLines
 from tracking.output import SlaveOutput
-from tracking.pool.client import SETUP, JobKey, SlaveInfo
+from tracking.pool.client import NOTHING, SETUP, JobKey, SlaveInfo
 from tracking.pool.keeping import Keeping
 from tracking.slave.cores import USUAL, Share
 
@@ -72,6 +72,9 @@ class Slave:
         self.jobs: OrderedDict[JobKey, None] = OrderedDict()  # not answered, in the order given
         self.setups: dict[int, JobKey | None] = {}  # asked for, by calculation: the job before each
         self.keeping = Keeping()
+        self.batch_begins: JobKey | None = None  # the first job in what was put on its line to be sent together, lastly
+        self.is_batch_sent = True  # what is put now begins another one
+        self.left_unread = False  # it is gone, and has not read all that was sent: not the last batch, that is
         self.unwanted: set[JobKey] = set()  # of all that has no answer: what is to be taken back, or ended
         self.is_up = False
         self.jobs_done = 0  # answered, whether well or not
@@ -98,6 +101,12 @@ class Slave:
         calculation, job_before = next(iter(self.setups.items()), (0, None))
         is_set_up = not calculation or job_before in self.jobs
         return tuple(self.jobs) if is_set_up else ((calculation, SETUP), *self.jobs)
+
+    @property
+    def undone_at_end(self) -> tuple[JobKey, ...]:
+        """As ``undone``, now that it is gone: what it has not even read it did not work on."""
+        undone = self.undone
+        return (NOTHING, *undone) if self.left_unread and undone[:1] == (self.batch_begins,) else undone
 
     @property
     def is_excused(self) -> bool:

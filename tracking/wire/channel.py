@@ -43,6 +43,10 @@ _SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
 _MOST_PIECES_A_WRITE = 512  # below IOV_MAX of every system
 
 
+class LeftUnread(EOFError):
+    """The other end is gone, and has not read all that was sent to it."""
+
+
 class Line(Protocol):
     """What a channel needs of a ``Connection``, a socket or one end of a pipe."""
 
@@ -343,7 +347,8 @@ class Channel:
         """The messages that have come; when blocking, at least one.
 
         Raises:
-            EOFError: the other end is gone, all that it sent has been handed out.
+            EOFError: the other end is gone, all that it sent has been handed out; a LeftUnread where the system says
+                that it has not read all that was sent to it.
             ProtocolError: what came is no message.
         """
         while True:
@@ -351,8 +356,8 @@ class Channel:
                 count = os.readv(self._fd, [self._reader.space()])
             except BlockingIOError:
                 return []
-            except ConnectionResetError:
-                count = 0
+            except ConnectionResetError as error:
+                raise LeftUnread("the other end of the line is gone, and has not read all") from error
             if not count:
                 raise EOFError("the other end of the line is gone")
             messages = self._reader.received(count)
