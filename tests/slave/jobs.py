@@ -177,6 +177,7 @@ def do_describe() -> dict[str, Any]:
     return {
         "descriptors": descriptors,
         "pid": os.getpid(),
+        "policy": os.sched_getscheduler(0),
         "nice": os.getpriority(os.PRIO_PROCESS, 0),
         "sys.path": list(sys.path),
         "directory": os.getcwd(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -273,6 +274,20 @@ def test_a_slave_works_with_the_nice_value_that_it_shall_have(niceness: int) -> 
         puppet.set_up(jobs.obey)
         (what,), _ = puppet.do(["describe"])
     assert what["nice"] == max(niceness, os.getpriority(os.PRIO_PROCESS, 0))
+
+
+def test_a_slave_works_in_the_background(worker: Puppet) -> None:
+    (what,), _ = worker.do(["describe"])
+    assert what["policy"] == os.SCHED_BATCH
+
+
+def test_a_policy_that_the_user_has_chosen_is_kept() -> None:
+    program = (
+        "import os\nfrom tracking.slave.forks import batch_setter\n"
+        "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nbatch_setter()()\n"
+        "print(os.sched_getscheduler(0) == os.SCHED_IDLE)"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "True\n"
 
 
 def test_a_slave_outlives_ctrl_c_in_its_master_s_terminal(worker: Puppet) -> None:

@@ -64,6 +64,7 @@ class Forks:
         self._pid = os.getpid()
         self._die_with_me = death_signal_setter()
         self._keep_freed = heap.freed_keeper()
+        self._be_batch = batch_setter()
         self.child_ended, self._wakeup = os.pipe()
         for end in (self.child_ended, self._wakeup):
             os.set_blocking(end, False)
@@ -155,6 +156,7 @@ class Forks:
     def _leave_parent(self, descriptors: Sequence[int], inherited: Inherited) -> None:
         os.setpgid(0, 0)
         self._die_with_me()
+        self._be_batch()
         if os.getppid() != self._pid:
             os._exit(1)  # the parent ended before the kernel was told
         signal.set_wakeup_fd(-1)
@@ -201,6 +203,23 @@ def death_signal_setter() -> Callable[[], None]:
 
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def batch_setter() -> Callable[[], None]:
+    """What a child calls to work in the background, where the system has such a policy and this process has none yet.
+
+    It gets its share of the processors all the same, but does not interrupt who runs when it wakes: neither the
+    master, which has just woken it, nor whoever uses this machine.
+    """
+    if not hasattr(os, "SCHED_BATCH") or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        return lambda: None
+    usual = os.sched_param(0)
+
+    def be_batch() -> None:
+        with contextlib.suppress(OSError):  # not everywhere may one choose
+            os.sched_setscheduler(0, os.SCHED_BATCH, usual)
+
+    return be_batch
 
 
 def _exit(status: int) -> NoReturn:
