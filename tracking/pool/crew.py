@@ -309,20 +309,10 @@ class Crew:
     # ---- sending
 
     def set_up(self, tid: int, message: Message, key: Hashable | None) -> bool:
-        """Make a slave ready for a calculation; True: it is, and may be given jobs at once. See ``keeping``.
-
-        Args:
-            message: a SETUP.
-            key: of the function in its surroundings; None: it is not to be kept.
-        """
+        """Make a slave ready for a calculation; True: it is, and may be given jobs at once. See ``Post.set_up``."""
         with self.lock:
             slave = self._reached(tid)
-            if slave is None or key is None:
-                self.send(tid, message)
-                return False
-            kept = slave.keeping.set_up(message[1], key, is_idle=not slave.undone and not slave.pulse.is_silent)
-            self._post.put(slave, (*message, True) if kept is None else (m.AGAIN, message[1], kept))
-            return kept is not None
+            return slave is not None and self._post.set_up(slave, message, key)
 
     def send(self, tid: int, message: Message) -> bool:
         """Put a message on the job line; it goes with the next ``flush``.

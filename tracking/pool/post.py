@@ -6,7 +6,7 @@ A slave that does not read costs only itself: what it does not take waits here, 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from itertools import repeat
 
 from tracking.pool.loop import READ, WRITE, Loop
@@ -76,6 +76,20 @@ class Post:
         slave.lines.line.put(message)
         if not may_wait:
             self._unflushed[slave.info.tid] = slave
+
+    def set_up(self, slave: Slave, message: Message, key: Hashable | None) -> bool:
+        """Make a slave ready for a calculation; True: it is, and may be given jobs at once. See ``keeping``.
+
+        Args:
+            message: a SETUP.
+            key: of the function in its surroundings; None: it is not to be kept.
+        """
+        if key is None:
+            self.put(slave, message)
+            return False
+        kept = slave.keeping.set_up(message[1], key, is_idle=not slave.undone and not slave.pulse.is_silent)
+        self.put(slave, (*message, True) if kept is None else (m.AGAIN, message[1], kept))
+        return kept is not None
 
     def flush_all(self) -> None:
         """Send what was put."""
