@@ -67,6 +67,41 @@ def test_a_reader_that_stays_keeps_the_log_in_which_nothing_is_missing(
     assert sqlite3.connect(tmp_path / "x.db").execute("SELECT a FROM t").fetchall() == [(1,)]
 
 
+def _without_its_log(path: Path, place: Path) -> Path:
+    """What a power cut leaves of a file of which only the flushed part is on the disk."""
+    left = place / "left.run"
+    shutil.copyfile(path, left)
+    left.chmod(0o600)
+    return left
+
+
+def test_a_file_that_was_just_made_is_flushed_with_its_first_results(tmp_path: Path) -> None:
+    run = RunFile.open(tmp_path / "x.run", [1, 2])
+    run.record(job({1: "one"}))
+    assert run.commit()
+    assert dict(RunFileReader(_without_its_log(run.path, tmp_path)).results()) == {1: "one"}
+    run.record(job({2: "two"}))
+    assert run.commit()
+    assert dict(RunFileReader(_without_its_log(run.path, tmp_path)).results()) == {1: "one"}, "a flush a commit is dear"
+    run.close("finished")
+
+
+def test_while_a_reader_is_in_the_way_of_the_first_flush_each_commit_tries_it_again(tmp_path: Path) -> None:
+    run = RunFile.open(tmp_path / "x.run", [1, 2])
+    reader = sqlite3.connect(tmp_path / "x.run", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM jobs").fetchall()
+    run.record(job({1: "one"}))
+    assert run.commit()
+    assert dict(RunFileReader(run.path).results()) == {1: "one"}
+    assert dict(RunFileReader(_without_its_log(run.path, tmp_path)).results()) == {}
+    reader.close()
+    run.record(job({2: "two"}))
+    assert run.commit()
+    assert dict(RunFileReader(_without_its_log(run.path, tmp_path)).results()) == {1: "one", 2: "two"}
+    run.close("finished")
+
+
 @pytest.mark.parametrize("mode", [_ORDINARY, _LOGGED])
 @pytest.mark.parametrize("has_log", [True, False])
 def test_whichever_mode_the_file_is_said_to_be_in_after_a_power_cut_what_was_flushed_is_there(

@@ -21,6 +21,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from tracking.store.changes import KEEP, GiveDigests, Made
 from tracking.store.contents import Contents
 from tracking.store.fingerprints import Fingerprints
 from tracking.store.job_rows import JobRows
-from tracking.store.journal import close_database
+from tracking.store.journal import close_database, flush
 from tracking.store.lock import OwnerLock
 from tracking.store.network import is_on_network
 from tracking.store.opening import Opened, Start, open_database, take_lock
@@ -82,6 +83,7 @@ class RunFile:
         self._n_items: int | None = None  # as this run has said
         self._pending = Pending()
         self._rows = JobRows(opened, self._pending, clock)
+        self._must_flush = opened.is_new and not start.on_network  # as the file was made
         self._beats = start.on_network
         self._beat_at = start.now + HEARTBEAT_S
         self._retry_at = float("-inf")
@@ -382,6 +384,9 @@ class RunFile:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         self._pending.clear()
+        if self._must_flush:
+            with suppress(sqlite3.Error):  # the results are in the log; the next commit tries again
+                self._must_flush = not flush(connection)
 
     def _must_beat(self, now: float) -> bool:
         return self._beats and now >= self._beat_at
