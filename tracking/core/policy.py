@@ -89,8 +89,9 @@ class Policy(NamedTuple):
         item_s: float | None,
         largest_job: int,
         remaining: int,
-        places: int,
+        slaves: int,
         slowness: float = 1.0,
+        depth: int = 1,
     ) -> int:
         """How many items the next job of a slave is to have.
 
@@ -98,22 +99,24 @@ class Policy(NamedTuple):
             item_s: measured seconds per item there, None if nothing was measured.
             largest_job: items of the largest job measured there.
             remaining: items not started.
-            places: jobs that all slaves together hold at once.
+            slaves: how many share them.
             slowness: items take so many times longer there, says the user.
+            depth: jobs that each holds at once.
 
         >>> Policy(chunk_size=10).size(None, 0, 1000, 4, slowness=2.0)
         5
         >>> Policy().size(None, 0, 1000, 4), Policy().size(1e-6, 1, 1000, 4), Policy().size(0.01, 16, 1000, 4)
         (1, 16, 20)
-        >>> Policy().size(0.01, 16, 32, 4)
-        4
+        >>> Policy().size(0.01, 16, 32, 4), Policy().size(0.01, 16, 32, 4, depth=2)
+        (4, 2)
         """
         if self.chunk_size != "auto":
             return self.chunk_size if slowness <= 1.0 else max(1, int(self.chunk_size / slowness))
         if item_s is None:
             return 1
         fitting = _MOST_GROWTH * largest_job
-        even = remaining / (2 * max(1, places) * max(1.0, slowness))
+        # Half of the slave's share of all that is left, less what waits there already: depth - 1 jobs of this size.
+        even = remaining / ((depth + 1) * max(1, slaves) * max(1.0, slowness))
         if item_s > 0.0:
             fitting = min(fitting, int(_TARGET_JOB_S / item_s))
             even = max(even, _SMALLEST_JOB_S / item_s)

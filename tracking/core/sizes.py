@@ -41,7 +41,7 @@ class Sizes:
         remaining = self._items.count_not_started
         if item_s is None:
             item_s = host.pace.item_s
-        size = policy.size(item_s, host.pace.largest_job, remaining, slaves.usable * depth, host.slowness)
+        size = policy.size(item_s, host.pace.largest_job, remaining, slaves.usable, host.slowness, depth)
         if slave.jobs and policy.is_scarce(size, remaining, slaves.usable):
             return 0
         if host.slowness > 1.0 and policy.leaves_last_jobs(size, host.slowness, remaining, slaves.brisk):
