@@ -320,16 +320,16 @@ def test_a_stream_that_the_user_put_there_meanwhile_stays(terminal: Terminal, cl
         sys.stdout = terminal
 
 
-def test_the_display_is_redrawn_at_most_four_times_a_second(terminal: Terminal, clock: Clock) -> None:
+def test_the_display_is_redrawn_at_most_twice_a_second(terminal: Terminal, clock: Clock) -> None:
     with started(terminal, clock) as display:
         times = run_for(display, clock, 10, step_s=0.01)
         display.close(snapshot())
         assert times[0] == pytest.approx(0.5, abs=0.02)
-        assert 30 < len(times) <= 40
+        assert 15 < len(times) <= 20
 
 
 @pytest.mark.parametrize("draw_s", [0.004, 0.1, 3.0])
-def test_however_slow_the_terminal_drawing_takes_at_most_a_hundredth_of_the_time(
+def test_however_slow_the_terminal_drawing_takes_at_most_a_third_of_a_percent_of_the_time(
     terminal: Terminal, clock: Clock, draw_s: float
 ) -> None:
     class SlowTerminal(Terminal):
@@ -343,7 +343,7 @@ def test_however_slow_the_terminal_drawing_takes_at_most_a_hundredth_of_the_time
     while not display.due(clock()):
         clock.now_s += 0.01
     display.close(snapshot())
-    assert clock.now_s - begin >= 100 * draw_s
+    assert clock.now_s - begin >= 300 * draw_s
 
 
 def test_a_redraw_is_little_work_as_all_processors_are_busy_meanwhile(terminal: Terminal, clock: Clock) -> None:
@@ -527,7 +527,7 @@ def test_what_loading_the_drawing_took_does_not_put_off_the_next_draw(
     display = InNotebook(FakeIPython().open_output, clock)
     display.start()
     display.update(snapshot())
-    assert display.due(clock() + 0.3)
+    assert display.due(clock() + 0.6)
 
 
 def test_a_file_written_from_a_notebook_gets_plain_lines(

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from tracking.master.status import Status
 
 _SHORTEST_DELAY_S = 0.01
+_ENABLED_AGAIN_S = 0.1  # so soon it is seen that a host is no longer disabled: its slaves wait for that
 _MOST_WAITING_BYTES = 16e6  # pickled; as objects they are several times larger
 _MESSAGES_A_TURN = 100  # a flood of users' messages must not hold up jobs
 _SETUPS_A_TURN = 16  # nor must many slaves that come up hold up the jobs of those that are ready
@@ -155,6 +156,8 @@ class Calculation:
         now = time.monotonic()
         wakeup = self.scheduler.next_wakeup()
         longest_s = max(_SHORTEST_DELAY_S, self._master._tr_loop_delay_s)
+        if self._disabled:
+            longest_s = min(longest_s, _ENABLED_AGAIN_S)
         sleep_s = min(longest_s, self._display.interval_s, self.record.now_interval_s, self.record.patience_s(now))
         return sleep_s if wakeup is None else max(0.0, min(sleep_s, wakeup - now))
 

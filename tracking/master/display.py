@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tracking.progress import Progress
     from tracking.report import Snapshot
 
-_INTERVAL_S = 0.25
+_INTERVAL_S = 0.5
 _LONGEST_TEXT = 160
 
 logger = logging.getLogger("tracking")

@@ -19,8 +19,8 @@ Batch = tuple[Sequence[Hashable], Sequence[Any]]
 """Ids, and their results in the same order."""
 
 _COMMIT_INTERVAL_S = 0.005
-_UNHEARD_INTERVAL_S = 0.05  # where nobody waits for results one by one; when the next ones come anyway ...
-_LONGEST_UNHEARD_S = 0.1  # ... and at the latest
+_UNHEARD_INTERVAL_S = 0.1  # where nobody waits for results one by one; when the next ones come anyway ...
+_LONGEST_UNHEARD_S = 0.2  # ... and at the latest
 _MANY_JOBS = 64  # whose commit takes long enough to keep slaves waiting, were there many more
 _NOW_INTERVAL_S = 1.0
 _COMPARING_S = 0.05  # in each such interval

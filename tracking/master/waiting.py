@@ -54,7 +54,7 @@ class WaitableThread(MessageThread):
         lock, lockMsg: ``with master.lock: master.start(); master.lockMsg.wait()``; a wait after the end returns
             at once.
         result: {id: result} so far; with ``keep_results=False`` as a mapping that reads them from the run file. While
-            the master works, the latest may be here a tenth of a second before they are recorded; iterate over the
+            the master works, the latest may be here a fifth of a second before they are recorded; iterate over the
             master to be told only of what is.
         errors: {id: why it has none} of items that were given up.
         callback_error: what the callback raised.

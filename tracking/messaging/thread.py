@@ -37,7 +37,7 @@ class MessageThread(threading.Thread):
     _tr_parent: int | None = None  # the master's number, None on the master; set by the subclass
     _tr_stopped: bool = False  # asked to end
     _tr_paused: bool = False  # arrived messages are kept, not handled
-    _tr_loop_delay_s: float = 0.1  # at most so long does a loop sleep without looking around
+    _tr_loop_delay_s: float = 0.5  # at most so long does a loop sleep without looking around
     _tr_ping_timeout_s: float = 5.0  # a slave answers in milliseconds, one that computes under the GIL later
 
     _tr_inbox: Inbox  # what arrived, and what is bound

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 FIRST_DRAW_S = 0.5
-REDRAW_S = 0.25
+REDRAW_S = 0.5
 
 
 class Drawn(Shown):

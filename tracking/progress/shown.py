@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tracking.progress.rate import Rate
 from tracking.report import Snapshot
 
-DRAW_SHARE = 100  # a draw that took t seconds is followed by at least DRAW_SHARE * t seconds without one
+DRAW_SHARE = 300  # a draw that took t seconds is followed by at least DRAW_SHARE * t seconds without one
 
 
 class Progress:
