@@ -86,6 +86,30 @@ def test_a_file_that_was_just_made_is_flushed_with_its_first_results(tmp_path: P
     run.close("finished")
 
 
+def test_a_run_flushes_what_one_that_was_killed_before_its_first_commit_has_made(tmp_path: Path) -> None:
+    made = RunFile.open(tmp_path / "x.run", [1, 2])
+    left = tmp_path / "y.run"
+    shutil.copyfile(made.path, left)  # as a kill would leave it
+    left.chmod(0o600)
+    run = RunFile.open(left, [1, 2])
+    run.record(job({1: "one"}))
+    assert run.commit()
+    assert dict(RunFileReader(_without_its_log(left, tmp_path)).results()) == {1: "one"}
+    run.close("finished")
+    made.close("interrupted")
+
+
+def test_the_log_of_a_file_that_was_there_is_its_owners_too(tmp_path: Path) -> None:
+    path = tmp_path / "x.run"
+    path.touch(mode=0o644)
+    run = RunFile.open(path, [1, 2])
+    run.record(job({1: "one"}))
+    assert run.commit()
+    assert names(tmp_path) == ["x.run", "x.run-shm", "x.run-wal", "x.run.lock"]
+    assert {found.stat().st_mode & 0o777 for found in tmp_path.iterdir()} == {0o600}
+    run.close("finished")
+
+
 def test_while_a_reader_is_in_the_way_of_the_first_flush_each_commit_tries_it_again(tmp_path: Path) -> None:
     run = RunFile.open(tmp_path / "x.run", [1, 2])
     reader = sqlite3.connect(tmp_path / "x.run", isolation_level=None)

@@ -2,13 +2,15 @@
 
 ::
 
-    just made: one transaction ----------> write-ahead log --> first commit, flushed --> commits --> checkpoint, flushed
-                                           ^                                                         |
-    checked: one transaction, flushed -----+                                     ordinary file <-----+
+    just made: one transaction --------> write-ahead log --> first commit, flushed --> commits --> checkpoint, flushed
+                                         ^                                                         |
+    checked: one transaction, flushed ---+                                     ordinary file <-----+
 
 At the start and at the end of a run the slaves have nothing to do, so there is no flush that is not needed:
 
-- A file that was just made holds nothing that was computed. It is flushed together with the first results.
+- A file that was just made holds nothing that was computed. It is flushed together with the first results of a run, be
+  it the one that made it or, after a kill, the next. Should the machine go down before that, it may be left in a state
+  in which it is refused; to delete it loses nothing.
 - A change of the mode is a write of one page, which SQLite would flush four times. It need not be safe: should the
   machine go down, SQLite finds the log by its name, and in a file without a log either mode is as good. Results are
   flushed before the mode is changed.
@@ -35,7 +37,7 @@ def flush(connection: sqlite3.Connection) -> bool:
 
 
 def set_journal(connection: sqlite3.Connection, *, on_network: bool) -> None:
-    """Get ready for many commits; what was committed so far is flushed."""
+    """Get ready for many commits; what was committed to a file that was checked is flushed."""
     if on_network:
         wanted = "DELETE"  # a writer that was killed on a local disk may have left a log: that is flushed
     else:

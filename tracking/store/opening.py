@@ -166,11 +166,11 @@ def _begin(path: Path, start: Start, *, was_made: bool) -> Opened:
         connection.execute("BEGIN IMMEDIATE")
         check_files(path, trust=start.trust)  # again: somebody may have been quick, and nothing is unpickled yet
         is_new = is_blank(connection)
+        if is_new and not was_made:
+            os.chmod(path, 0o600)  # it may have been open to others, and its companions would be as it is
         opened = _new(connection, path, start) if is_new else _old(connection, path, start)
         connection.execute("COMMIT")
         set_journal(connection, on_network=start.on_network)
-        if is_new and not was_made:
-            os.chmod(path, 0o600)  # an empty file that was there already may have been open to others
         return opened
     except BaseException:
         connection.close()

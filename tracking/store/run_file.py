@@ -83,7 +83,7 @@ class RunFile:
         self._n_items: int | None = None  # as this run has said
         self._pending = Pending()
         self._rows = JobRows(opened, self._pending, clock)
-        self._must_flush = opened.is_new and not start.on_network  # as the file was made
+        self._must_flush = not start.on_network  # who made it may have been killed before that
         self._beats = start.on_network
         self._beat_at = start.now + HEARTBEAT_S
         self._retry_at = float("-inf")
