@@ -29,11 +29,6 @@ def test_automatic_chunks_shrink_towards_the_end() -> None:
     assert sizes == [200, 20, 4, 4]
 
 
-def test_towards_the_end_what_waits_at_a_slave_counts_as_a_part_of_its_share() -> None:
-    """Half of the share: of 240 ms of work for 4 slaves 30 ms, or 20 ms with as much that waits there."""
-    assert [Policy().size(0.001, 200, 240, 4, depth=depth) for depth in (1, 2, 3)] == [30, 20, 15]
-
-
 @pytest.mark.parametrize(
     ("item_s", "job_s", "job_bytes", "depth"),
     [

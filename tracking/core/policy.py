@@ -91,7 +91,7 @@ class Policy(NamedTuple):
         remaining: int,
         slaves: int,
         slowness: float = 1.0,
-        depth: int = 1,
+        cuts: int = 2,
     ) -> int:
         """How many items the next job of a slave is to have.
 
@@ -100,14 +100,14 @@ class Policy(NamedTuple):
             largest_job: items of the largest job measured there.
             remaining: items not started.
             slaves: how many share them.
-            slowness: items take so many times longer there, says the user.
-            depth: jobs that each holds at once.
+            slowness: items take so many times longer there.
+            cuts: towards the end a slave's share of what is left is cut into so many jobs, the first of which it gets.
 
         >>> Policy(chunk_size=10).size(None, 0, 1000, 4, slowness=2.0)
         5
         >>> Policy().size(None, 0, 1000, 4), Policy().size(1e-6, 1, 1000, 4), Policy().size(0.01, 16, 1000, 4)
         (1, 16, 20)
-        >>> Policy().size(0.01, 16, 32, 4), Policy().size(0.01, 16, 32, 4, depth=2)
+        >>> Policy().size(0.01, 16, 32, 4), Policy().size(0.01, 16, 32, 4, cuts=4)
         (4, 2)
         """
         if self.chunk_size != "auto":
@@ -115,8 +115,7 @@ class Policy(NamedTuple):
         if item_s is None:
             return 1
         fitting = _MOST_GROWTH * largest_job
-        # Half of the slave's share of all that is left, less what waits there already: depth - 1 jobs of this size.
-        even = remaining / ((depth + 1) * max(1, slaves) * max(1.0, slowness))
+        even = remaining / (cuts * max(1, slaves) * max(1.0, slowness))
         if item_s > 0.0:
             fitting = min(fitting, int(_TARGET_JOB_S / item_s))
             even = max(even, _SMALLEST_JOB_S / item_s)

@@ -6,7 +6,7 @@ from tracking.core.items import Items
 from tracking.core.ledger import Pace
 from tracking.core.lifetimes import Lifetimes
 from tracking.core.policy import Policy
-from tracking.core.slaves import Slave, Slaves
+from tracking.core.slaves import Host, Slave, Slaves
 from tracking.core.waiting import Waiting
 
 
@@ -41,12 +41,28 @@ class Sizes:
         remaining = self._items.count_not_started
         if item_s is None:
             item_s = host.pace.item_s
-        size = policy.size(item_s, host.pace.largest_job, remaining, slaves.usable, host.slowness, depth)
+        slowness, cuts = self._slowness(host, item_s), self._cuts(depth)
+        size = policy.size(item_s, host.pace.largest_job, remaining, slaves.usable, slowness, cuts)
         if slave.jobs and policy.is_scarce(size, remaining, slaves.usable):
             return 0
         if host.slowness > 1.0 and policy.leaves_last_jobs(size, host.slowness, remaining, slaves.brisk):
             return 0
         return size if slave.life is None else min(size, self._lifetimes.room(slave, now))
+
+    def _slowness(self, host: Host, item_s: float | None) -> float:
+        """How many times longer items take there: what the user says, or has been seen where jobs are sized by that."""
+        mean_s = self._slaves.ledger.pace.item_s
+        if self._policy.chunk_size != "auto" or not item_s or not mean_s:
+            return host.slowness
+        return max(host.slowness, item_s / mean_s)
+
+    def _cuts(self, depth: int) -> int:
+        """Into how many jobs a slave's share of what is left is cut; see ``Policy.size``.
+
+        Half of the share is to be out, and what waits at a slave already counts. But of several hosts some may be slow,
+        and what waits there is late: less is given at once.
+        """
+        return depth + 1 if self._slaves.n_hosts == 1 else 2 * depth
 
     def row(self, slave: Slave, depth: int) -> tuple[int, int]:
         """How many items each tiny job is to have, and how many of them the slave may be given at once.

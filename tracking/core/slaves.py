@@ -117,6 +117,11 @@ class Slaves:
             host = self._hosts[name] = Host(name, self.ledger.host_pace(name))
         return host
 
+    @property
+    def n_hosts(self) -> int:
+        """How many hosts are known."""
+        return len(self._hosts)
+
     def item_s(self, slave: Slave) -> float | None:
         """Expected seconds per item on this slave: its own if measured, else its host's, else anybody's."""
         own = slave.pace.item_s
