@@ -329,7 +329,7 @@ def test_the_display_is_redrawn_at_most_twice_a_second(terminal: Terminal, clock
 
 
 @pytest.mark.parametrize("draw_s", [0.004, 0.1, 3.0])
-def test_however_slow_the_terminal_drawing_takes_at_most_a_third_of_a_percent_of_the_time(
+def test_however_slow_the_terminal_drawing_takes_at_most_a_hundredth_of_the_time(
     terminal: Terminal, clock: Clock, draw_s: float
 ) -> None:
     class SlowTerminal(Terminal):
@@ -343,7 +343,7 @@ def test_however_slow_the_terminal_drawing_takes_at_most_a_third_of_a_percent_of
     while not display.due(clock()):
         clock.now_s += 0.01
     display.close(snapshot())
-    assert clock.now_s - begin >= 300 * draw_s
+    assert clock.now_s - begin >= 100 * draw_s
 
 
 def test_a_redraw_is_little_work_as_all_processors_are_busy_meanwhile(terminal: Terminal, clock: Clock) -> None:

@@ -158,7 +158,7 @@ class Calculation:
         longest_s = max(_SHORTEST_DELAY_S, self._master._tr_loop_delay_s)
         if self._disabled:
             longest_s = min(longest_s, _ENABLED_AGAIN_S)
-        sleep_s = min(longest_s, self._display.interval_s, self.record.now_interval_s, self.record.patience_s(now))
+        sleep_s = min(longest_s, self._display.pause_s(now), self.record.until_now_s(now), self.record.patience_s(now))
         return sleep_s if wakeup is None else max(0.0, min(sleep_s, wakeup - now))
 
     def _look_around(self) -> None:

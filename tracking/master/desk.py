@@ -99,7 +99,7 @@ class Desk:
         """That there is hope again is seen when it matters."""
 
     def host_is_given_up(self, host: str, why: str) -> None:
-        """So is that there is less."""
+        self._notes.put(Woken())  # it may have been the last that there was hope for
 
     def slave_is_lost(self, gone: SlaveGone) -> None:
         self._notes.put(gone)

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from tracking.progress import Progress
     from tracking.report import Snapshot
 
-_INTERVAL_S = 0.5
 _LONGEST_TEXT = 160
 
 logger = logging.getLogger("tracking")
@@ -41,10 +40,9 @@ class Display:
         if self._progress is not None and self._progress.due(now):
             self._progress.update(self._take_snapshot())
 
-    @property
-    def interval_s(self) -> float:
-        """At least so often it wants to be updated."""
-        return float("inf") if self._progress is None else _INTERVAL_S
+    def pause_s(self, now: float) -> float:
+        """So long nothing needs to be shown anew."""
+        return float("inf") if self._progress is None else max(0.0, self._progress.next_due - now)
 
     def tell(self, event: Event, commands: tuple[Command, ...]) -> None:
         """Say what happened and what was decided; ask ``is_detailed`` before."""

@@ -119,10 +119,9 @@ class Record:
         """
         return self._run_file is not None and now >= self._now_at + _NOW_INTERVAL_S
 
-    @property
-    def now_interval_s(self) -> float:
-        """At least so often ``wants_now`` is to be asked."""
-        return _NOW_INTERVAL_S if self._run_file is not None else float("inf")
+    def until_now_s(self, now: float) -> float:
+        """So long ``wants_now`` need not be asked."""
+        return float("inf") if self._run_file is None else max(0.0, self._now_at + _NOW_INTERVAL_S - now)
 
     def note_now(self, state: str, now: float) -> None:
         """Note in the run file what goes on now, for ``tracking why`` and ``status`` in other processes.

@@ -11,9 +11,9 @@
                      ├── OnTerminal   rich's Live, redrawn in place; prints of the user appear above it
                      └── InNotebook   one HTML output, replaced
 
-No thread of its own: everything happens inside the calls of the master's thread. Drawing takes at most a
-third of a percent of the time (a slow draw puts off the next one), and whatever goes wrong with it switches
-the display off and is never raised into the calculation. rich is imported with the first draw, not before.
+No thread of its own: everything happens inside the calls of the master's thread. Drawing takes at most 1 %
+of the time (a slow draw puts off the next one), and whatever goes wrong with it switches the display off
+and is never raised into the calculation. rich is imported with the first draw, not before.
 """
 
 from __future__ import annotations

@@ -8,11 +8,17 @@ from collections.abc import Callable
 from tracking.progress.rate import Rate
 from tracking.report import Snapshot
 
-DRAW_SHARE = 300  # a draw that took t seconds is followed by at least DRAW_SHARE * t seconds without one
+DRAW_SHARE = 100  # a draw that took t seconds is followed by at least DRAW_SHARE * t seconds without one
 
 
 class Progress:
-    """Shows nothing; base of the displays that do."""
+    """Shows nothing; base of the displays that do.
+
+    Attributes:
+        next_due: when it is time for an ``update``, on the clock that it was made with.
+    """
+
+    next_due = math.inf
 
     def start(self) -> None:
         """The calculation begins."""
@@ -33,22 +39,22 @@ class Shown(Progress):
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._next_due = math.inf
+        self.next_due = math.inf
         self._is_open = False
         self._rate = Rate()
 
     def start(self) -> None:
         self._is_open = True
-        self._next_due = self._now() + self._gap_s()
+        self.next_due = self._now() + self._gap_s()
 
     def due(self, now: float) -> bool:
-        return now >= self._next_due
+        return now >= self.next_due
 
     def update(self, snapshot: Snapshot) -> None:
         self._attempt(self._prepare)
         took_s = self._attempt(lambda: self._draw(snapshot))
         if self._is_open:
-            self._next_due = self._now() + max(self._gap_s(), DRAW_SHARE * took_s)
+            self.next_due = self._now() + max(self._gap_s(), DRAW_SHARE * took_s)
 
     def close(self, snapshot: Snapshot) -> None:
         self._attempt(lambda: self._draw_end(snapshot))
@@ -69,7 +75,7 @@ class Shown(Progress):
 
     def _switch_off(self) -> None:
         self._is_open = False
-        self._next_due = math.inf
+        self.next_due = math.inf
         self._release()
 
     def _gap_s(self) -> float:
