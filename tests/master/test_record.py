@@ -153,6 +153,17 @@ def test_what_goes_on_at_the_start_keeps_no_slave_waiting_for_its_commit(file: R
     record.close("interrupted")
 
 
+def test_what_goes_on_is_due_a_second_after_it_was_said_and_never_without_a_run_file(file: RunFile) -> None:
+    record = Record(file)
+    assert record.until_now_s(100.0) == 0.0, "nothing was said yet"
+    record.note_now("{}", 100.0)
+    assert record.until_now_s(100.25) == pytest.approx(0.75)
+    assert record.until_now_s(101.5) == 0.0
+    assert record.wants_now(101.5)
+    assert Record(None).until_now_s(100.0) == float("inf")
+    record.close("interrupted")
+
+
 def test_jobs_of_one_item_that_come_between_two_commits_are_recorded_each_as_itself(file: RunFile) -> None:
     record = Record(file, ItemDigests({"a": 1, "b": 2.0, "c": "x"}))
     other = SlaveInfo(2, "node_1", "node")
