@@ -56,3 +56,9 @@ def test_what_lies_there_is_taken_without_a_rest() -> None:
     desk.wake()
     assert [type(note) for note in notes(desk, 0.002)] == [Woken]
     assert crew.noted == [("turn", 0.0)]
+
+
+def test_that_a_host_is_given_up_makes_the_master_look_around_at_once() -> None:
+    desk = Desk(7, cast("Crew", Calls(drives=False)))
+    desk.host_is_given_up("snoopy", "no route to host")
+    assert [type(note) for note in notes(desk, 0.0)] == [Woken]
