@@ -44,6 +44,25 @@ def test_a_pace_moves_towards_new_measurements() -> None:
     assert pace.item_s == pytest.approx(0.5, rel=1e-3)
 
 
+def test_a_pace_knows_how_far_jobs_were_from_what_was_expected_of_them() -> None:
+    pace = Pace()
+    assert pace.surprise == 1.0, "nothing is known"
+    for _ in range(30):
+        pace.learn(10, 1.0, 100)
+    assert pace.surprise < 0.001
+    pace.learn(10, 1.5, 100)
+    assert pace.surprise == pytest.approx(0.15, rel=0.01)
+    pace.learn(10, 500.0, 100)
+    assert pace.surprise < 0.5, "one job that took however long is forgotten in time"
+
+
+def test_items_that_took_no_time_tell_nothing_of_the_next() -> None:
+    pace = Pace()
+    pace.learn(10, 0.0, 100)
+    pace.learn(10, 0.0, 100)
+    assert (pace.item_s, pace.surprise) == (0.0, 1.0)
+
+
 def test_a_job_that_came_back_unbegun_was_never_given() -> None:
     scheduler = Scheduler(Items(50), Policy(chunk_size=1))
     scheduler.handle(e.SlaveReady(1, "a", "a_0"), 0.0)

@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
-from tests.core.world import World
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from tests.core.world import FakeSlave, World
 from tracking.core.policy import Policy
 
 ITEM_S = 0.01
 
 
-def jobs_of(hosts: list[str], items: int = 400, slowness: dict[int, int] | None = None) -> dict[int, list[int]]:
-    """{slave: the sizes of its jobs, in order}; whoever is done first goes on first, slow ones take times longer."""
+def jobs_of(
+    hosts: list[str],
+    items: int = 400,
+    slowness: Mapping[int, float] = MappingProxyType({}),
+    seconds_of: Callable[[int], float] = lambda position: ITEM_S,
+) -> dict[int, list[int]]:
+    """{slave: the sizes of its jobs, in order}; their answers come when they are due, slow ones take times longer."""
     made = World(items, Policy(redistribute=False))
     slaves = [made.add_slave(host) for host in hosts]
     done_at, sizes = dict.fromkeys(made.slaves, 0.0), {slave.number: [] for slave in slaves}  # type: ignore[var-annotated]
+
+    def seconds(slave: FakeSlave) -> float:
+        return sum(map(seconds_of, made.positions[slave.jobs[0]])) * slowness.get(slave.number, 1.0)
+
     while not made.finishes:
-        slave = min((slave for slave in slaves if slave.jobs), key=lambda slave: done_at[slave.number])
-        size = len(made.positions[slave.jobs[0]])
-        seconds = size * ITEM_S * (slowness or {}).get(slave.number, 1)
-        done_at[slave.number] += seconds
-        sizes[slave.number].append(size)
-        made.done(slave, seconds=seconds)
+        slave = min((slave for slave in slaves if slave.jobs), key=lambda one: done_at[one.number] + seconds(one))
+        job_s = seconds(slave)
+        done_at[slave.number] += job_s
+        sizes[slave.number].append(len(made.positions[slave.jobs[0]]))
+        made.done(slave, seconds=job_s)
+    uneven_s = max(done_at.values()) - min(done_at.values())
+    assert uneven_s <= 2.5 * ITEM_S * max(slowness.values(), default=1.0)
     return sizes
 
 
+def count(sizes: Mapping[int, list[int]]) -> int:
+    """How many jobs that were."""
+    return sum(map(len, sizes.values()))
+
+
 def test_on_one_host_what_waits_at_a_slave_counts_as_a_part_of_its_share() -> None:
-    here, there = jobs_of(["a", "a"]), jobs_of(["a", "b"])
-    assert sum(map(len, here.values())) < 0.9 * sum(map(len, there.values())), "fewer jobs"
+    def uneven(position: int) -> float:
+        return ITEM_S * (0.05 if position % 40 < 20 else 1.95)
+
+    here, there = (jobs_of(["a", host], seconds_of=uneven) for host in "ab")
+    assert count(here) < 0.95 * count(there), "fewer jobs"
     for sizes in (here, there):
-        assert abs(sum(sizes[1]) - sum(sizes[2])) <= 2, "and an even end all the same"
         assert sizes[1][-1] == sizes[2][-1] == 1
+
+
+def test_where_jobs_take_what_was_expected_the_share_of_a_slave_is_cut_into_few() -> None:
+    here, there = jobs_of(["a", "a"]), jobs_of(["a", "b"])
+    assert count(here) < 0.7 * count(there)
+    assert here[1][-1] == here[2][-1] == 1
+
+
+def test_one_surprise_at_the_end_makes_jobs_small_again() -> None:
+    even = jobs_of(["a", "a"])
+    late = jobs_of(["a", "a"], seconds_of=lambda position: ITEM_S * (1 if position < 280 else 3))
+    assert count(late) >= 1.2 * count(even)
 
 
 def test_a_slave_that_has_proved_slow_gets_less_towards_the_end() -> None:

@@ -40,15 +40,17 @@ class Pace:
         job_s: seconds per job.
         job_bytes: bytes per job, both ways.
         largest_job: most items of a job measured so far.
+        surprise: by what share of it (at most 1.0) seconds per item were other than expected; 1.0 at the beginning.
     """
 
-    __slots__ = ("item_s", "job_bytes", "job_s", "largest_job")
+    __slots__ = ("item_s", "job_bytes", "job_s", "largest_job", "surprise")
 
     def __init__(self) -> None:
         self.item_s: float | None = None
         self.job_s = 0.0
         self.job_bytes = 0.0
         self.largest_job = 0
+        self.surprise = 1.0
 
     def learn(self, items: int, seconds: float, size: float, jobs: int = 1) -> None:
         """Take in one measured job, or several of the same length: their items, seconds, and bytes in all."""
@@ -59,7 +61,10 @@ class Pace:
         if self.item_s is None:
             self.item_s, self.job_s, self.job_bytes = seconds / items, seconds, size
             return
-        self.item_s += _NEWEST_COUNTS * (seconds / items - self.item_s)
+        off_s = seconds / items - self.item_s
+        surprise = min(1.0, abs(off_s) / self.item_s) if self.item_s > 0.0 else 1.0
+        self.surprise += _NEWEST_COUNTS * (surprise - self.surprise)
+        self.item_s += _NEWEST_COUNTS * off_s
         self.job_s += _NEWEST_COUNTS * (seconds - self.job_s)
         self.job_bytes += _NEWEST_COUNTS * (size - self.job_bytes)
 

@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 
 _TARGET_JOB_S = 0.2  # an automatic job is to take so long ...
 _SMALLEST_JOB_S = 0.004  # ... and is not cut smaller than this for the sake of an even end
+_FEWEST_CUTS = 1.3  # a share is cut into so many jobs where each took what was expected of it ...
+_CUTS_OF_SURPRISE = 6.0  # ... and into so many more where that was off by all of it
 _MOST_GROWTH = 16  # an automatic job is at most so many times larger than any measured before
 _LONG_JOB_S = 0.25  # jobs as long as this gain nothing from a second one waiting behind them
 _SHORT_JOB_S = 0.001
@@ -91,7 +93,7 @@ class Policy(NamedTuple):
         remaining: int,
         slaves: int,
         slowness: float = 1.0,
-        cuts: int = 2,
+        cuts: float = 2,
     ) -> int:
         """How many items the next job of a slave is to have.
 
@@ -120,6 +122,18 @@ class Policy(NamedTuple):
             fitting = min(fitting, int(_TARGET_JOB_S / item_s))
             even = max(even, _SMALLEST_JOB_S / item_s)
         return max(1, min(fitting, int(even)))
+
+    def cuts(self, surprise: float, most: int) -> float:
+        """Into how many jobs a slave's share of what is left is cut, see ``size``: the fewer, the surer their time is.
+
+        Args:
+            surprise: by what share of it the time of jobs was other than expected.
+            most: into how many where nothing can be expected.
+
+        >>> [round(Policy().cuts(surprise, most=3), 1) for surprise in (0.0, 0.02, 0.1, 1.0)]
+        [1.3, 1.4, 1.9, 3]
+        """
+        return min(most, _FEWEST_CUTS + _CUTS_OF_SURPRISE * surprise)
 
     def depth(self, item_s: float | None, job_s: float, job_bytes: float) -> int:
         """How many jobs a slave holds at once: so many that it never waits for the next one.

@@ -41,7 +41,7 @@ class Sizes:
         remaining = self._items.count_not_started
         if item_s is None:
             item_s = host.pace.item_s
-        slowness, cuts = self._slowness(host, item_s), self._cuts(depth)
+        slowness, cuts = self._slowness(host, item_s), self._cuts(host, depth)
         size = policy.size(item_s, host.pace.largest_job, remaining, slaves.usable, slowness, cuts)
         if slave.jobs and policy.is_scarce(size, remaining, slaves.usable):
             return 0
@@ -56,13 +56,15 @@ class Sizes:
             return host.slowness
         return max(host.slowness, item_s / mean_s)
 
-    def _cuts(self, depth: int) -> int:
+    def _cuts(self, host: Host, depth: int) -> float:
         """Into how many jobs a slave's share of what is left is cut; see ``Policy.size``.
 
-        Half of the share is to be out, and what waits at a slave already counts. But of several hosts some may be slow,
-        and what waits there is late: less is given at once.
+        Where items prove even, into few. At most, half of the share is to be out, and what waits at a slave already
+        counts. But of several hosts some may be slow, and what waits there is late: less is given at once.
         """
-        return depth + 1 if self._slaves.n_hosts == 1 else 2 * depth
+        if self._slaves.n_hosts > 1:
+            return 2 * depth
+        return self._policy.cuts(host.pace.surprise, depth + 1)
 
     def row(self, slave: Slave, depth: int) -> tuple[int, int]:
         """How many items each tiny job is to have, and how many of them the slave may be given at once.
