@@ -16,6 +16,7 @@ PACKAGE = ROOT / "tracking"
 FLOORS = {
     "errors": 0,
     "collector": 0,
+    "styled": 0,
     "core": 1,
     "wire": 1,
     "messaging": 2,

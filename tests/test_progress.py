@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console, RenderableType
 
 from tracking import progress
 from tracking.progress import DetailedLines, InNotebook, OnTerminal, PlainLines, Progress, make_progress
@@ -228,6 +229,31 @@ def test_a_terminal_shows_counts_bar_speed_and_a_line_per_slave(terminal: Termin
         assert len(seen) == 6
 
 
+def drawn(picture: RenderableType, width: int = 100) -> str:
+    """What a terminal of this width is sent."""
+    stream = io.StringIO()
+    Console(file=stream, width=width, force_terminal=True, color_system="standard", legacy_windows=False).print(picture)
+    return stream.getvalue()
+
+
+def test_what_is_done_stands_out_and_what_failed_does_so_in_red() -> None:
+    text = drawn(pictures_module.running_picture(snapshot(n_failed=3), 5.0, snapshot().lines))
+    assert "\x1b[1m50 of 200 items done\x1b[0m in " in text
+    assert ", \x1b[1;31m3 failed\x1b[0m" in text
+    stopped = drawn(pictures_module.end_picture(snapshot(n_failed=3)))
+    assert stopped.startswith("\x1b[1;33mstopped\x1b[0m after ")
+    assert "50 of 200 items done, \x1b[1;31m3 failed" in stopped
+    assert drawn(pictures_module.end_picture(snapshot(200))).startswith("\x1b[1;32m200 of 200 items done\x1b[0m in ")
+
+
+def test_lines_that_are_too_long_are_cut_off_and_never_wrapped() -> None:
+    picture = pictures_module.running_picture(snapshot(), 5.0, snapshot().lines)
+    wide, narrow = (re.sub(r"\x1b\[[^m]*m", "", drawn(picture, width)).split("\n") for width in (100, 20))
+    assert len(wide) == len(narrow)
+    assert [line[:20] for line in wide[2:]] == narrow[2:], "the bar takes what room there is"
+    assert max(map(len, narrow)) == 20
+
+
 def test_a_redraw_replaces_what_was_there_and_the_end_leaves_the_result(
     terminal: Terminal, clock: Clock
 ) -> None:
@@ -355,7 +381,7 @@ def test_a_redraw_is_little_work_as_all_processors_are_busy_meanwhile(terminal: 
             display.update(snapshot(2))
         finally:
             sys.setprofile(None)
-    assert calls["call"] < 2500, "some 900; as a table of rich's it would take 6,000"
+    assert calls["call"] < 1500, "some 630; as a table of rich's it would take 6,000"
 
 
 def test_a_calculation_that_is_over_at_once_gets_its_last_line_and_nothing_else(

@@ -10,10 +10,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TextIO, cast
+from typing import Protocol, TextIO, cast
 
-if TYPE_CHECKING:
-    from rich.text import Text
+from tracking.styled import StyledLines
 
 MAX_SLAVE_ROWS = 16
 MAX_REPORT_LINES = 32
@@ -222,32 +221,24 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
 
 
-def rich_table(lines: Sequence[HostLine]) -> Text:
+def drawn_table(lines: Sequence[HostLine]) -> StyledLines:
     """The same table for a terminal."""
     head, *texts = table(lines).split("\n")
-    drawn, last = _drawn_head(head), len(texts) - 1
-    for number, text in enumerate(texts):
-        drawn.append("\n").append(text, "bold" if number == last > 0 else "")
-    return drawn
+    styles = [*[""] * (len(texts) - 1), "bold" if len(texts) > 1 else ""]
+    return StyledLines([[(head, "dim")], *([piece] for piece in zip(texts, styles, strict=True))])
 
 
-def live_table(lines: Sequence[HostLine]) -> Text:
+def live_table(lines: Sequence[HostLine]) -> StyledLines:
     """Who is doing what, for a terminal, while it runs: the same columns and what the slave is doing now."""
     head, *texts = _aligned([HEAD, *map(_row, lines)])
-    drawn = _drawn_head(head)
-    for text, line in zip(texts, lines, strict=True):
-        drawn.append(f"\n{text}  ").append(line.state, _STATE_STYLES.get(line.state, "dim"))
-    return drawn
+    rows = [
+        [(f"{text}  ", ""), (line.state, _STATE_STYLES.get(line.state, "dim"))]
+        for text, line in zip(texts, lines, strict=True)
+    ]
+    return StyledLines([[(head, "dim")], *rows])
 
 
 _STATE_STYLES = {"working": "green", "gone": "red"}
-
-
-def _drawn_head(head: str) -> Text:
-    """The first line of a table in one piece: to draw a table of rich's own takes six times as long."""
-    from rich.text import Text
-
-    return Text(no_wrap=True, overflow="crop").append(head, "dim")
 
 
 def _shown(lines: Sequence[HostLine]) -> list[HostLine]:
@@ -280,7 +271,7 @@ def print_report(snapshot: Snapshot, stream: TextIO | None) -> None:
     else:
         from rich.console import Console
 
-        Console(file=cast(TextIO, quiet), force_jupyter=False).print(rich_table(snapshot.lines))
+        Console(file=cast(TextIO, quiet), force_jupyter=False).print(drawn_table(snapshot.lines), end="")
     for trouble in snapshot.troubles:
         quiet.write(f"{trouble}\n")
     quiet.flush()

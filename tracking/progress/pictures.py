@@ -5,15 +5,16 @@ Made of its simplest things: a picture is drawn while all processors are busy wi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tracking.report import HostLine, Snapshot, counts_text, end_text, live_table, speed_text
+from tracking.styled import StyledLines
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
-    from rich.text import Text
 
 DISPLAY_WIDTH = 100
 
@@ -24,20 +25,21 @@ def running_picture(snapshot: Snapshot, rate: float, lines: Sequence[HostLine]) 
 
     note = [Text(snapshot.remark, "yellow", no_wrap=True, overflow="ellipsis")] if snapshot.remark else []
     bar = _Bar(snapshot, speed_text(snapshot, rate))
-    return Group(_line(counts_text(snapshot)), bar, *note, live_table(lines))
+    return Group(_counts(counts_text(snapshot)), bar, *note, live_table(lines))
 
 
 def end_picture(snapshot: Snapshot) -> RenderableType:
-    return _line(end_text(snapshot), "bold green" if snapshot.is_over else "bold yellow")
+    return _counts(end_text(snapshot), "bold green" if snapshot.is_over else "bold yellow")
 
 
-def _line(text: str, done_style: str = "bold") -> Text:
-    from rich.text import Text
+_TELLING = re.compile(r"(^stopped|^\d+ of \d+ items done|\b\d+ failed\b)")
 
-    line = Text(text, no_wrap=True, overflow="crop")
-    line.highlight_regex(r"^(stopped|\d+ of \d+ items done)", done_style)
-    line.highlight_regex(r"\b\d+ failed\b", "bold red")
-    return line
+
+def _counts(text: str, done_style: str = "bold") -> StyledLines:
+    """A line in which it is seen at once how many items are done, and how many failed."""
+    pieces = _TELLING.split(text)
+    styles = ("" if not n % 2 else "bold red" if n > 1 else done_style for n in range(len(pieces)))
+    return StyledLines([[piece for piece in zip(pieces, styles, strict=True) if piece[0]]])
 
 
 class _Bar:

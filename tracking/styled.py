@@ -1,0 +1,31 @@
+"""Lines of text in styles, as rich draws them with least work: all processors may be busy with the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
+
+StyledLine = Sequence[tuple[str, str]]
+"""Pieces of a line, each a text and the name of its style, '' for none."""
+
+
+class StyledLines:
+    """What a console of rich can print, or a display of it show; a line that is too long is cut off.
+
+    As ``rich.text.Text`` such lines take twice as long.
+    """
+
+    def __init__(self, lines: Sequence[StyledLine]) -> None:
+        self._lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        from rich.segment import Segment
+
+        for line in self._lines:
+            for text, style in line:
+                yield Segment(text, console.get_style(style) if style else None)
+            yield Segment.line()
