@@ -51,5 +51,7 @@ def _mount(line: str) -> tuple[str, str]:
     fields = line.split(" ")
     if len(fields) < 3:
         return "", ""
-    point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields[1])
+    point = fields[1]
+    if "\\" in point:
+        point = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), point)
     return point, fields[2]
