@@ -254,6 +254,13 @@ def test_lines_that_are_too_long_are_cut_off_and_never_wrapped() -> None:
     assert max(map(len, narrow)) == 20
 
 
+def test_a_slave_s_name_cannot_move_the_cursor() -> None:
+    line = HostLine("evil\r\x1b[2J\n", "evil", 1, 1, 1, 1.0)
+    text = drawn(pictures_module.running_picture(snapshot(), 5.0, [line]))
+    assert "evil??[2J?" in text
+    assert "\r" not in text
+
+
 def test_a_redraw_replaces_what_was_there_and_the_end_leaves_the_result(
     terminal: Terminal, clock: Clock
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -224,6 +225,22 @@ def test_the_report_on_a_terminal_has_the_same_cells(monkeypatch: pytest.MonkeyP
     print_report(snapshot(lines=lines), stream)
     rows = [row.split() for row in stream.getvalue().splitlines()]
     assert rows[-1] == ["[red]n1[/red]", "2", "2", "2", "5.00", "s", "2.50", "s"]
+
+
+def test_the_report_on_a_narrow_terminal_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "30")
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    print_report(snapshot(lines=tuple(cluster(2, 1))), stream)
+    assert re.sub(r"\x1b\[[^m]*m", "", stream.getvalue()) == table(cluster(2, 1)) + "\n"
+
+
+def test_a_report_of_no_slave_is_its_head_on_a_terminal_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = Terminal()
+    print_report(snapshot(lines=()), stream)
+    assert "slave  given  done" in stream.getvalue()
 
 
 def test_troubles_are_told_while_it_runs_and_in_the_report() -> None:

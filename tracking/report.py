@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TextIO, cast
 
-from tracking.styled import StyledLines
+from tracking.styled import StyledLines, printable
 
 MAX_SLAVE_ROWS = 16
 MAX_REPORT_LINES = 32
@@ -224,8 +224,9 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 def drawn_table(lines: Sequence[HostLine]) -> StyledLines:
     """The same table for a terminal."""
     head, *texts = table(lines).split("\n")
-    styles = [*[""] * (len(texts) - 1), "bold" if len(texts) > 1 else ""]
-    return StyledLines([[(head, "dim")], *([piece] for piece in zip(texts, styles, strict=True))])
+    last = len(texts) - 1
+    rows = [[(text, "bold" if number == last > 0 else "")] for number, text in enumerate(texts)]
+    return StyledLines([[(head, "dim")], *rows])
 
 
 def live_table(lines: Sequence[HostLine]) -> StyledLines:
@@ -271,7 +272,7 @@ def print_report(snapshot: Snapshot, stream: TextIO | None) -> None:
     else:
         from rich.console import Console
 
-        Console(file=cast(TextIO, quiet), force_jupyter=False).print(drawn_table(snapshot.lines), end="")
+        Console(file=cast(TextIO, quiet), force_jupyter=False).print(drawn_table(snapshot.lines), crop=False)
     for trouble in snapshot.troubles:
         quiet.write(f"{trouble}\n")
     quiet.flush()
@@ -318,7 +319,7 @@ def _error_row(id: Hashable, error: Failure) -> tuple[str, str, str, str]:
 def _one_line(text: str, width: int) -> str:
     """The text's first line without control characters, cut to ``width``."""
     lines = text.strip().splitlines() or [""]
-    line = "".join(char if char.isprintable() else "?" for char in lines[0])
+    line = printable(lines[0])
     return line if len(line) <= width else line[: width - 3] + "..."
 
 

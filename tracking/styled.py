@@ -13,6 +13,15 @@ StyledLine = Sequence[tuple[str, str]]
 """Pieces of a line, each a text and the name of its style, '' for none."""
 
 
+def printable(text: str) -> str:
+    """The text with '?' for all that would move the cursor, or worse.
+
+    >>> printable("half\\r\\x1b[2Jdone")
+    'half??[2Jdone'
+    """
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 class StyledLines:
     """What a console of rich can print, or a display of it show; a line that is too long is cut off.
 
@@ -27,5 +36,6 @@ class StyledLines:
 
         for line in self._lines:
             for text, style in line:
-                yield Segment(text, console.get_style(style) if style else None)
+                if text:
+                    yield Segment(printable(text), console.get_style(style) if style else None)
             yield Segment.line()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+import pytest
+
 from tests.core.world import FakeSlave, World
 from tracking.core.policy import Policy
 
@@ -19,7 +21,7 @@ def jobs_of(
 ) -> dict[int, list[int]]:
     """{slave: the sizes of its jobs, in order}; their answers come when they are due, slow ones take times longer."""
     made = World(items, Policy(redistribute=False))
-    slaves = [made.add_slave(host) for host in hosts]
+    slaves = [made.add_slave(host, is_here=True) for host in hosts]
     done_at, sizes = dict.fromkeys(made.slaves, 0.0), {slave.number: [] for slave in slaves}  # type: ignore[var-annotated]
 
     def seconds(slave: FakeSlave) -> float:
@@ -55,6 +57,18 @@ def test_where_jobs_take_what_was_expected_the_share_of_a_slave_is_cut_into_few(
     here, there = jobs_of(["a", "a"]), jobs_of(["a", "b"])
     assert count(here) < 0.7 * count(there)
     assert here[1][-1] == here[2][-1] == 1
+
+
+@pytest.mark.parametrize(("is_here", "n_held"), [(True, {1}), (False, {2})])
+def test_only_far_away_a_job_waits_at_each_slave_until_the_end_as_messages_take_time(
+    is_here: bool, n_held: set[int]
+) -> None:
+    made = World(400, Policy(redistribute=False))
+    slaves = [made.add_slave(is_here=is_here) for _ in range(2)]
+    while made.scheduler.items.count_not_started > 40:
+        for slave in slaves:
+            made.done(slave, seconds=ITEM_S * len(made.positions[slave.jobs[0]]))
+    assert {len(slave.jobs) for slave in slaves} == n_held
 
 
 def test_one_surprise_at_the_end_makes_jobs_small_again() -> None:

@@ -105,7 +105,13 @@ class World:
     # ---- what slaves do
 
     def add_slave(
-        self, host: str = "here", most_jobs: int | None = None, life_s: float | None = None, used_s: float = 0.0
+        self,
+        host: str = "here",
+        most_jobs: int | None = None,
+        life_s: float | None = None,
+        used_s: float = 0.0,
+        *,
+        is_here: bool = False,
     ) -> FakeSlave:
         """A slave is ready; it may stay for ``life_s`` in all, of which ``used_s`` are over."""
         self.last_slave += 1
@@ -113,7 +119,8 @@ class World:
         ends_at = None if life_s is None else came_at + life_s
         slave = FakeSlave(self.last_slave, host, most_jobs=most_jobs, ends_at=ends_at)
         self.slaves[self.last_slave] = slave
-        self.handle(e.SlaveReady(slave.number, host, f"{host}_{slave.number}", most_jobs, ends_at, came_at))
+        nickname = f"{host}_{slave.number}"
+        self.handle(e.SlaveReady(slave.number, host, nickname, most_jobs, ends_at, came_at, is_here=is_here))
         return slave
 
     def end_time(self, slave: FakeSlave, *, is_told: bool = True) -> None:

@@ -9,10 +9,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.master.helpers import master_of, squares, wait_until
 from tests.master.work import Squares, WithParams, negative, pid, square, tell_and_wait, wait_for_file
 from tests.pool.helpers import wait_for_slaves
 from tracking import SlavePool, TrackingJobMaster
+from tracking.core import events as e
+from tracking.core.commands import Command
+from tracking.core.scheduler import Scheduler
+from tracking.fabrics.local import LocalFabric
 
 LIMIT_S = 1.0  # an item that naps needs a tenth of it; so long may a slave be held up by whatever runs beside it
 
@@ -53,6 +59,25 @@ def test_items_are_not_to_blame_for_slaves_that_were_killed_before_they_began_wi
             os.kill(slave, signal.SIGKILL)
         master.wait()
         assert master.result == squares(2)
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_the_scheduler_is_told_whether_messages_to_a_slave_take_time(
+    is_here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready: list[e.SlaveReady] = []
+    handle = Scheduler.handle
+
+    def note(self: Scheduler, event: e.Event, now: float) -> tuple[Command, ...]:
+        ready.extend([event] if isinstance(event, e.SlaveReady) else [])
+        return handle(self, event, now)
+
+    monkeypatch.setattr(Scheduler, "handle", note)
+    monkeypatch.setattr(LocalFabric, "shares_memory", is_here)
+    with SlavePool(1) as pool:
+        assert master_of(3, pool=pool).calculateResult() == squares(3)
+        assert pool.submit(square, 3).result() == 9
+    assert [event.is_here for event in ready] == [is_here, is_here]
 
 
 def test_slaves_that_are_ready_at_once_are_announced_as_others_are(pool: SlavePool) -> None:

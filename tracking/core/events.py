@@ -16,7 +16,8 @@ class SlaveReady(NamedTuple):
     """A slave is up and initialized: it may be given jobs; ``jobs_left`` of them in all, None: any number.
 
     ``ends_at``: then its time is up, on the clock of ``handle``, None: it may stay as long as it likes; ``came_at``:
-    since then it has counted. ``host_works``: a job was done there, of whichever calculation.
+    since then it has counted. ``host_works``: a job was done there, of whichever calculation. ``is_here``: on the
+    machine of the master, to which messages take no time.
     """
 
     slave: int
@@ -26,6 +27,7 @@ class SlaveReady(NamedTuple):
     ends_at: float | None = None
     came_at: float = 0.0
     host_works: bool = False
+    is_here: bool = False
 
 
 class SlaveSilent(NamedTuple):

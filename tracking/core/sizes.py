@@ -59,12 +59,13 @@ class Sizes:
     def _cuts(self, host: Host, depth: int) -> float:
         """Into how many jobs a slave's share of what is left is cut; see ``Policy.size``.
 
-        Where items prove even, into few. At most, half of the share is to be out, and what waits at a slave already
-        counts. But of several hosts some may be slow, and what waits there is late: less is given at once.
+        Half of the share is to be out, and what waits at a slave already counts. But of several hosts some may be
+        slow, and what waits there is late: less is given at once. On the master's own machine, where jobs take what
+        was expected, more is: if then nothing waits at a slave, it has its next job at once.
         """
         if self._slaves.n_hosts > 1:
             return 2 * depth
-        return self._policy.cuts(host.pace.surprise, depth + 1)
+        return self._policy.cuts(host.pace.surprise, depth + 1) if host.is_here else depth + 1
 
     def row(self, slave: Slave, depth: int) -> tuple[int, int]:
         """How many items each tiny job is to have, and how many of them the slave may be given at once.

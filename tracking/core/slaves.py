@@ -16,6 +16,7 @@ class Host:
     __slots__ = (
         "deaths",  # of slaves at work, since a job was last done there: as long as there are any, it is in doubt
         "is_disabled",
+        "is_here",  # the machine of the master
         "name",
         "pace",
         "slaves",
@@ -29,6 +30,7 @@ class Host:
         self.pace = pace
         self.deaths = 0
         self.is_disabled = False
+        self.is_here = False
         self.slowness = 1.0  # what the user said
         self.slaves: dict[int, Slave] = {}
         self.usable = 0
@@ -142,9 +144,11 @@ class Slaves:
         jobs_left: int | None = None,
         life: Life | None = None,
         host_works: bool = False,
+        is_here: bool = False,
     ) -> Slave:
-        """A slave is up; ``host_works``: a job was done there, of whichever calculation."""
+        """A slave is up; for what else is known of its host see ``SlaveReady``."""
         host = self.host(host_name)
+        host.is_here = host.is_here or is_here
         host.works_for_others = host.works_for_others or host_works
         slave = Slave(number, host, self.ledger.account(nickname, host_name), jobs_left, life)
         self._slaves[number] = host.slaves[number] = slave

@@ -307,7 +307,7 @@ class Calculation:
             self._master.initializationDone(tid)
             self._decide(e.SlaveReady(
                 tid, slave.host, slave.nickname, self.crew.jobs_left(tid), slave.ends_at, slave.came_at,
-                self.crew.hosts.has_worked(tid),
+                self.crew.hosts.has_worked(tid), slave.shares_memory,
             ))
 
     def _slave_is_quiet(self, slave: SlaveInfo, *, is_silent: bool) -> None:

@@ -264,7 +264,7 @@ class Calls:
         if not self._scheduler.has_slave(tid):
             self._decide(e.SlaveReady(
                 tid, slave.host, slave.nickname, self._crew.jobs_left(tid), slave.ends_at, slave.came_at,
-                self._crew.hosts.has_worked(tid),
+                self._crew.hosts.has_worked(tid), slave.shares_memory,
             ))
 
     def _setup_failed(self, tid: int, report: m.Report) -> None:

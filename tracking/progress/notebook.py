@@ -43,7 +43,7 @@ def _html(picture: RenderableType) -> str:
     from rich.console import Console
 
     console = Console(file=io.StringIO(), record=True, width=DISPLAY_WIDTH, force_jupyter=False)
-    console.print(picture)
+    console.print(picture, crop=False)
     return console.export_html(code_format="<pre>{code}</pre>", inline_styles=True)
 
 
