@@ -63,6 +63,14 @@ def test_items_that_took_no_time_tell_nothing_of_the_next() -> None:
     assert (pace.item_s, pace.surprise) == (0.0, 1.0)
 
 
+def test_jobs_of_any_size_follow_a_pace_that_has_faded_to_nothing() -> None:
+    pace = Pace()
+    pace.learn(10, 1.0, 100)
+    for _ in range(3000):
+        pace.learn(10, 0.0, 100)
+    assert Policy().size(pace.item_s, pace.largest_job, 1000, 2) == 160
+
+
 def test_a_job_that_came_back_unbegun_was_never_given() -> None:
     scheduler = Scheduler(Items(50), Policy(chunk_size=1))
     scheduler.handle(e.SlaveReady(1, "a", "a_0"), 0.0)

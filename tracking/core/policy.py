@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 _TARGET_JOB_S = 0.2  # an automatic job is to take so long ...
+_NO_TIME_S = 1e-9  # a mean of so little, as of many zeros, says nothing of how many fit into a job
 _SMALLEST_JOB_S = 0.004  # ... and is not cut smaller than this for the sake of an even end
 _FEWEST_CUTS = 1.3  # a share is cut into so many jobs where each took what was expected of it ...
 _CUTS_OF_SURPRISE = 6.0  # ... and into so many more where that was off by all of it
@@ -118,7 +119,7 @@ class Policy(NamedTuple):
             return 1
         fitting = _MOST_GROWTH * largest_job
         even = remaining / (cuts * max(1, slaves) * max(1.0, slowness))
-        if item_s > 0.0:
+        if item_s > _NO_TIME_S:
             fitting = min(fitting, int(_TARGET_JOB_S / item_s))
             even = max(even, _SMALLEST_JOB_S / item_s)
         return max(1, min(fitting, int(even)))
