@@ -72,7 +72,8 @@ class SimulatedSlaves:
         """Let them work until all is done, or so many jobs were given out."""
         now = 0.0
         for slave in range(len(self._speeds)):
-            self._handle(SlaveReady(slave=slave, host=f"host{slave // 64}", nickname=f"slave_{slave}"), now)
+            host, is_here = f"host{slave // 64}", slave < 64
+            self._handle(SlaveReady(slave=slave, host=host, nickname=f"slave_{slave}", is_here=is_here), now)
         while not self._scheduler.is_finished and self.outcome.jobs < most_jobs:
             event, now = self._next_event()
             self._handle(event, now)

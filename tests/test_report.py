@@ -243,6 +243,24 @@ def test_a_report_of_no_slave_is_its_head_on_a_terminal_too(monkeypatch: pytest.
     assert "slave  given  done" in stream.getvalue()
 
 
+def test_neither_names_nor_troubles_can_move_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    line = HostLine("a\tb\nc", "", 1, 1, 1, 1.0)
+    evil = snapshot(lines=(line,), troubles=("x\r\x1b[2Jy\nz",), note="n\x9b1A")
+    for stream in (io.StringIO(), Terminal()):
+        print_report(evil, stream)
+        assert "a?b?c" in stream.getvalue()
+        assert stream.getvalue().endswith("x??[2Jy?z\n")
+    assert evil.remark == "n?1A; x??[2Jy?z"
+    assert "n?1A" in end_text(evil)
+
+
+def test_signs_of_all_languages_are_shown_as_they_are() -> None:
+    assert progress_text(snapshot(note="5\u00a0km \u3000 \U0001f469\u200d\U0001f680"), 0.0).endswith(
+        "5\u00a0km \u3000 \U0001f469\u200d\U0001f680"
+    )
+
+
 def test_troubles_are_told_while_it_runs_and_in_the_report() -> None:
     troubles = ("host far is left out: 10 slaves died there", "host near is on probation")
     troubled = snapshot(lines=tuple(cluster(2, 1)), troubles=troubles[:1], note="so it is")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TextIO, cast
 
-from tracking.styled import StyledLines, printable
+from tracking.styled import StyledLines, without_controls
 
 MAX_SLAVE_ROWS = 16
 MAX_REPORT_LINES = 32
@@ -76,7 +76,7 @@ class Snapshot:
         """The note and the troubles, all in one line."""
         n = len(self.troubles)
         trouble = f"{n} troubles, the last: {self.troubles[-1]}" if n > 1 else "".join(self.troubles)
-        return "; ".join(filter(None, [self.note, trouble]))
+        return without_controls("; ".join(filter(None, [self.note, trouble])))
 
     @property
     def n_over(self) -> int:
@@ -105,7 +105,7 @@ def end_text(snapshot: Snapshot) -> str:
     took = duration(snapshot.elapsed_s)
     counts = {"failed": snapshot.n_failed, "restored": snapshot.n_restored}
     text = f"{_done(snapshot)} in {took}" if snapshot.is_over else f"stopped after {took}: {_done(snapshot)}"
-    return ", ".join(filter(None, [text, *_told(counts), snapshot.note]))
+    return without_controls(", ".join(filter(None, [text, *_told(counts), snapshot.note])))
 
 
 def counts_text(snapshot: Snapshot) -> str:
@@ -213,7 +213,7 @@ def items_table(lines: Sequence[HostLine]) -> str:
 
 def _items_row(line: HostLine) -> tuple[str, ...]:
     times = (duration(line.seconds), duration(line.seconds / line.items)) if line.items else ("", "")
-    return slave_named(line.nickname, line.host), str(line.items), *times
+    return _name(line), str(line.items), *times
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
@@ -222,7 +222,7 @@ def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def drawn_table(lines: Sequence[HostLine]) -> StyledLines:
-    """The same table for a terminal."""
+    """The table as ``table`` has it, for a terminal."""
     head, *texts = table(lines).split("\n")
     last = len(texts) - 1
     rows = [[(text, "bold" if number == last > 0 else "")] for number, text in enumerate(texts)]
@@ -253,10 +253,14 @@ def _rows(lines: Sequence[HostLine]) -> list[tuple[str, ...]]:
     return [_row(line) for line in _shown(lines)]
 
 
+def _name(line: HostLine) -> str:
+    return without_controls(slave_named(line.nickname, line.host))
+
+
 def _row(line: HostLine) -> tuple[str, ...]:
     total = duration(line.seconds) if line.done else ""
     mean = duration(line.mean_s) if line.mean_s is not None else ""
-    return slave_named(line.nickname, line.host), str(line.given), str(line.done), str(line.items), total, mean
+    return _name(line), str(line.given), str(line.done), str(line.items), total, mean
 
 
 def print_report(snapshot: Snapshot, stream: TextIO | None) -> None:
@@ -274,7 +278,7 @@ def print_report(snapshot: Snapshot, stream: TextIO | None) -> None:
 
         Console(file=cast(TextIO, quiet), force_jupyter=False).print(drawn_table(snapshot.lines), crop=False)
     for trouble in snapshot.troubles:
-        quiet.write(f"{trouble}\n")
+        quiet.write(f"{without_controls(trouble)}\n")
     quiet.flush()
 
 
@@ -319,7 +323,7 @@ def _error_row(id: Hashable, error: Failure) -> tuple[str, str, str, str]:
 def _one_line(text: str, width: int) -> str:
     """The text's first line without control characters, cut to ``width``."""
     lines = text.strip().splitlines() or [""]
-    line = printable(lines[0])
+    line = without_controls(lines[0])
     return line if len(line) <= width else line[: width - 3] + "..."
 
 

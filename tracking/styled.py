@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,17 +14,20 @@ StyledLine = Sequence[tuple[str, str]]
 """Pieces of a line, each a text and the name of its style, '' for none."""
 
 
-def printable(text: str) -> str:
-    """The text with '?' for all that would move the cursor, or worse.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
-    >>> printable("half\\r\\x1b[2Jdone")
+
+def without_controls(text: str) -> str:
+    """The text with '?' for each sign that would move the cursor, change the terminal, or cannot be written.
+
+    >>> without_controls("half\\r\\x1b[2Jdone")
     'half??[2Jdone'
     """
-    return text if text.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in text)
+    return _CONTROLS.sub("?", text)
 
 
 class StyledLines:
-    """What a console of rich can print, or a display of it show; a line that is too long is cut off.
+    """What a console of rich can print, or a display of it show. They are never wrapped: who shows them may cut them.
 
     As ``rich.text.Text`` such lines take twice as long.
     """
@@ -37,5 +41,5 @@ class StyledLines:
         for line in self._lines:
             for text, style in line:
                 if text:
-                    yield Segment(printable(text), console.get_style(style) if style else None)
+                    yield Segment(without_controls(text), console.get_style(style) if style else None)
             yield Segment.line()

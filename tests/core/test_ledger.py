@@ -56,6 +56,14 @@ def test_a_pace_knows_how_far_jobs_were_from_what_was_expected_of_them() -> None
     assert pace.surprise < 0.5, "one job that took however long is forgotten in time"
 
 
+def test_what_a_running_job_tells_is_a_surprise_too() -> None:
+    pace = Pace()
+    for _ in range(30):
+        pace.learn(20, 0.2, 100)
+    pace.learn_item_s(0.1)
+    assert pace.surprise == pytest.approx(0.3, rel=0.01)
+
+
 def test_items_that_took_no_time_tell_nothing_of_the_next() -> None:
     pace = Pace()
     pace.learn(10, 0.0, 100)

@@ -40,7 +40,8 @@ class Pace:
         job_s: seconds per job.
         job_bytes: bytes per job, both ways.
         largest_job: most items of a job measured so far.
-        surprise: by what share of it (at most 1.0) seconds per item were other than expected; 1.0 at the beginning.
+        surprise: by what share of what was expected seconds per item were other than that; an exponential mean, at most
+            1.0, with which it begins.
     """
 
     __slots__ = ("item_s", "job_bytes", "job_s", "largest_job", "surprise")
@@ -61,16 +62,19 @@ class Pace:
         if self.item_s is None:
             self.item_s, self.job_s, self.job_bytes = seconds / items, seconds, size
             return
-        off_s = seconds / items - self.item_s
-        surprise = min(1.0, abs(off_s) / self.item_s) if self.item_s > 0.0 else 1.0
-        self.surprise += _NEWEST_COUNTS * (surprise - self.surprise)
-        self.item_s += _NEWEST_COUNTS * off_s
+        self.learn_item_s(seconds / items)
         self.job_s += _NEWEST_COUNTS * (seconds - self.job_s)
         self.job_bytes += _NEWEST_COUNTS * (size - self.job_bytes)
 
     def learn_item_s(self, item_s: float) -> None:
-        """Take in the seconds per item of a job that is still running."""
-        self.item_s = item_s if self.item_s is None else self.item_s + _NEWEST_COUNTS * (item_s - self.item_s)
+        """Take in the seconds per item of a job, which may still run."""
+        if self.item_s is None:
+            self.item_s = item_s
+            return
+        off_s = item_s - self.item_s
+        surprise = min(1.0, abs(off_s) / self.item_s) if self.item_s > 0.0 else 1.0
+        self.surprise += _NEWEST_COUNTS * (surprise - self.surprise)
+        self.item_s += _NEWEST_COUNTS * off_s
 
 
 class Account:

@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 _TARGET_JOB_S = 0.2  # an automatic job is to take so long ...
 _NO_TIME_S = 1e-9  # a mean of so little, as of many zeros, says nothing of how many fit into a job
 _SMALLEST_JOB_S = 0.004  # ... and is not cut smaller than this for the sake of an even end
-_FEWEST_CUTS = 1.3  # a share is cut into so many jobs where each took what was expected of it ...
-_CUTS_OF_SURPRISE = 6.0  # ... and into so many more where that was off by all of it
+_FEWEST_CUTS = 1.3  # a share is cut into so many jobs where jobs took what was expected of them ...
+_CUTS_OF_SURPRISE = 6.0  # ... and into 0.6 more with each tenth that they took more or less than that
 _MOST_GROWTH = 16  # an automatic job is at most so many times larger than any measured before
 _LONG_JOB_S = 0.25  # jobs as long as this gain nothing from a second one waiting behind them
 _SHORT_JOB_S = 0.001

@@ -59,9 +59,9 @@ class Sizes:
     def _cuts(self, host: Host, depth: int) -> float:
         """Into how many jobs a slave's share of what is left is cut; see ``Policy.size``.
 
-        Half of the share is to be out, and what waits at a slave already counts. But of several hosts some may be
-        slow, and what waits there is late: less is given at once. On the master's own machine, where jobs take what
-        was expected, more is: if then nothing waits at a slave, it has its next job at once.
+        As a rule half of the share is to be out, and what waits at a slave already counts. But of several hosts some
+        may be slow, and what waits there is late: less is given at once. Where jobs take what was expected, more can
+        be; then nothing waits at a slave any more, so only on the master's own machine, where messages take no time.
         """
         if self._slaves.n_hosts > 1:
             return 2 * depth

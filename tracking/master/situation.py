@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tracking.core.facts import ItemFact, SlaveNow, WaitingFor
 from tracking.errors import Interrupted, ItemError, StoreError
-from tracking.styled import printable
+from tracking.styled import without_controls
 from tracking.why import facts as f
 from tracking.why.finding import find_id
 from tracking.why.present import tell_present, trouble_lines
@@ -155,7 +155,7 @@ def error_words(error: BaseException | None) -> str:
     """What ended a calculation, in a line; '' if that was no error."""
     if error is None or isinstance(error, Interrupted):
         return ""
-    return printable(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
+    return without_controls(f"{type(error).__name__}: {str(error).partition(chr(10))[0]}")
 
 
 def _state(master: JobMaster) -> str:
