@@ -29,7 +29,7 @@ def without_controls(text: str) -> str:
 class StyledLines:
     """What a console of rich can print, or a display of it show. They are never wrapped: who shows them may cut them.
 
-    As ``rich.text.Text`` such lines take twice as long.
+    To draw a display of them takes a third fewer calls than with ``rich.text.Text``.
     """
 
     def __init__(self, lines: Sequence[StyledLine]) -> None:

@@ -193,9 +193,7 @@ class Scheduler:
         if self._slaves.get(event.slave) is not None:
             raise InvalidTransition(f"slave {event.slave}", "up", event)
         life = None if event.ends_at is None else Life(event.came_at, event.ends_at, now)
-        slave = self._slaves.enter(
-            event.slave, event.host, event.nickname, event.jobs_left, life, event.host_works, event.is_here
-        )
+        slave = self._slaves.enter(event, life)
         self._dealer.lifetimes.enter(slave, now)
         self._dealer.supply(slave, now)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 
+from tracking.core.events import SlaveReady
 from tracking.core.jobs import Job
 from tracking.core.ledger import Account, Ledger, Pace
 from tracking.core.lifetimes import Life
@@ -136,23 +137,15 @@ class Slaves:
         """The names of those that get no jobs."""
         return tuple(host.name for host in self._hosts.values() if host.is_disabled)
 
-    def enter(
-        self,
-        number: int,
-        host_name: str,
-        nickname: str,
-        jobs_left: int | None = None,
-        life: Life | None = None,
-        host_works: bool = False,
-        is_here: bool = False,
-    ) -> Slave:
-        """A slave is up; for what else is known of its host see ``SlaveReady``."""
-        host = self.host(host_name)
-        host.is_here = host.is_here or is_here
-        host.works_for_others = host.works_for_others or host_works
-        slave = Slave(number, host, self.ledger.account(nickname, host_name), jobs_left, life)
-        self._slaves[number] = host.slaves[number] = slave
-        self.nicknames[number] = nickname
+    def enter(self, event: SlaveReady, life: Life | None = None) -> Slave:
+        """A slave is up."""
+        host = self.host(event.host)
+        host.is_here = host.is_here or event.is_here
+        host.works_for_others = host.works_for_others or event.host_works
+        account = self.ledger.account(event.nickname, event.host)
+        slave = Slave(event.slave, host, account, event.jobs_left, life)
+        self._slaves[slave.number] = host.slaves[slave.number] = slave
+        self.nicknames[slave.number] = event.nickname
         self.update(slave)
         return slave
 
